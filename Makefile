@@ -1,0 +1,28 @@
+# Each target first makes .venv and installs requirements.txt there, again only when it or pyproject.toml changed.
+PYTHON ?= python3
+BIN := $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
+STAMP := .venv/installed
+
+.PHONY: book test lint clean
+
+book: $(STAMP)
+	$(BIN)/python -m uninv_lib book
+
+test: $(STAMP)
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
+
+clean:
+	rm -rf _build .mypy_cache .ruff_cache .pytest_cache
+
+$(STAMP): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; \
+	sys.exit("Python %s came, allowed: 3.10 or newer. Try: make PYTHON=python3.12" % v if sys.version_info < (3, 10) else 0)'
+	@echo "installing requirements.txt into .venv"
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@

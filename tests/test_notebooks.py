@@ -1,0 +1,113 @@
+"""How a chapter is written: the rules of CONTRIBUTING.md that a machine can check."""
+
+import ast
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+CHAPTERS = sorted(Path(__file__).parents[1].glob("book/*.ipynb"))
+MOST_LINES = 25
+WORDS_PER_LINE = 8
+DRAWS = re.compile(r"\b(?:figures|plt|sns)\.\w|\.(?:imshow|plot|bar|hist|scatter)\(")
+NOT_PROSE = re.compile(
+    r"```(?:python|bash|text)\n.*?```|\$\$.*?\$\$|\$[^$\n]+\$|^#[^\n]*", re.DOTALL | re.MULTILINE
+)
+WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
+
+each_chapter = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
+
+
+def cells(chapter: Path, kind: str) -> list[Any]:
+    return [cell for cell in nbformat.read(chapter, 4).cells if cell.cell_type == kind]
+
+
+def tags(cell: Any) -> list[str]:
+    return cell.metadata.get("tags", [])
+
+
+def lines_of_code(source: str) -> int:
+    return sum(bool(line.strip()) for line in source.splitlines())
+
+
+def words_of_prose(source: str) -> int:
+    return len(WORD.findall(NOT_PROSE.sub("", source)))
+
+
+@each_chapter
+def test_notebook_is_valid_and_its_cells_have_ids(chapter: Path) -> None:
+    notebook = nbformat.read(chapter, nbformat.NO_CONVERT)
+    assert (notebook.nbformat, notebook.nbformat_minor) == (4, 5)
+    nbformat.validate(notebook)
+    repeated = [name for name, count in Counter(cell.id for cell in notebook.cells).items() if count > 1]
+    assert not repeated
+
+
+@each_chapter
+def test_no_outputs_are_kept(chapter: Path) -> None:
+    ran = [cell.id for cell in cells(chapter, "code") if cell.outputs or cell.execution_count is not None]
+    assert not ran, "clear the outputs before you commit"
+
+
+@each_chapter
+def test_parameters_are_one_cell_of_annotated_assignments(chapter: Path) -> None:
+    tagged = [cell for cell in cells(chapter, "code") if "parameters" in tags(cell)]
+    assert len(tagged) == 1
+    statements = ast.parse(tagged[0].source).body
+    wrong = [ast.unparse(node) for node in statements if not (isinstance(node, ast.AnnAssign) and node.value)]
+    assert statements
+    assert not wrong, "each line reads `name: type = value`"
+
+
+@each_chapter
+def test_code_cells_are_short(chapter: Path) -> None:
+    lengths = {cell.id: len(cell.source.splitlines()) for cell in cells(chapter, "code")}
+    assert {name: length for name, length in lengths.items() if length > MOST_LINES} == {}
+
+
+@each_chapter
+def test_prose_outweighs_code(chapter: Path) -> None:
+    code = sum(lines_of_code(cell.source) for cell in cells(chapter, "code"))
+    words = sum(words_of_prose(cell.source) for cell in cells(chapter, "markdown"))
+    assert words >= WORDS_PER_LINE * code, f"{words} words for {code} lines of code"
+
+
+@each_chapter
+def test_figures_have_name_caption_and_alt_text(chapter: Path) -> None:
+    incomplete = []
+    for cell in cells(chapter, "code"):
+        rendering = cell.metadata.get("mystnb", {})
+        figure, image = rendering.get("figure", {}), rendering.get("image", {})
+        named = str(figure.get("name", "")).startswith("fig-")
+        if (DRAWS.search(cell.source) or rendering) and not (
+            named and figure.get("caption") and image.get("alt")
+        ):
+            incomplete.append(cell.id)
+    assert not incomplete, (
+        'metadata: {"mystnb": {"figure": {"name": "fig-…", "caption": …}, "image": {"alt": …}}}'
+    )
+
+
+@each_chapter
+def test_chapter_begins_with_a_title_and_ends_with_references(chapter: Path) -> None:
+    notebook = nbformat.read(chapter, 4)
+    first, last = notebook.cells[0], notebook.cells[-1]
+    assert re.match(r"(\([\w-]+\)=\n)?# \S", first.source), "the first cell is the title"
+    assert re.match(r"## References\n", last.source), "the last cell is the references"
+    assert "{cite" in last.source
+
+
+def test_names_of_figures_are_unique() -> None:
+    figures = [
+        cell.metadata.get("mystnb", {}).get("figure", {}) for c in CHAPTERS for cell in cells(c, "code")
+    ]
+    names = Counter(figure["name"] for figure in figures if "name" in figure)
+    assert {name: count for name, count in names.items() if count > 1} == {}
+
+
+def test_code_in_fences_and_formulas_are_not_prose() -> None:
+    text = "# Title\n\nThree plain words $x + y$ here.\n\n```python\nprint('no words')\n```\n"
+    assert words_of_prose(text) == 4

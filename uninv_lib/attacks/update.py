@@ -1,0 +1,76 @@
+"""What the server computes first: the update that unlearning made, and where it was made."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from uninv_lib.types import State, WhiteBoxView
+
+
+def difference(net: nn.Module, first: State, second: State) -> dict[str, Tensor]:
+    """second − first for every parameter of `net`.
+
+    Raises ValueError that names the tensor which is missing, has another shape or is not finite.
+    """
+    update = {}
+    for name, parameter in net.named_parameters():
+        for which, state in (("before", first), ("after", second)):
+            if name not in state:
+                raise ValueError(f"{which}: no tensor {name!r}; allowed: both models with the parameters of `net`")
+            if state[name].shape != parameter.shape:
+                raise ValueError(
+                    f"{which}: {name!r} has shape {tuple(state[name].shape)}; allowed: {tuple(parameter.shape)}"
+                )
+            if not torch.isfinite(state[name]).all():
+                raise ValueError(f"{which}: {name!r} holds NaN or infinity; did unlearning diverge?")
+        update[name] = second[name].detach() - first[name].detach()
+    return update
+
+
+def forgotten_gradient(view: WhiteBoxView) -> tuple[dict[str, Tensor], State]:
+    """The estimate of the forgotten samples' gradient ∇*, up to scale, and the state it is a gradient at.
+
+    As the paper states it (eq. 2): the difference of the two models, at θ. Our sign, after − before, points along
+    the gradient for both kinds of unlearning. With θ_0 and N known, as in the official code: the combination
+    N(θ_0 − θ) − (N − K)(θ_0 − θ_u), at θ_0, which is exact for one full-batch epoch of training.
+    Raises ValueError where the models do not match or nothing changed.
+    """
+    update = difference(view.net, view.before, view.after)
+    point = view.before
+    if view.pretrained is not None and view.private_size is not None:
+        trained = difference(view.net, view.before, view.pretrained)
+        retrained = difference(view.net, view.after, view.pretrained)
+        rest = view.private_size - view.num_forgotten
+        update = {name: view.private_size * trained[name] - rest * retrained[name] for name in update}
+        point = view.pretrained
+    if not any(change.any() for change in update.values()):
+        raise ValueError("after: equals before in every parameter; there is nothing to invert")
+    return update, point
+
+
+def head(net: nn.Module) -> tuple[str, str]:
+    """The names of the weight and the bias of the last linear layer, the classifier.
+
+    Raises ValueError where there is no such layer or it has no bias.
+    """
+    layers = [(name, layer) for name, layer in net.named_modules() if isinstance(layer, nn.Linear)]
+    if not layers or layers[-1][1].bias is None:
+        raise ValueError("net: its last linear layer has no bias; allowed: a classifier that ends in Linear with bias")
+    return f"{layers[-1][0]}.weight", f"{layers[-1][0]}.bias"
+
+
+def labels_of_bias(update: Tensor, count: int) -> Tensor:
+    """The labels of `count` forgotten samples from the last bias's update, (classes,) -> (count,) int64, sorted.
+
+    The update is the sum of softmax − onehot, up to scale: each sample pulls its own class below zero, by about
+    the mean of what is below zero. Classes are taken most negative first, each time giving one such pull back
+    (after Wainakh et al. 2022; for one sample this is iDLG, Zhao et al. 2020).
+    """
+    remaining = update.double().clone()
+    pull = -remaining.clamp(max=0).sum() / count
+    labels = []
+    for _ in range(count):
+        labels.append(int(remaining.argmin()))
+        remaining[labels[-1]] += pull
+    return torch.tensor(sorted(labels))

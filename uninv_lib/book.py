@@ -1,0 +1,338 @@
+"""Make the book: execute what changed, render aside, verify, and only then replace the old book.
+
+A chapter is executed with papermill and kept with the hash of all it depends on: its own text and parameters,
+the library, the recorded results, the installed packages. Until the new book has passed every check, the old
+one stands untouched in `_build/html`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import papermill
+import psutil  # type: ignore[import-untyped]
+from filelock import FileLock, Timeout
+from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
+from papermill.exceptions import PapermillExecutionError, strip_color
+from sphinx_external_toc.parsing import MalformedError, parse_toc_yaml
+from tqdm import tqdm
+
+CONFIG, TOC, PAGES, LIBRARY, RESULTS = "_config.yml", "_toc.yml", "book", "uninv_lib", "results"
+# What a chapter shows depends on these; the embedded data come with scikit-learn and scikit-image.
+COMPUTING = "torch torchvision torchmetrics numpy scipy scikit-image scikit-learn pandas matplotlib seaborn"
+RENDERING = "jupyter-book sphinx myst-nb sphinx-book-theme sphinx-mathjax-offline"
+
+TAGS_THAT_LOAD = "audio|embed|iframe|image|img|input|link|object|script|source|track|use|video"
+LOADED = re.compile(rf"<(?:{TAGS_THAT_LOAD})\b[^>]*?\s(?:src|href|data)\s*=\s*[\"']?([^\"'\s>]+)", re.I)
+LOADED_BY_CSS = re.compile(r"(?:url\(|@import)\s*['\"]?\s*((?:https?:)?//[^'\")\s]+)", re.I)
+NO_TEXT = re.compile(r"<script.*?</script>|<[^>]*>|\s", re.DOTALL)
+
+
+class BookError(Exception):
+    """The book could not be made; the one that stood before still stands."""
+
+
+@dataclass(frozen=True)
+class Executed:
+    """A chapter as it will be rendered (the text of its .ipynb), and what executing it took."""
+
+    key: str
+    seconds: float
+    peak_mb: int
+    notebook: str
+
+
+def build(root: Path, *, jobs: int = 1) -> Path:
+    """Build the book of the project in `root`, `jobs` chapters at a time; returns its index.html."""
+    if jobs < 1:
+        raise BookError(f"jobs is {jobs}; allowed: a whole number from 1")
+    out = root.resolve() / "_build"
+    out.mkdir(exist_ok=True)
+    try:
+        with FileLock(out / ".lock", timeout=0):
+            return _build(out.parent, out, jobs)
+    except Timeout:
+        raise BookError(f"another build is at work in {out}: wait for it to end") from None
+
+
+def _build(root: Path, out: Path, jobs: int) -> Path:
+    html, stamp = out / "html", out / "stamp.json"
+    _recover(html)
+    pages = toc_pages(root)
+    inputs = book_key(root)
+    if _read_json(stamp) == {"inputs": inputs, "html": _digest(html, [html])}:
+        _say("nothing changed: the book stands")
+    else:
+        executed = _execute_all(root, out, [page for page in pages if page.suffix == ".ipynb"], jobs)
+        _say("rendering and verifying the pages")
+        aside = _render(root, out, executed)
+        verify(aside, pages)
+        _swap(aside, html)
+        _write(stamp, json.dumps({"inputs": inputs, "html": _digest(html, [html])}))
+    _say(f"the book: {html / 'index.html'}")
+    return html / "index.html"
+
+
+def toc_pages(root: Path) -> list[Path]:
+    """The pages of `_toc.yml`, relative to `root`, in the order of the book."""
+    try:
+        names = list(parse_toc_yaml(root / TOC))
+    except (OSError, MalformedError) as error:
+        raise BookError(f"{TOC}: {error}") from error
+    return [_page(root, name) for name in names]
+
+
+def _page(root: Path, name: str) -> Path:
+    stem = re.sub(r"\.(ipynb|md)$", "", name)
+    for page in (Path(f"{stem}.ipynb"), Path(f"{stem}.md")):
+        if page.parts[0] == PAGES and (root / page).is_file():
+            return page
+    raise BookError(f"{TOC} lists {name}; allowed: an .ipynb or .md file that exists in {PAGES}/")
+
+
+def chapter_key(root: Path, chapter: Path) -> str:
+    """Everything the execution of a chapter depends on, as one hash."""
+    return _digest(root, [root / chapter, root / LIBRARY, root / RESULTS], _versions(COMPUTING))
+
+
+def book_key(root: Path) -> str:
+    """Everything the pages depend on, as one hash."""
+    inputs = [root / name for name in (CONFIG, TOC, PAGES, LIBRARY, RESULTS)]
+    return _digest(root, inputs, _versions(f"{COMPUTING} {RENDERING}"))
+
+
+def _digest(base: Path, paths: Iterable[Path], extra: str = "") -> str:
+    sha = hashlib.sha256(extra.encode())
+    for file in sorted(file for path in paths for file in _files(path)):
+        content = file.read_bytes()
+        sha.update(f"{file.relative_to(base).as_posix()}\0{len(content)}\0".encode() + content)
+    return sha.hexdigest()
+
+
+def _files(path: Path) -> Iterator[Path]:
+    for file in [path] if path.is_file() else path.rglob("*"):
+        parts = file.relative_to(path.parent).parts
+        if file.is_file() and not any(part.startswith(".") or part == "__pycache__" for part in parts):
+            yield file
+
+
+def _versions(packages: str) -> str:
+    found = {"python": sys.version}
+    for package in packages.split():
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "absent"
+    return json.dumps(found)
+
+
+def _execute_all(root: Path, out: Path, chapters: list[Path], jobs: int) -> dict[Path, Executed]:
+    caches = {chapter: out / "executed" / f"{chapter.stem}.json" for chapter in chapters}
+    done = {c: kept for c in chapters if (kept := _cached(caches[c], chapter_key(root, c)))}
+    stale = [chapter for chapter in chapters if chapter not in done]
+    _say(f"{len(chapters)} chapters, {len(stale)} to execute")
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    cells = [cell for chapter in stale for cell in _cells(root, chapter) if cell["cell_type"] == "code"]
+    with tqdm(total=len(cells), unit="cell", disable=not stale) as bar, ThreadPoolExecutor(jobs) as pool:
+
+        def run(chapter: Path) -> Executed:
+            bar.set_description(chapter.stem)
+            fresh = _execute(root, chapter, threads, bar.update)
+            _say(f"{chapter}: {fresh.seconds} s, peak memory {fresh.peak_mb} MB")
+            if fresh.key == chapter_key(root, chapter):  # nothing was edited meanwhile
+                _write(caches[chapter], json.dumps(asdict(fresh)))
+            return fresh
+
+        each = map if jobs == 1 else pool.map  # in the main thread Ctrl-C ends the running chapter at once
+        done.update(zip(stale, each(run, stale), strict=True))
+    costs = {str(c): {"seconds": done[c].seconds, "peak_mb": done[c].peak_mb} for c in chapters}
+    _write(out / "timings.json", json.dumps(costs, indent=2) + "\n")
+    return done
+
+
+def _cached(cache: Path, key: str) -> Executed | None:
+    """The kept execution, unless it is torn or of something else."""
+    try:
+        kept = Executed(**_read_json(cache))
+    except TypeError:
+        return None
+    return kept if kept.key == key else None
+
+
+def _cells(root: Path, chapter: Path) -> list[dict[str, Any]]:
+    try:
+        return list(json.loads((root / chapter).read_text(encoding="utf-8"))["cells"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise BookError(f"{chapter} is not a notebook of format 4: {error!r}") from error
+
+
+class _ThisInterpreter(KernelSpecManager):
+    """Runs every notebook with the Python that builds the book, whatever kernel the notebook names."""
+
+    threads = 1
+
+    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
+        argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        env = {"TQDM_DISABLE": "1", "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(self.threads))}
+        return KernelSpec(name=kernel_name, display_name="Python 3", language="python", argv=argv, env=env)
+
+
+def _execute(root: Path, chapter: Path, threads: int, tick: Callable[[], Any]) -> Executed:
+    key, start, peak, at = chapter_key(root, chapter), time.perf_counter(), 0.0, 0
+    kernels: list[AsyncKernelManager] = []
+
+    class Kernel(AsyncKernelManager):
+        def __init__(self, **given: Any) -> None:
+            super().__init__(kernel_spec_manager=_ThisInterpreter(), **given)
+            self.kernel_spec_manager.threads = threads
+            self.connection_file = f"{folder}/kernel.json"
+            if os.name == "posix":
+                self.transport = "ipc"  # the TCP ports of parallel kernels collide now and then
+            kernels.append(self)
+
+    def before(cell_index: int, **_: Any) -> None:
+        nonlocal at
+        at = cell_index
+
+    def after(**_: Any) -> None:
+        nonlocal peak
+        peak = max(peak, _peak_mb(kernels[0]))
+        tick()
+
+    quiet = {"progress_bar": False, "record_timing": False}
+    hooks = {"on_cell_start": before, "on_cell_executed": after}
+    kernel = {"kernel_name": "python3", "kernel_manager_class": Kernel}
+    place = {"metadata": {"path": str(root)}}
+    try:
+        with TemporaryDirectory() as folder:
+            notebook = papermill.execute_notebook(
+                root / chapter, None, resources=place, **kernel, **hooks, **quiet
+            )
+    except PapermillExecutionError as error:
+        raise BookError(_failure(root, chapter, error.cell_index, str(error))) from error
+    except RuntimeError as error:  # the kernel died, or did not start
+        raise BookError(_failure(root, chapter, at, f"{error} (out of memory?)")) from error
+    return Executed(key, round(time.perf_counter() - start, 1), round(peak), _cleaned(chapter, notebook))
+
+
+def _peak_mb(kernel: AsyncKernelManager) -> float:
+    """The peak resident memory of a kernel: exact on Linux, elsewhere what is resident now."""
+    provisioner: Any = kernel.provisioner
+    status = Path(f"/proc/{provisioner.pid}/status")
+    if status.exists():
+        return int(status.read_text().split("VmHWM:")[1].split()[0]) / 1024
+    return float(psutil.Process(provisioner.pid).memory_info().rss) / 2**20
+
+
+def _failure(root: Path, chapter: Path, cell_index: int, error: str) -> str:
+    cell_id = _cells(root, chapter)[cell_index].get("id", "none")
+    tail = "\n".join(error.strip().splitlines()[-25:])
+    return f"{chapter}: cell {cell_index + 1} (id {cell_id}) failed\n{tail}"
+
+
+def _cleaned(chapter: Path, notebook: Any) -> str:
+    """Without papermill's notes (times, local paths); warnings go to the terminal, not to the page."""
+    for part in [notebook, *notebook.cells]:
+        part.metadata.pop("papermill", None)
+    for cell in notebook.cells:
+        for output in [output for output in cell.get("outputs", []) if output.get("name") == "stderr"]:
+            _say(f"{chapter} wrote to stderr: {output.text.strip()}")
+            cell.outputs.remove(output)
+    return json.dumps(notebook, ensure_ascii=False)
+
+
+def _render(root: Path, out: Path, executed: dict[Path, Executed]) -> Path:
+    """Run Jupyter Book on a copy that holds the executed chapters; returns the folder of the pages."""
+    source, aside = out / "source", out / "aside"
+    for folder in (source, aside):
+        shutil.rmtree(folder, ignore_errors=True)
+    unwanted = shutil.ignore_patterns("*.ipynb", ".*", "__pycache__")
+    for name in (PAGES, LIBRARY):
+        shutil.copytree(root / name, source / name, ignore=unwanted)
+    for name in (CONFIG, TOC):
+        shutil.copy(root / name, source)
+    for chapter, done in executed.items():
+        (source / chapter).write_text(done.notebook, encoding="utf-8")
+    program = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
+    options = ["--path-output", str(aside), "-W", "-n", "--keep-going", "-q"]
+    result = subprocess.run([*program, "build", str(source), *options], capture_output=True, text=True)
+    if result.returncode:
+        said = strip_color(result.stderr or result.stdout).replace(f"{source}{os.sep}", "").strip()
+        raise BookError(f"Jupyter Book failed:\n{said}")
+    return aside / "_build" / "html"
+
+
+def verify(html: Path, pages: Iterable[Path]) -> None:
+    """Every page says something, no cell shows an error, and all that is loaded lies within the book."""
+    faults = []
+    for page in pages:
+        path = html / page.with_suffix(".html")
+        text = path.read_text(encoding="utf-8") if path.is_file() else ""
+        if not NO_TEXT.sub("", text.partition("<article")[2].partition(">")[2].partition("</article>")[0]):
+            faults.append(f"{page}: its page is missing or empty")
+        if 'class="output traceback' in text:
+            faults.append(f"{page}: a cell shows an error")
+        if re.search(r'<img alt="[^"]*_images/', text):
+            faults.append(f"{page}: a figure has no alt text (metadata mystnb.image.alt of its cell)")
+    for path in sorted([*html.rglob("*.html"), *html.rglob("*.css")]):
+        text, name = path.read_text(encoding="utf-8"), path.relative_to(html)
+        if name.match("_static/*.html"):  # the theme's own templates
+            continue
+        for url in {*LOADED.findall(text), *LOADED_BY_CSS.findall(text)}:
+            parts = urlsplit(url)
+            if parts.netloc:
+                faults.append(f"{name}: loads {url}; allowed: files of the book")
+            elif not parts.scheme and not (path.parent / unquote(parts.path)).exists():
+                faults.append(f"{name}: loads {url}, which is not there")
+    if faults:
+        raise BookError("the new book did not pass:\n" + "\n".join(faults))
+
+
+def _swap(aside: Path, html: Path) -> None:
+    old = html.with_suffix(".old")
+    if html.exists():
+        html.rename(old)
+    aside.rename(html)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _recover(html: Path) -> None:
+    """Bring back the old book where a build was killed between the two renames of a swap."""
+    old = html.with_suffix(".old")
+    if old.exists() and not html.exists():
+        old.rename(html)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(".draft")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)
+
+
+def _say(message: str) -> None:
+    tqdm.write(message, file=sys.stderr)

@@ -1,0 +1,79 @@
+"""How close a recovered sample comes: mse, psnr, ssim, lpips, and the matching of several samples."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from uninv_lib._torchvision import import_torchvision
+
+
+def mse(inputs: Tensor, truth: Tensor) -> Tensor:
+    """Mean squared error of each sample, (n, *shape) -> (n,)."""
+    return (inputs - truth).square().flatten(1).mean(1)
+
+
+def psnr(inputs: Tensor, truth: Tensor, *, peak: float = 1.0) -> Tensor:
+    """Peak signal-to-noise ratio of each sample in dB, (n,); at most 160.
+
+    Inputs lie in [0, 1], so the peak is 1. The official code divides by its data's std instead, which adds about
+    12 dB on CIFAR-10: pass that peak to compare with its tables.
+    """
+    return 10 * torch.log10(peak**2 / mse(inputs, truth).double().clamp_min(1e-16))
+
+
+def ssim(inputs: Tensor, truth: Tensor) -> Tensor:
+    """Structural similarity of each image, (n, c, h, w) -> (n,), with a 7-pixel window (Wang et al. 2004)."""
+    from skimage.metrics import structural_similarity
+
+    pairs = zip(inputs.double().cpu().numpy(), truth.double().cpu().numpy(), strict=True)
+    return torch.tensor([structural_similarity(a, b, data_range=1.0, channel_axis=0) for a, b in pairs])
+
+
+def lpips(inputs: Tensor, truth: Tensor) -> Tensor:
+    """Learned perceptual distance of each image (Zhang et al. 2018, AlexNet), (n, c, h, w) -> (n,).
+
+    The network's weights are fetched at the first call. Raises RuntimeError where that fails, ModuleNotFoundError
+    without torchmetrics.
+    """
+    import_torchvision("models")  # before torchmetrics imports it without the remedy
+    from torchmetrics.functional.image import learned_perceptual_image_patch_similarity as distance
+
+    def prepared(x: Tensor) -> Tensor:
+        rgb = x.float().cpu().expand(-1, 3, -1, -1)
+        return torch.nn.functional.interpolate(rgb, size=(64, 64), mode="bilinear", antialias=True).clamp(0, 1)
+
+    try:
+        pairs = zip(prepared(inputs).split(1), prepared(truth).split(1), strict=True)
+        return torch.stack([distance(a, b, net_type="alex", normalize=True).detach() for a, b in pairs])
+    except OSError as error:
+        raise RuntimeError(
+            f"lpips: AlexNet's weights could not be fetched ({error}); go online once, or use mse, psnr and ssim"
+        ) from error
+
+
+def match(inputs: Tensor, truth: Tensor) -> Tensor:
+    """The recovered samples in the order of the true ones, by the assignment with the least total squared error."""
+    from scipy.optimize import linear_sum_assignment
+
+    distance = torch.cdist(truth.flatten(1).double(), inputs.flatten(1).double()).square()
+    _, order = linear_sum_assignment(distance.cpu().numpy())
+    return inputs[torch.as_tensor(order, device=inputs.device)]
+
+
+def interval(values: Tensor, *, level: float = 0.95) -> tuple[float, float, float]:
+    """Median and its bootstrap percentile interval (2,000 resamples, seeded): (median, low, high)."""
+    values = values.double()
+    draws = torch.randint(len(values), (2000, len(values)), generator=torch.Generator().manual_seed(0))
+    medians = values[draws].quantile(0.5, dim=1)
+    low, high = medians.quantile(torch.tensor([(1 - level) / 2, (1 + level) / 2]).double()).tolist()
+    return values.quantile(0.5).item(), low, high
+
+
+def wilson(hits: int, trials: int, *, z: float = 1.96) -> tuple[float, float, float]:
+    """A rate and its Wilson score interval (95% at z = 1.96): (rate, low, high)."""
+    if trials < 1 or not 0 <= hits <= trials:
+        raise ValueError(f"hits: {hits} of {trials} trials; allowed: 0 to trials, of 1 trial or more")
+    rate, spread = hits / trials, z**2 / trials
+    centre, half = rate + spread / 2, z * (rate * (1 - rate) / trials + spread / (4 * trials)) ** 0.5
+    return rate, (centre - half) / (1 + spread), (centre + half) / (1 + spread)

@@ -1,0 +1,244 @@
+"""The words of the project: frozen records that every other module takes and returns."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from torch import Tensor, isfinite, nn
+
+State = Mapping[str, Tensor]
+"""Parameters and buffers of one model, by name."""
+
+Predict = Callable[[Tensor], Tensor]
+"""Inputs (n, *input_shape) -> class probabilities (n, classes): all that a user of the service has."""
+
+DATASETS = ("digits", "faces", "photos", "breast_cancer", "cifar10", "cifar100", "stl10")
+ModelName = Literal["linear", "mlp", "convnet", "resnet18"]
+UnlearningName = Literal["retrain", "gradient_ascent"]
+DefenseName = Literal["none", "obfuscation", "pruning", "fine_tuning"]
+PresetName = Literal["fast", "paper"]
+ProbesName = Literal["gradient", "zoo"]
+Assumption = Literal["labels", "pretrained", "private_size"]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Samples with their labels.
+
+    inputs: (n, *input_shape), float, in [0, 1]; labels: (n,), int64, 0 <= label.
+    Raises ValueError for a length that does not fit, values that are not finite or lie outside [0, 1].
+    """
+
+    inputs: Tensor
+    labels: Tensor
+
+    def __post_init__(self) -> None:
+        if self.labels.shape != self.inputs.shape[:1]:
+            raise ValueError(
+                f"labels: shape {tuple(self.labels.shape)} for {len(self.inputs)} inputs; allowed: one label each"
+            )
+        if not isfinite(self.inputs).all():
+            bad = (~isfinite(self.inputs)).flatten(1).any(1).nonzero()[0].item()
+            raise ValueError(f"inputs: sample {bad} holds NaN or infinity; remove or fill such values first")
+        if len(self.inputs) and (self.inputs.min() < 0 or self.inputs.max() > 1):
+            raise ValueError(
+                f"inputs: values from {self.inputs.min():.3g} to {self.inputs.max():.3g}; allowed: 0 to 1"
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, indices: Tensor) -> Split:
+        """The samples at these positions, in this order."""
+        return Split(self.inputs[indices], self.labels[indices])
+
+    def to(self, like: Tensor) -> Split:
+        """The same samples with the inputs' type and the device of `like`."""
+        return Split(self.inputs.to(like), self.labels.to(like.device))
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One data set, cut in three: `public` (anyone has it; models are pretrained on it), `private`, `test`."""
+
+    name: str
+    public: Split
+    private: Split
+    test: Split
+    class_names: tuple[str, ...]
+    kind: Literal["image", "table"]
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        return tuple(self.public.inputs.shape[1:])
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_names)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model of the developer's: `pretrained` (θ_0), fine-tuned on the private samples to `state` (θ), and how."""
+
+    net: nn.Module
+    pretrained: State
+    state: State
+    lr: float
+    epochs: int
+    batch_size: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class WhiteBoxView:
+    """What the server of the threat model sees. Each field that is not None below is an assumption beyond it.
+
+    labels: (num_forgotten,) int64, the forgotten samples' true labels; pretrained: θ_0; private_size: N.
+    """
+
+    net: nn.Module
+    before: State
+    after: State
+    input_shape: tuple[int, ...]
+    num_forgotten: int
+    labels: Tensor | None = None
+    pretrained: State | None = None
+    private_size: int | None = None
+
+
+@dataclass(frozen=True)
+class BlackBoxView:
+    """What a user of the service sees: the answers of both models to inputs of the user's choice."""
+
+    before: Predict
+    after: Predict
+    num_classes: int
+    input_shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """Recovered samples, in the attack's own order.
+
+    inputs: (n, *input_shape) in [0, 1]; labels: (n,) int64, known or inferred; loss: (restarts, iterations), the
+    cost at each iteration, NaN where a restart stopped early; seconds: wall time of the attack.
+    """
+
+    inputs: Tensor
+    labels: Tensor
+    loss: Tensor
+    seconds: float
+
+
+@dataclass(frozen=True)
+class LabelScores:
+    """change: (classes,), mean change of each class's confidence on its own probes, after − before (β, eq. 10);
+    ranked: (classes,) int64, the most negative change first; queries: answers asked of both models together."""
+
+    change: Tensor
+    ranked: Tensor
+    queries: int
+
+
+def _one_of_datasets(name: Any) -> str:
+    if name in DATASETS or (isinstance(name, str) and name.startswith("imagefolder:") and len(name) > 12):
+        return str(name)
+    raise ValueError(f"unknown dataset {name!r}; allowed: {', '.join(DATASETS)}, imagefolder:PATH")
+
+
+def _assumptions(value: Any) -> Any:
+    """A comma-separated string (command line, papermill) or any sequence -> the names, sorted, each once."""
+    if isinstance(value, str):
+        value = [name for name in value.replace(",", " ").split() if name != "none"]
+    return tuple(sorted(set(value)))
+
+
+class Spec(BaseModel):
+    """Everything that defines one run. The same Spec gives the same metrics, bit for bit, on one machine's CPU.
+
+    Raises pydantic.ValidationError (a ValueError) that names the field, what came and what is allowed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    dataset: Annotated[str, BeforeValidator(_one_of_datasets)] = Field(
+        "photos", description=f"{', '.join(DATASETS)} or imagefolder:PATH"
+    )
+    model: ModelName = Field("convnet", description="architecture")
+    width: int = Field(16, ge=1, le=1024, description="channels of the convnet's first layer, units of the mlp / 8")
+    private_size: int = Field(32, ge=1, description="N, private samples that the model is fine-tuned on")
+    forget_size: int = Field(1, ge=1, description="samples forgotten together, drawn at random")
+    forget_share: float | None = Field(
+        None, gt=0, le=1, description="p_u, share of one class that is forgotten; replaces forget_size"
+    )
+    unlearning: UnlearningName = Field("gradient_ascent", description="unlearning method")
+    unlearning_rate: float = Field(1e-3, gt=0, description="step size of gradient ascent")
+    unlearning_steps: int = Field(1, ge=1, description="steps of gradient ascent")
+    defense: DefenseName = Field("none", description="what is done to the unlearned model before release")
+    strength: float = Field(
+        0.0, ge=0, description="obfuscation: relative norm; pruning: share of weights; fine_tuning: epochs"
+    )
+    attack: Literal["features", "labels"] = Field("features", description="feature recovery or label inference")
+    preset: PresetName = Field("fast", description="feature recovery: cost, optimiser and their settings")
+    probes: ProbesName = Field("zoo", description="label inference: white box (gradient) or black box (zoo)")
+    knowledge: Annotated[tuple[Assumption, ...], BeforeValidator(_assumptions)] = Field(
+        (), description="what the server knows beyond the threat model: labels, pretrained, private_size"
+    )
+    seed: int = Field(0, ge=0, description="draws the private samples, the fine-tuning, unlearning and the attack")
+    request: int = Field(0, ge=0, description="which deletion request under the same model before")
+    model_seed: int = Field(0, ge=0, description="draws the pretraining")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto: cuda, then mps, then cpu")
+    dtype: Literal["float32", "float64"] = Field("float32", description="arithmetic after pretraining")
+    budget: Literal["smoke", "default", "full"] = Field(
+        "default", description="effort of pretraining and attack: seconds, a minute, a night"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_fields(cls, values: Any) -> Any:
+        for name in values if isinstance(values, Mapping) else ():
+            if name not in cls.model_fields:
+                close = difflib.get_close_matches(str(name), cls.model_fields, 1)
+                hint = f"did you mean {close[0]!r}? " if close else ""
+                raise ValueError(f"unknown field {name!r}; {hint}allowed: {', '.join(cls.model_fields)}")
+        return values
+
+    @model_validator(mode="after")
+    def _fields_fit(self) -> Spec:
+        if self.forget_share is None and self.forget_size > self.private_size:
+            raise ValueError(f"forget_size: {self.forget_size}; allowed: 1 to private_size = {self.private_size}")
+        if self.forget_share is not None and self.forget_size != 1:
+            raise ValueError(f"forget_size: {self.forget_size} beside forget_share; allowed: one of the two")
+        if (self.defense == "none") != (self.strength == 0):
+            raise ValueError(
+                f"strength: {self.strength:g} with defense={self.defense!r}; allowed: 0 without a defense, above 0 with one"
+            )
+        if self.defense == "pruning" and self.strength >= 1:
+            raise ValueError(f"strength: {self.strength:g}; allowed for pruning: a share below 1")
+        if self.defense == "fine_tuning" and self.strength != int(self.strength):
+            raise ValueError(f"strength: {self.strength:g}; allowed for fine_tuning: whole epochs")
+        if self.attack == "features" and self.preset == "paper" and "labels" not in self.knowledge:
+            raise ValueError(f"knowledge: {self.knowledge}; preset 'paper' assumes the labels: add 'labels'")
+        if ("pretrained" in self.knowledge) != ("private_size" in self.knowledge):
+            raise ValueError(f"knowledge: {self.knowledge}; 'pretrained' and 'private_size' serve together only")
+        return self
+
+
+class Record(BaseModel):
+    """What one run gave. `metrics` repeat bit for bit on one machine's CPU; `seconds` by stage do not."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    spec: Spec
+    metrics: dict[str, float]
+    seconds: dict[str, float]
+    versions: dict[str, str]
+    commit: str | None
+    device: str
+
+
