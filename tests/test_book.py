@@ -182,9 +182,7 @@ def test_new_version_of_a_package_executes_all(
     assert executed == BOTH
 
 
-def test_failing_cell_names_itself_and_leaves_the_old_book(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failing_cell_names_itself_and_leaves_the_old_book(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(book, "_execute", EXECUTE)
     before = snapshot(root / "_build" / "html")
     write_chapter(root, "01_first", "print('fine')")

@@ -13,9 +13,7 @@ CHAPTERS = sorted(Path(__file__).parents[1].glob("book/*.ipynb"))
 MOST_LINES = 25
 WORDS_PER_LINE = 8
 DRAWS = re.compile(r"\b(?:figures|plt|sns)\.\w|\.(?:imshow|plot|bar|hist|scatter)\(")
-NOT_PROSE = re.compile(
-    r"```(?:python|bash|text)\n.*?```|\$\$.*?\$\$|\$[^$\n]+\$|^#[^\n]*", re.DOTALL | re.MULTILINE
-)
+NOT_PROSE = re.compile(r"```(?:python|bash|text)\n.*?```|\$\$.*?\$\$|\$[^$\n]+\$|^#[^\n]*", re.DOTALL | re.MULTILINE)
 WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 
 each_chapter = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
@@ -82,13 +80,9 @@ def test_figures_have_name_caption_and_alt_text(chapter: Path) -> None:
         rendering = cell.metadata.get("mystnb", {})
         figure, image = rendering.get("figure", {}), rendering.get("image", {})
         named = str(figure.get("name", "")).startswith("fig-")
-        if (DRAWS.search(cell.source) or rendering) and not (
-            named and figure.get("caption") and image.get("alt")
-        ):
+        if (DRAWS.search(cell.source) or rendering) and not (named and figure.get("caption") and image.get("alt")):
             incomplete.append(cell.id)
-    assert not incomplete, (
-        'metadata: {"mystnb": {"figure": {"name": "fig-…", "caption": …}, "image": {"alt": …}}}'
-    )
+    assert not incomplete, 'metadata: {"mystnb": {"figure": {"name": "fig-…", "caption": …}, "image": {"alt": …}}}'
 
 
 @each_chapter
@@ -101,9 +95,7 @@ def test_chapter_begins_with_a_title_and_ends_with_references(chapter: Path) -> 
 
 
 def test_names_of_figures_are_unique() -> None:
-    figures = [
-        cell.metadata.get("mystnb", {}).get("figure", {}) for c in CHAPTERS for cell in cells(c, "code")
-    ]
+    figures = [cell.metadata.get("mystnb", {}).get("figure", {}) for c in CHAPTERS for cell in cells(c, "code")]
     names = Counter(figure["name"] for figure in figures if "name" in figure)
     assert {name: count for name, count in names.items() if count > 1} == {}
 

@@ -221,9 +221,7 @@ def _execute(root: Path, chapter: Path, threads: int, tick: Callable[[], Any]) -
     place = {"metadata": {"path": str(root)}}
     try:
         with TemporaryDirectory() as folder:
-            notebook = papermill.execute_notebook(
-                root / chapter, None, resources=place, **kernel, **hooks, **quiet
-            )
+            notebook = papermill.execute_notebook(root / chapter, None, resources=place, **kernel, **hooks, **quiet)
     except PapermillExecutionError as error:
         raise BookError(_failure(root, chapter, error.cell_index, str(error))) from error
     except RuntimeError as error:  # the kernel died, or did not start

@@ -14,8 +14,10 @@ from uninv_lib._torchvision import import_torchvision
 from uninv_lib.cache import home
 from uninv_lib.types import DATASETS, Dataset, Split
 
-PHOTOS = ("astronaut", "chelsea", "coffee", "hubble_deep_field", "immunohistochemistry")
-PHOTOS += ("retina", "rocket", "motorcycle", "china", "flower")
+PHOTOS = (
+    *("astronaut", "chelsea", "coffee", "hubble_deep_field", "immunohistochemistry"),
+    *("retina", "rocket", "motorcycle", "china", "flower"),
+)
 SIDE, BLOCK, CROP, STRIDE = 320, 64, 32, 16  # pixels: photo, region, crop, step between crops of one region
 
 
@@ -108,8 +110,8 @@ def _photos() -> Dataset:
         for part, blocks in zip(parts, order.tensor_split([13, 20]), strict=True):
             part.append(crops[blocks].flatten(0, 1))
     labels = [torch.arange(len(PHOTOS)).repeat_interleave(len(part[0])) for part in parts]
-    splits = [Split(torch.cat(part), label) for part, label in zip(parts, labels, strict=True)]
-    return Dataset("photos", *splits, PHOTOS, "image")
+    public, private, test = (Split(torch.cat(p), label) for p, label in zip(parts, labels, strict=True))
+    return Dataset("photos", public, private, test, PHOTOS, "image")
 
 
 def _to_inputs(pixels: np.ndarray) -> Tensor:

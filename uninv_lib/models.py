@@ -28,7 +28,7 @@ class Normalise(nn.Module):
         return (x - self.mean) / self.std
 
 
-def _linear(shape: tuple[int, ...], classes: int, width: int) -> list[nn.Module]:  # noqa: ARG001
+def _linear(shape: tuple[int, ...], classes: int, width: int) -> list[nn.Module]:
     """Softmax regression: one linear layer."""
     return [nn.Flatten(), nn.Linear(prod(shape), classes)]
 
@@ -46,7 +46,11 @@ def _convnet(shape: tuple[int, ...], classes: int, width: int) -> list[nn.Module
     channels, side = [1, 2, 2, 4, 4, 4, 4, 4], min(shape[1:])
     pool, previous, layers = 3 if side >= 18 else 2, shape[0], list[nn.Module]()
     for i, factor in enumerate(channels):
-        layers += [nn.Conv2d(previous, factor * width, 3, padding=1), nn.BatchNorm2d(factor * width), nn.ReLU()]
+        layers += [
+            nn.Conv2d(previous, factor * width, 3, padding=1),
+            nn.BatchNorm2d(factor * width),
+            nn.ReLU(),
+        ]
         layers += [nn.MaxPool2d(pool)] * (i in (5, 7))
         previous = factor * width
     with torch.no_grad():
@@ -54,7 +58,7 @@ def _convnet(shape: tuple[int, ...], classes: int, width: int) -> list[nn.Module
     return [*layers, nn.Flatten(), nn.Linear(features, classes)]
 
 
-def _resnet18(shape: tuple[int, ...], classes: int, width: int) -> list[nn.Module]:  # noqa: ARG001
+def _resnet18(shape: tuple[int, ...], classes: int, width: int) -> list[nn.Module]:
     """torchvision's ResNet18 with a 3x3 stem and without the first pooling, as usual for small images."""
     net = import_torchvision("models").resnet18(num_classes=classes)
     net.conv1 = nn.Conv2d(shape[0], 64, 3, padding=1, bias=False)

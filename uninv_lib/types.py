@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, get_args
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from torch import Tensor, isfinite, nn
@@ -45,9 +45,7 @@ class Split:
             bad = (~isfinite(self.inputs)).flatten(1).any(1).nonzero()[0].item()
             raise ValueError(f"inputs: sample {bad} holds NaN or infinity; remove or fill such values first")
         if len(self.inputs) and (self.inputs.min() < 0 or self.inputs.max() > 1):
-            raise ValueError(
-                f"inputs: values from {self.inputs.min():.3g} to {self.inputs.max():.3g}; allowed: 0 to 1"
-            )
+            raise ValueError(f"inputs: values from {self.inputs.min():.3g} to {self.inputs.max():.3g}; allowed: 0 to 1")
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -216,7 +214,7 @@ class Spec(BaseModel):
             raise ValueError(f"forget_size: {self.forget_size} beside forget_share; allowed: one of the two")
         if (self.defense == "none") != (self.strength == 0):
             raise ValueError(
-                f"strength: {self.strength:g} with defense={self.defense!r}; allowed: 0 without a defense, above 0 with one"
+                f"strength: {self.strength:g} with defense={self.defense!r}; allowed: 0 without one, above 0 with one"
             )
         if self.defense == "pruning" and self.strength >= 1:
             raise ValueError(f"strength: {self.strength:g}; allowed for pruning: a share below 1")
@@ -240,5 +238,3 @@ class Record(BaseModel):
     versions: dict[str, str]
     commit: str | None
     device: str
-
-

@@ -1,0 +1,76 @@
+"""The command line: python -m uninv_lib run | book."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import click
+from pydantic import ValidationError
+
+from uninv_lib.types import Spec
+
+CAUGHT = (ValueError, OSError, RuntimeError, FloatingPointError, ModuleNotFoundError)
+
+
+def _spec_options(command: Callable[..., None]) -> Callable[..., None]:
+    """One option for each field of Spec; its value is validated by Spec, so that every message is the same."""
+    for name, field in reversed(Spec.model_fields.items()):
+        words = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
+        help_text = f"{field.description} [{' | '.join(words)}]" if words else field.description
+        default = "none" if field.default in (None, ()) else field.default
+        flag = f"--{name.replace('_', '-')}"
+        command = click.option(flag, name, default=None, help=f"{help_text}  (default: {default})")(command)
+    return command
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for fault in error.errors(include_url=False):
+        field = ".".join(map(str, fault["loc"]))
+        message = fault["msg"].removeprefix("Value error, ")
+        lines.append(f"{field}: {message} (came: {fault['input']!r})" if field else message)
+    return "\n".join(lines)
+
+
+@click.group()
+def main() -> None:
+    """See, reproduce and measure how machine unlearning leaks what it forgets."""
+
+
+@main.command()
+@_spec_options
+def run(**fields: Any) -> None:
+    """Run one experiment; prints its Record as one JSON line on standard output."""
+    from uninv_lib.experiment import run as run_spec
+
+    try:
+        spec = Spec(**{name: value for name, value in fields.items() if value is not None})
+    except ValidationError as error:
+        raise click.UsageError(_explain(error)) from error
+    try:
+        record = run_spec(spec, progress=True)
+    except CAUGHT as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(record.model_dump_json())
+
+
+@main.command()
+@click.option("--jobs", default=1, show_default=True, help="chapters executed at a time")
+def book(jobs: int) -> None:
+    """Execute the chapters that changed and build the book in _build/html."""
+    from uninv_lib import book as maker
+
+    root = Path(__file__).resolve().parents[1]
+    if not (root / "_toc.yml").is_file():
+        raise click.ClickException(f"no _toc.yml in {root}; the book is made in a checkout of the project")
+    try:
+        maker.build(root, jobs=jobs)
+    except maker.BookError as error:
+        raise click.ClickException(str(error)) from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,35 @@
+"""The closed form: through a fully connected first layer, one forgotten sample is read off the update."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+from torch import nn
+
+from uninv_lib.attacks.update import forgotten_gradient, head, labels_of_bias
+from uninv_lib.types import Reconstruction, WhiteBoxView
+
+
+def applies(net: nn.Module) -> bool:
+    """Whether the first layer with parameters is linear and has a bias."""
+    first = next((layer for layer in net.modules() if list(layer.parameters(recurse=False))), None)
+    return isinstance(first, nn.Linear) and first.bias is not None
+
+
+def recover(view: WhiteBoxView) -> Reconstruction:
+    """One forgotten sample from the first layer's update (Geiping et al. 2020, section 3; Phong et al. 2018).
+
+    Unit i moved its weights by e_i · x and its bias by e_i: divide. The units are combined by least squares, x =
+    Σ e_i ΔW_i / Σ e_i². `net` must begin with its normalisation (`mean`, `std`), which is undone. Exact for one
+    sample's gradient; of several samples, or of the stated attack on exact unlearning, it gives a mixture.
+    """
+    started = time.perf_counter()
+    update, point = forgotten_gradient(view)
+    (weight, slopes), (_, errors) = list(update.items())[:2]
+    if not errors.any():
+        raise ValueError(f"after: the bias beside {weight!r} did not change; there is nothing to divide by")
+    normalised = (errors[:, None] * slopes).sum(0) / errors.square().sum()
+    x = normalised.reshape(view.input_shape) * point["0.std"] + point["0.mean"]
+    labels = view.labels if view.labels is not None else labels_of_bias(update[head(view.net)[1]], 1)
+    return Reconstruction(x.clamp(0, 1)[None], labels, torch.zeros(1, 1).to(x), time.perf_counter() - started)

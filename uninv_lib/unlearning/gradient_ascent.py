@@ -1,0 +1,35 @@
+"""Approximate unlearning: climb the loss of the forgotten samples."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from uninv_lib.training import step
+from uninv_lib.types import Split, State, Trained
+
+
+def gradient_ascent(
+    trained: Trained,
+    forget: Split,
+    retain: Split,
+    *,
+    rng: torch.Generator,
+    unlearning_rate: float = 1e-3,
+    unlearning_steps: int = 1,
+    **_: Any,
+) -> State:
+    """θ + unlearning_rate · ∇L(forget), `unlearning_steps` times; one step, as in the official code.
+
+    Raises FloatingPointError where the ascent diverges: the loss has no upper bound.
+    """
+    state = trained.state
+    for i in range(unlearning_steps):
+        state = step(trained.net, state, forget, -unlearning_rate)
+        if not all(torch.isfinite(state[name]).all() for name, _ in trained.net.named_parameters()):
+            raise FloatingPointError(
+                f"gradient_ascent: not finite after step {i + 1} of {unlearning_steps} at unlearning_rate "
+                f"{unlearning_rate:g}; the method failed, take fewer steps or a lower rate"
+            )
+    return state
