@@ -29,7 +29,7 @@ EPOCHS = {"smoke": 2, "default": 12, "full": 120}
 RECOVERY: dict[str, dict[str, dict[str, int]]] = {
     "smoke": {"fast": {"iterations": 20}, "paper": {"iterations": 20, "restarts": 1}},
     "default": {"fast": {}, "paper": {"iterations": 300, "restarts": 1}},
-    "full": {"fast": {"iterations": 1000, "restarts": 2}, "paper": {}},
+    "full": {"fast": {"iterations": 1000, "restarts": 4}, "paper": {}},
 }
 PROBES = {"smoke": 2, "default": 10, "full": 20}
 
