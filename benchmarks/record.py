@@ -28,10 +28,10 @@ GRIDS = {
     # C4: architectures beside the convnet of `features`
     "architectures": grid(dataset="photos", model=["linear", "mlp"], width=8, request=range(16)),
     # C3: several samples at once
-    "several": grid(dataset="photos", **SMALL, forget_size=[2, 4, 8], request=range(5)),
+    "several": grid(dataset="digits", **SMALL, forget_size=[2, 4, 8], request=range(5)),
     # C2: exact unlearning, the stated attack and the official code's
     "private_size": grid(
-        dataset="photos",
+        dataset="digits",
         **SMALL,
         unlearning="retrain",
         private_size=[1, 8, 32, 128],
@@ -74,15 +74,18 @@ GRIDS = {
         ),
     ],
     # C7, C8, C9: the three defenses, against both attacks
-    "defenses": _defended(dataset="photos", **SMALL, request=range(8)),
+    "defenses": [
+        *_defended(dataset="photos", model="mlp", width=8, request=range(16)),
+        *_defended(dataset="digits", **SMALL, request=range(8)),
+    ],
     "defenses_labels": _defended(
         dataset="digits",
-        **SMALL,
+        model="mlp",
         attack="labels",
         private_size=512,
         forget_share=0.5,
         seed=range(5),
-        request=range(5),
+        request=range(10),
     ),
 }
 

@@ -29,7 +29,7 @@ EPOCHS = {"smoke": 2, "default": 12, "full": 120}
 RECOVERY: dict[str, dict[str, dict[str, int]]] = {
     "smoke": {"fast": {"iterations": 20}, "paper": {"iterations": 20, "restarts": 1}},
     "default": {"fast": {}, "paper": {"iterations": 300, "restarts": 1}},
-    "full": {"fast": {"iterations": 1000, "restarts": 4}, "paper": {}},
+    "full": {"fast": {"iterations": 1000, "restarts": 6}, "paper": {}},
 }
 PROBES = {"smoke": 2, "default": 10, "full": 20}
 
@@ -118,11 +118,14 @@ def pretrain(spec: Spec, *, progress: bool = False) -> tuple[torch.nn.Module, St
 
 
 def choose(spec: Spec, private: Split) -> tuple[Split, Split]:
-    """(forget, retain) for this deletion request: random samples, or a share of one random class's samples."""
-    rng = _rng("request", spec.seed, spec.request)
+    """(forget, retain) for this deletion request: forget_size samples, or a share of one random class's samples.
+
+    Requests 0, 1, 2, ... take the private samples in turn, so that they are different people as long as there are.
+    """
     if spec.forget_share is None:
-        order = torch.randperm(len(private), generator=rng)
+        order = torch.randperm(len(private), generator=_rng("people", spec.seed)).roll(-spec.request * spec.forget_size)
         return private.take(order[: spec.forget_size]), private.take(order[spec.forget_size :])
+    rng = _rng("request", spec.seed, spec.request)
     present = private.labels.unique()
     label = present[torch.randint(len(present), (1,), generator=rng)]
     own = (private.labels == label).nonzero()[:, 0]

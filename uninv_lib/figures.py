@@ -136,3 +136,37 @@ def tradeoff(table: pandas.DataFrame, *, x: str, y: str, labels: Mapping[str, st
     axes[0, 0].legend(frameon=False)
     _label(axes[0, 0], labels[x], labels[y], title)
     return figure
+
+
+def scatter(table: pandas.DataFrame, *, x: str, y: str, hue: str, labels: Mapping[str, str], title: str) -> Figure:
+    """One marker for each row of the table, its colour and shape by column hue."""
+    figure, axes = _new(1, 1, (6, 3.6))
+    for i, (name, group) in enumerate(table.groupby(hue, sort=False)):
+        style = {"color": COLOURS[i % 10], "marker": MARKERS[i % 8], "linestyle": "none", "alpha": 0.8}
+        axes[0, 0].plot(group[x], group[y], label=str(name), **style)
+    axes[0, 0].legend(title=labels[hue], frameon=False, fontsize=9)
+    _label(axes[0, 0], labels[x], labels[y], title)
+    return figure
+
+
+def diagram(boxes: Mapping[str, tuple[float, float, str]], arrows: Sequence[tuple[str, str, str]]) -> Figure:
+    """Boxes {text: (x, y, colour)} in the unit square and arrows (from text, to text, words beside), in from's colour.
+
+    Boxes stand in rows and columns: an arrow is level or upright.
+    """
+    figure, axes = _new(1, 1, (6, 3.9))
+    axis = axes[0, 0]
+    for start, end, words in arrows:
+        (x0, y0, colour), (x1, y1, _) = boxes[start], boxes[end]
+        level = y0 == y1
+        gap = 56 if level else 26  # points, about half a box
+        style = {"arrowstyle": "-|>", "linewidth": 1.8, "color": colour, "shrinkA": gap, "shrinkB": gap}
+        axis.annotate("", (x1, y1), (x0, y0), arrowprops=style)
+        x, y = (x0 + x1) / 2 + 0.03 * (not level), (y0 + y1) / 2 + 0.03 * level
+        axis.text(x, y, words, ha="center" if level else "left", fontsize=11)
+    for text, (x, y, colour) in boxes.items():
+        frame = {"boxstyle": "round,pad=0.5", "facecolor": "white", "edgecolor": colour, "linewidth": 2}
+        axis.text(x, y, text, ha="center", va="center", fontsize=11, bbox=frame)
+    axis.set(xlim=(-0.05, 0.85), ylim=(0, 1))
+    axis.set_axis_off()
+    return figure

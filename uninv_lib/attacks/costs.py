@@ -14,8 +14,8 @@ from uninv_lib.types import State
 def cosine_cost(slopes: list[Tensor], target: list[Tensor]) -> Tensor:
     """1 − cosine similarity of two gradients over all parameters (eq. 5), in [0, 2]."""
     product = sum((s * t).sum() for s, t in zip(slopes, target, strict=True))
-    lengths = sum(s.square().sum() for s in slopes) * sum(t.square().sum() for t in target)
-    cost: Tensor = 1 - product / torch.as_tensor(lengths).clamp_min(torch.finfo(target[0].dtype).tiny).sqrt()
+    lengths = torch.as_tensor(sum(s.square().sum() for s in slopes) * sum(t.square().sum() for t in target))
+    cost: Tensor = 1 - product / lengths.clamp_min(torch.finfo(target[0].dtype).tiny).sqrt()
     return cost
 
 
@@ -27,6 +27,12 @@ def relative_cost(slopes: list[Tensor], target: list[Tensor]) -> Tensor:
     pairs = [(s, t) for s, t in zip(slopes, target, strict=True) if t.any()]
     cost: Tensor = torch.stack([(s - t).abs().sum() / t.abs().sum() for s, t in pairs]).mean()
     return cost
+
+
+def angle_cost(slopes: list[Tensor], target: list[Tensor]) -> Tensor:
+    """1 − cosine similarity, tensor by tensor, averaged; in [0, 2] (ours)."""
+    pairs = [(s, t) for s, t in zip(slopes, target, strict=True) if t.any()]
+    return torch.stack([cosine_cost([s], [t]) for s, t in pairs]).mean()
 
 
 def total_variation(inputs: Tensor) -> Tensor:

@@ -1,0 +1,30 @@
+import pytest
+import torch
+
+from uninv_lib import Spec, prepare
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_home(tmp_path_factory):
+    """Caches of a test run live in its own folder."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("UNINV_HOME", str(tmp_path_factory.mktemp("home")))
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="session")
+def linear():
+    """A linear model of digits, one sample forgotten by gradient ascent."""
+    return prepare(Spec(dataset="digits", model="linear", budget="smoke"))
+
+
+@pytest.fixture(scope="session")
+def convnet():
+    """A small convnet of digits, one sample forgotten by gradient ascent."""
+    return prepare(Spec(dataset="digits", model="convnet", width=4, budget="smoke"))
+
+
+@pytest.fixture
+def rng():
+    return torch.Generator().manual_seed(0)

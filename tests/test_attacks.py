@@ -1,0 +1,147 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from uninv_lib import Spec, metrics, prepare
+from uninv_lib.attacks import infer_labels, make_probes, recover_features
+from uninv_lib.attacks.costs import cosine_cost, dummy_gradient, relative_cost, total_variation
+from uninv_lib.attacks.probes import Counted
+from uninv_lib.attacks.update import difference, forgotten_gradient, labels_of_bias
+from uninv_lib.training import gradient
+from uninv_lib.types import BlackBoxView
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("model", ["linear", "mlp"])
+def test_one_sample_is_recovered_exactly_through_a_fully_connected_layer(model, dtype, rng):
+    scene = prepare(Spec(dataset="digits", model=model, budget="smoke", dtype=dtype))
+    found = recover_features(scene.white_box(), rng=rng)
+    error = (found.inputs - scene.forget.inputs).abs().max()
+    assert error < (1e-9 if dtype == "float64" else 1e-2)
+    assert torch.equal(found.labels, scene.forget.labels)
+
+
+def test_the_official_combination_is_the_forgotten_gradient_and_the_stated_one_is_not():
+    spec = Spec(dataset="digits", model="linear", budget="smoke", unlearning="retrain", dtype="float64")
+    scene = prepare(spec.model_copy(update={"knowledge": ("pretrained", "private_size")}))
+    truth = torch.cat(
+        [g.flatten() for g in gradient(scene.trained.net, scene.trained.pretrained, scene.forget).values()]
+    )
+
+    def cosine(view):
+        update = torch.cat([u.flatten() for u in forgotten_gradient(view)[0].values()])
+        return torch.cosine_similarity(update, truth, dim=0)
+
+    official = scene.white_box()
+    assert cosine(official) > 1 - 1e-9
+    assert cosine(replace(official, pretrained=None, private_size=None)) < 0.99
+
+
+@pytest.mark.parametrize("cost", [cosine_cost, relative_cost])
+def test_the_gradient_of_the_recovery_cost_agrees_with_finite_differences(cost, rng):
+    spec = Spec(dataset="digits", model="convnet", width=2, budget="smoke", dtype="float64")
+    scene = prepare(spec)
+    view, labels = scene.white_box(), scene.forget.labels
+    target = list(difference(view.net, view.before, view.after).values())
+
+    def value(x):
+        slopes = dummy_gradient(view.net, view.before, lambda z: torch.nn.functional.cross_entropy(z, labels), x)
+        return cost(slopes, target) + 0.1 * total_variation(x)
+
+    x = torch.rand(1, 1, 8, 8, generator=rng, dtype=torch.float64)
+    direction = torch.randn(1, 1, 8, 8, generator=rng, dtype=torch.float64)
+    leaf = x.clone().requires_grad_()
+    slope = (torch.autograd.grad(value(leaf), leaf)[0] * direction).sum()
+    numeric = (value(x + 1e-6 * direction) - value(x - 1e-6 * direction)) / 2e-6
+    assert torch.isclose(slope, numeric.detach(), rtol=1e-4)
+
+
+def test_labels_and_their_multiplicities_are_read_off_the_last_bias():
+    softmax = torch.full((4, 5), 0.1)
+    onehot = torch.nn.functional.one_hot(torch.tensor([3, 1, 3, 0]), 5)
+    assert labels_of_bias((softmax - onehot).sum(0) * 0.01, 4).tolist() == [0, 1, 3, 3]
+
+
+def test_the_published_attack_says_that_it_assumes_labels(convnet, rng):
+    with pytest.raises(ValueError, match=r"labels: None; preset 'paper' assumes"):
+        recover_features(convnet.white_box(), rng=rng, preset="paper", iterations=1)
+
+
+def test_recovery_names_the_tensor_that_does_not_match(convnet, rng):
+    view = convnet.white_box()
+    name = next(name for name, _ in view.net.named_parameters())
+    wrong = {**view.after, name: view.after[name][:1]}
+    with pytest.raises(ValueError, match=rf"after: '{name}' has shape .*; allowed"):
+        recover_features(replace(view, after=wrong), rng=rng)
+    with pytest.raises(ValueError, match=rf"after: no tensor '{name}'"):
+        recover_features(replace(view, after={k: v for k, v in view.after.items() if k != name}), rng=rng)
+    with pytest.raises(ValueError, match=rf"after: '{name}' holds NaN"):
+        recover_features(replace(view, after={**view.after, name: view.after[name] * torch.nan}), rng=rng)
+    with pytest.raises(ValueError, match="nothing to invert"):
+        recover_features(replace(view, after=view.before), rng=rng)
+
+
+@pytest.mark.parametrize("words", [{"preset": "best"}, {"iteration": 3}, {"iterations": 0}, {"restarts": 0}])
+def test_recovery_refuses_unknown_settings(words, convnet, rng):
+    with pytest.raises(ValueError, match="allowed"):
+        recover_features(convnet.white_box(), rng=rng, **words)
+
+
+def test_recovery_survives_nan_and_says_so_when_nothing_is_left(convnet, rng):
+    with pytest.raises(FloatingPointError, match="not finite"):
+        recover_features(convnet.white_box(), rng=rng, iterations=2, tv=float("nan"))
+
+
+def test_a_recovery_that_stalls_ends_early(convnet, rng):
+    found = recover_features(convnet.white_box(), rng=rng, iterations=400, restarts=1, patience=25, lr=1e-9)
+    assert found.loss.isnan().any()
+
+
+def test_the_class_whose_confidence_falls_most_is_inferred():
+    answers = torch.full((6, 3), 1 / 3)
+    view = BlackBoxView(lambda x: answers, lambda x: answers - torch.tensor([0.0, 0.2, 0.1]), 3, (4,))
+    scores = infer_labels(view, torch.rand(3, 2, 4))
+    assert scores.ranked.tolist() == [1, 2, 0]
+    assert scores.change.tolist() == pytest.approx([0, -0.2, -0.1])
+    with pytest.raises(ValueError, match=r"probes: shape .*; allowed"):
+        infer_labels(view, torch.rand(2, 2, 4))
+
+
+def test_the_black_box_needs_no_gradient_and_every_answer_is_counted(linear, rng):
+    asked = Counted(linear.black_box().before)
+    with torch.no_grad():
+        make_probes(asked, 10, (1, 8, 8), rng=rng, method="zoo", count=1, iterations=2)
+    assert asked.queries == 10 + 10 * 32 + 10 + 10 * 32
+    with torch.no_grad(), pytest.raises(ValueError, match=r"predict: gives no gradient; allowed"):
+        make_probes(asked, 10, (1, 8, 8), rng=rng, method="gradient", count=1, iterations=2)
+
+
+def test_psnr_is_the_peak_over_the_error():
+    truth = torch.zeros(2, 1, 8, 8)
+    assert metrics.psnr(truth + 0.1, truth).tolist() == pytest.approx([20.0, 20.0], abs=1e-5)
+    assert metrics.psnr(truth + 0.1, truth, peak=4).tolist() == pytest.approx([32.04] * 2, abs=1e-2)
+    assert metrics.ssim(truth, truth).tolist() == [1.0, 1.0]
+
+
+def test_several_samples_are_matched_before_they_are_compared():
+    truth = torch.rand(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(metrics.match(truth[[2, 0, 1]], truth), truth)
+
+
+def test_intervals_hold_their_rate():
+    assert metrics.wilson(5, 10) == pytest.approx((0.5, 0.2366, 0.7634), abs=1e-4)
+    median, low, high = metrics.interval(torch.arange(100.0))
+    assert low < median < high
+    with pytest.raises(ValueError, match="allowed"):
+        metrics.wilson(3, 2)
+
+
+def test_lpips_offline_says_what_to_do(monkeypatch, tmp_path):
+    def offline(*_, **__):
+        raise OSError("no route to host")
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr("torch.hub.download_url_to_file", offline)
+    with pytest.raises(RuntimeError, match=r"could not be fetched .*; go online once"):
+        metrics.lpips(torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 32))

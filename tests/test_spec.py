@@ -1,0 +1,119 @@
+import json
+
+import pytest
+import torch
+from click.testing import CliRunner
+from pydantic import ValidationError
+
+from uninv_lib import Record, Spec, prepare
+from uninv_lib.__main__ import main
+from uninv_lib.data import load
+from uninv_lib.experiment import choose, device_of
+from uninv_lib.models import build
+from uninv_lib.sweep import frame, grid, read, record
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"dataset": "cats"}, "unknown dataset 'cats'; allowed: digits"),
+        ({"unlerning": "retrain"}, "unknown field 'unlerning'; did you mean 'unlearning'"),
+        ({"unlearning": "forget"}, "'retrain' or 'gradient_ascent'"),
+        ({"unlearning_rate": -1}, "greater than 0"),
+        ({"unlearning_rate": float("nan")}, "finite"),
+        ({"seed": "three"}, "valid integer"),
+        ({"forget_size": 33}, "forget_size: 33; allowed: 1 to private_size = 32"),
+        ({"forget_share": 0.5, "forget_size": 2}, "allowed: one of the two"),
+        ({"defense": "pruning"}, "strength: 0 with defense='pruning'"),
+        ({"strength": 1}, "allowed: 0 without one"),
+        ({"defense": "pruning", "strength": 1}, "allowed for pruning"),
+        ({"defense": "fine_tuning", "strength": 1.5}, "whole epochs"),
+        ({"preset": "paper"}, "preset 'paper' assumes the labels"),
+        ({"knowledge": "pretrained"}, "serve together only"),
+        ({"knowledge": "everything"}, "'labels', 'pretrained' or 'private_size'"),
+    ],
+)
+def test_a_spec_that_cannot_run_names_the_field_and_what_is_allowed(fields, message):
+    with pytest.raises(ValidationError, match=message):
+        Spec(**fields)
+
+
+def test_strings_of_the_command_line_and_of_papermill_are_read():
+    spec = Spec(unlearning_rate="0.5", seed="3", knowledge="private_size, pretrained")
+    assert (spec.unlearning_rate, spec.seed, spec.knowledge) == (0.5, 3, ("pretrained", "private_size"))
+    assert Spec(**json.loads(spec.model_dump_json())) == spec
+
+
+def test_requests_differ_under_one_model_before():
+    scenes = [prepare(Spec(dataset="digits", model="linear", budget="smoke", request=r)) for r in (0, 1)]
+    states = [s.trained.state for s in scenes]
+    assert all(torch.equal(states[0][n], states[1][n]) for n in states[0])
+    assert not torch.equal(scenes[0].forget.inputs, scenes[1].forget.inputs)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 1.0])
+def test_a_share_forgets_that_much_of_one_class(share):
+    private = load("digits").private
+    forget, retain = choose(Spec(dataset="digits", private_size=600, forget_share=share), private)
+    label = forget.labels.unique()
+    assert len(label) == 1
+    assert len(forget) == round(share * (private.labels == label).sum().item())
+    assert len(forget) + len(retain) == 600
+
+
+def test_a_device_that_is_not_there_is_an_error(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(ValueError, match="device: 'cuda' is not on this machine; allowed: auto"):
+        device_of(Spec(device="cuda"))
+
+
+def test_an_image_model_on_a_table_is_an_error():
+    with pytest.raises(ValueError, match="needs images"):
+        build("convnet", load("breast_cancer"))
+
+
+@pytest.mark.parametrize("name", ["linear", "mlp", "convnet", "resnet18"])
+@pytest.mark.parametrize("dataset", ["digits", "faces", "photos"])
+def test_every_model_answers_for_every_image_set(name, dataset):
+    found = load(dataset)
+    net = build(name, found, width=2)
+    assert net(found.test.inputs[:2]).shape == (2, found.num_classes)
+
+
+def test_run_prints_one_record_on_standard_output():
+    words = ["run", "--dataset", "digits", "--model", "linear", "--budget", "smoke", "--seed", "3"]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 0, result.output
+    assert Record.model_validate_json(result.stdout).spec.seed == 3
+    assert len(result.stdout.splitlines()) == 1
+
+
+def test_run_refuses_a_wrong_field_in_one_line():
+    result = CliRunner().invoke(main, ["run", "--unlearning-rate", "fast"])
+    assert result.exit_code == 2
+    assert "unlearning_rate: Input should be a valid number" in result.stderr
+
+
+def test_help_lists_every_field():
+    text = CliRunner().invoke(main, ["run", "--help"]).output
+    assert all(f"--{name.replace('_', '-')}" in text for name in Spec.model_fields)
+
+
+def test_a_sweep_runs_only_what_is_missing_and_survives_a_torn_line(tmp_path):
+    specs = grid(dataset="digits", model="linear", budget="smoke", request=range(3))
+    file = tmp_path / "runs.jsonl"
+    assert record(specs[:2], file, workers=1) == []
+    first = file.read_text()
+    file.write_text(first + '{"spec":{"data')
+    assert record(specs, file, workers=1) == []
+    assert file.read_text().startswith(first)
+    assert [r.spec.request for r in read(file)] == [0, 1, 2]
+    assert frame(read(file))["psnr"].gt(40).all()
+
+
+def test_a_failing_run_does_not_stop_the_others(tmp_path):
+    specs = [Spec(dataset="faces", private_size=500), *grid(dataset="digits", model="linear", budget="smoke")]
+    failures = record(specs, tmp_path / "runs.jsonl", workers=1)
+    assert len(failures) == 1
+    assert "allowed for faces" in failures[0]
+    assert len(read(tmp_path / "runs.jsonl")) == 1
