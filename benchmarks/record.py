@@ -22,8 +22,9 @@ def _defended(**common: object) -> list:
 GRIDS = {
     # C1 and the null baselines: one forgotten sample, approximate unlearning
     "features": [
-        *grid(dataset=["photos", "faces", "digits"], **SMALL, request=range(16)),
+        *grid(dataset="photos", **SMALL, request=range(16)),
         *grid(dataset="photos", **SMALL, request=range(16), preset="paper", knowledge="labels"),
+        *grid(dataset=["digits", "faces"], **SMALL, request=range(16)),
     ],
     # C4: architectures beside the convnet of `features`
     "architectures": grid(dataset="photos", model=["linear", "mlp"], width=8, request=range(16)),
@@ -36,7 +37,7 @@ GRIDS = {
         unlearning="retrain",
         private_size=[1, 8, 32, 128],
         knowledge=["none", OFFICIAL],
-        request=range(8),
+        seed=range(8),
     ),
     # The same through the closed form, where the arithmetic shows
     "private_size_closed_form": grid(
@@ -46,7 +47,7 @@ GRIDS = {
         private_size=[1, 8, 32, 128],
         knowledge=["none", OFFICIAL],
         dtype=["float32", "float64"],
-        request=range(16),
+        seed=range(16),
     ),
     # C5, C6, C10: label inference, 5 models before with 10 requests each
     "labels": [

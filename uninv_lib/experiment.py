@@ -17,12 +17,13 @@ from torch import Tensor
 from uninv_lib import metrics
 from uninv_lib.attacks import baselines, infer_labels, make_probes, recover_features
 from uninv_lib.attacks.probes import Counted
+from uninv_lib.attacks.update import NothingChanged
 from uninv_lib.cache import code_digest, digest, kept
 from uninv_lib.data import load
 from uninv_lib.defenses import DEFENSES
 from uninv_lib.models import build, predictor
 from uninv_lib.training import evaluate, fine_tune, fit
-from uninv_lib.types import BlackBoxView, Dataset, Record, Spec, Split, State, Trained, WhiteBoxView
+from uninv_lib.types import BlackBoxView, Dataset, Reconstruction, Record, Spec, Split, State, Trained, WhiteBoxView
 from uninv_lib.unlearning import UNLEARNING
 
 EPOCHS = {"smoke": 2, "default": 12, "full": 120}
@@ -179,7 +180,7 @@ def utility(scene: Scene) -> dict[str, float]:
         ("released", scene.released),
     ):
         for part, split in (("test", test), ("retained", scene.retain), ("forgotten", scene.forget)):
-            if name != "after" or scene.released is not scene.unlearned:
+            if len(split) and (name != "after" or scene.released is not scene.unlearned):
                 found[f"{part}_accuracy_{name}"] = evaluate(net, state, split)
     return found
 
@@ -200,7 +201,11 @@ def _features(scene: Scene, progress: bool) -> dict[str, float]:
     spec, truth = scene.spec, scene.forget.inputs
     rng = _rng("attack", spec.seed, spec.request)
     settings: dict[str, Any] = RECOVERY[spec.budget][spec.preset]
-    found = recover_features(scene.white_box(), rng=rng, preset=spec.preset, progress=progress, **settings)
+    try:
+        found = recover_features(scene.white_box(), rng=rng, preset=spec.preset, progress=progress, **settings)
+    except NothingChanged:  # a result, not a failure: the attacker answers with grey
+        grey, unknown = torch.full_like(truth, 0.5), torch.full_like(scene.forget.labels, -1)
+        found = Reconstruction(grey, unknown, torch.ones(1, 1), 0.0)
     public = scene.dataset.public.to(truth)
     null = {
         "_random": baselines.random_image(len(truth), truth.shape[1:], rng=rng).to(truth),
@@ -215,6 +220,7 @@ def _features(scene: Scene, progress: bool) -> dict[str, float]:
     right = (found.labels.cpu().sort().values == scene.forget.labels.cpu().sort().values).double().mean().item()
     return measured | {
         "label_accuracy": right,
+        "something_changed": float((found.labels >= 0).all()),
         "forgotten_confidence": confidence,
         "cost": torch.nan_to_num(found.loss, nan=torch.inf).min().item(),
     }
@@ -264,7 +270,8 @@ def run(spec: Spec, *, progress: bool = False) -> Record:
     """One Spec, from pretraining to the attack's metrics.
 
     Metrics of feature recovery: psnr (dB, peak 1), mse, ssim, mean over the forgotten samples after matching, and
-    the same with a suffix for each null baseline (_random, _class_mean, _max_diff); of label inference:
+    the same with a suffix for each null baseline (_random, _class_mean, _max_diff); something_changed is 0 where the
+    update was lost in rounding, and the recovered picture grey; of label inference:
     label_accuracy, rank, queries; of both: accuracies of the models. Raises what `prepare` and the attacks raise.
     """
     started = time.perf_counter()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import seaborn as sns
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor, tensor
@@ -38,19 +39,24 @@ def _new(rows: int, columns: int, size: tuple[float, float]) -> tuple[Figure, An
 
 
 def pictures(rows: Mapping[str, Tensor], titles: Sequence[str] = ()) -> Figure:
-    """Images in [0, 1], a named row for each (n, channels, height, width); titles stand above the first row."""
+    """Images in [0, 1], a named row for each (n, channels, height, width); titles stand above the first row.
+
+    Rows of one image each stand side by side instead.
+    """
+    if len(rows) > 1 and all(len(row) == 1 for row in rows.values()) and len({r.shape for r in rows.values()}) == 1:
+        return pictures({"": torch.cat(list(rows.values()))}, titles=list(rows))
     columns = max(len(row) for row in rows.values())
-    width = min(6.0, 1.5 * columns + 0.9)
-    figure, axes = _new(len(rows), columns, (width, (width - 0.9) / columns * len(rows) + (0.35 if titles else 0.1)))
+    width = min(6.0, 1.6 * columns)
+    figure, axes = _new(len(rows), columns, (width, (width / columns + 0.3) * len(rows)))
     for axis in axes.flat:
         axis.set_axis_off()
     for line, (name, images) in zip(axes, rows.items(), strict=True):
         for axis, image in zip(line, images, strict=False):
             pixels = image.detach().cpu().permute(1, 2, 0).squeeze(-1).float()
             axis.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-        line[0].text(-0.06, 0.5, name, transform=line[0].transAxes, rotation=90, ha="right", va="center", fontsize=10)
+        line[0].set_title(name, loc="left", fontsize=10).set_in_layout(False)
     for axis, title in zip(axes[0], titles, strict=False):
-        axis.set_title(title, fontsize=9)
+        axis.set_title(title, fontsize=10)
     return figure
 
 

@@ -7,7 +7,7 @@ import time
 import torch
 from torch import nn
 
-from uninv_lib.attacks.update import forgotten_gradient, head, labels_of_bias
+from uninv_lib.attacks.update import NothingChanged, forgotten_gradient, head, labels_of_bias
 from uninv_lib.types import Reconstruction, WhiteBoxView
 
 
@@ -28,7 +28,7 @@ def recover(view: WhiteBoxView) -> Reconstruction:
     update, point = forgotten_gradient(view)
     (weight, slopes), (_, errors) = list(update.items())[:2]
     if not errors.any():
-        raise ValueError(f"after: the bias beside {weight!r} did not change; there is nothing to divide by")
+        raise NothingChanged(f"after: the bias beside {weight!r} did not change; there is nothing to divide by")
     normalised = (errors[:, None] * slopes).sum(0) / errors.square().sum()
     x = normalised.reshape(view.input_shape) * point["0.std"] + point["0.mean"]
     labels = view.labels if view.labels is not None else labels_of_bias(update[head(view.net)[1]], 1)

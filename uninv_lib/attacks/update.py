@@ -8,6 +8,10 @@ from torch import Tensor, nn
 from uninv_lib.types import State, WhiteBoxView
 
 
+class NothingChanged(ValueError):
+    """The two models agree where the attack would look: a gradient too small for the arithmetic of the weights."""
+
+
 def difference(net: nn.Module, first: State, second: State) -> dict[str, Tensor]:
     """second − first for every parameter of `net`.
 
@@ -34,7 +38,7 @@ def forgotten_gradient(view: WhiteBoxView) -> tuple[dict[str, Tensor], State]:
     As the paper states it (eq. 2): the difference of the two models, at θ. Our sign, after − before, points along
     the gradient for both kinds of unlearning. With θ_0 and N known, as in the official code: the combination
     N(θ_0 − θ) − (N − K)(θ_0 − θ_u), at θ_0, which is exact for one full-batch epoch of training.
-    Raises ValueError where the models do not match or nothing changed.
+    Raises ValueError where the models do not match, NothingChanged where they agree.
     """
     update = difference(view.net, view.before, view.after)
     point = view.before
@@ -45,7 +49,7 @@ def forgotten_gradient(view: WhiteBoxView) -> tuple[dict[str, Tensor], State]:
         update = {name: view.private_size * trained[name] - rest * retrained[name] for name in update}
         point = view.pretrained
     if not any(change.any() for change in update.values()):
-        raise ValueError("after: equals before in every parameter; there is nothing to invert")
+        raise NothingChanged("after: equals before in every parameter; there is nothing to invert")
     return update, point
 
 
