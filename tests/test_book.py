@@ -12,7 +12,7 @@ import pytest
 from uninv_lib import book
 
 PROJECT = Path(__file__).parents[1]
-EXECUTE, RENDER = book._execute, book._render
+EXECUTE, RENDER = book.execute, book._render
 TOC = """\
 format: jb-book
 root: book/index
@@ -66,7 +66,7 @@ def executed() -> list[str]:
 def root(tmp_path: Path, executed: list[str], monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project with a book, made quickly: chapters run without a kernel, pages are made without Sphinx."""
 
-    def execute(root: Path, chapter: Path, *_: object) -> book.Executed:
+    def execute(root: Path, chapter: Path, *_: object, **__: object) -> book.Executed:
         executed.append(chapter.stem)
         return book.Executed(book.chapter_key(root, chapter), 0.0, 0, (root / chapter).read_text())
 
@@ -78,7 +78,7 @@ def root(tmp_path: Path, executed: list[str], monkeypatch: pytest.MonkeyPatch) -
             (out / "aside" / page.with_suffix(".html")).write_text(f"<article>{text}</article>")
         return out / "aside"
 
-    monkeypatch.setattr(book, "_execute", execute)
+    monkeypatch.setattr(book, "execute", execute)
     monkeypatch.setattr(book, "_render", render)
     write_project(tmp_path)
     book.build(tmp_path)
@@ -183,7 +183,7 @@ def test_new_version_of_a_package_executes_all(
 
 
 def test_failing_cell_names_itself_and_leaves_the_old_book(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(book, "_execute", EXECUTE)
+    monkeypatch.setattr(book, "execute", EXECUTE)
     before = snapshot(root / "_build" / "html")
     write_chapter(root, "01_first", "print('fine')")
     write_chapter(root, "02_second", "people = {}\npeople['Ada']")
@@ -195,7 +195,7 @@ def test_failing_cell_names_itself_and_leaves_the_old_book(root: Path, monkeypat
 
 
 def test_dying_kernel_names_its_cell(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(book, "_execute", EXECUTE)
+    monkeypatch.setattr(book, "execute", EXECUTE)
     write_chapter(root, "01_first", "import os\nos._exit(1)")
     with pytest.raises(book.BookError, match=r"01_first\.ipynb: cell 2 \(id code\) failed"):
         book.build(root)
@@ -211,7 +211,7 @@ def test_warning_of_sphinx_leaves_the_old_book(root: Path, monkeypatch: pytest.M
 
 
 def test_chapters_run_side_by_side(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(book, "_execute", EXECUTE)
+    monkeypatch.setattr(book, "execute", EXECUTE)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     code = "import os\nprint('threads', os.environ['OMP_NUM_THREADS'])"
     write_chapter(root, "01_first", code)

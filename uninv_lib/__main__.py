@@ -61,14 +61,15 @@ def run(**fields: Any) -> None:
 @click.option("--jobs", default=1, show_default=True, help="chapters executed at a time")
 def book(jobs: int) -> None:
     """Execute the chapters that changed and build the book in _build/html."""
-    from uninv_lib import book as maker
+    from uninv_lib.book import build
+    from uninv_lib.notebooks import BookError
 
     root = Path(__file__).resolve().parents[1]
     if not (root / "_toc.yml").is_file():
         raise click.ClickException(f"no _toc.yml in {root}; the book is made in a checkout of the project")
     try:
-        maker.build(root, jobs=jobs)
-    except maker.BookError as error:
+        build(root, jobs=jobs)
+    except BookError as error:
         raise click.ClickException(str(error)) from error
 
 

@@ -14,24 +14,20 @@ import re
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-import papermill
-import psutil  # type: ignore[import-untyped]
 from filelock import FileLock, Timeout
-from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
-from jupyter_client.manager import AsyncKernelManager
-from papermill.exceptions import PapermillExecutionError, strip_color
+from papermill.exceptions import strip_color
 from sphinx_external_toc.parsing import MalformedError, parse_toc_yaml
 from tqdm import tqdm
+
+from uninv_lib.notebooks import BookError, Executed, cells_of, execute, say
 
 CONFIG, TOC, PAGES, LIBRARY, RESULTS = "_config.yml", "_toc.yml", "book", "uninv_lib", "results"
 # What a chapter shows depends on these; the embedded data come with scikit-learn and scikit-image.
@@ -42,20 +38,6 @@ TAGS_THAT_LOAD = "audio|embed|iframe|image|img|input|link|object|script|source|t
 LOADED = re.compile(rf"<(?:{TAGS_THAT_LOAD})\b[^>]*?\s(?:src|href|data)\s*=\s*[\"']?([^\"'\s>]+)", re.I)
 LOADED_BY_CSS = re.compile(r"(?:url\(|@import)\s*['\"]?\s*((?:https?:)?//[^'\")\s]+)", re.I)
 NO_TEXT = re.compile(r"<script.*?</script>|<[^>]*>|\s", re.DOTALL)
-
-
-class BookError(Exception):
-    """The book could not be made; the one that stood before still stands."""
-
-
-@dataclass(frozen=True)
-class Executed:
-    """A chapter as it will be rendered (the text of its .ipynb), and what executing it took."""
-
-    key: str
-    seconds: float
-    peak_mb: int
-    notebook: str
 
 
 def build(root: Path, *, jobs: int = 1) -> Path:
@@ -77,15 +59,15 @@ def _build(root: Path, out: Path, jobs: int) -> Path:
     pages = toc_pages(root)
     inputs = book_key(root)
     if _read_json(stamp) == {"inputs": inputs, "html": _digest(html, [html])}:
-        _say("nothing changed: the book stands")
+        say("nothing changed: the book stands")
     else:
         executed = _execute_all(root, out, [page for page in pages if page.suffix == ".ipynb"], jobs)
-        _say("rendering and verifying the pages")
+        say("rendering and verifying the pages")
         aside = _render(root, out, executed)
         verify(aside, pages)
         _swap(aside, html)
         _write(stamp, json.dumps({"inputs": inputs, "html": _digest(html, [html])}))
-    _say(f"the book: {html / 'index.html'}")
+    say(f"the book: {html / 'index.html'}")
     return html / "index.html"
 
 
@@ -146,15 +128,15 @@ def _execute_all(root: Path, out: Path, chapters: list[Path], jobs: int) -> dict
     caches = {chapter: out / "executed" / f"{chapter.stem}.json" for chapter in chapters}
     done = {c: kept for c in chapters if (kept := _cached(caches[c], chapter_key(root, c)))}
     stale = [chapter for chapter in chapters if chapter not in done]
-    _say(f"{len(chapters)} chapters, {len(stale)} to execute")
+    say(f"{len(chapters)} chapters, {len(stale)} to execute")
     threads = max(1, (os.cpu_count() or 1) // jobs)
-    cells = [cell for chapter in stale for cell in _cells(root, chapter) if cell["cell_type"] == "code"]
+    cells = [cell for chapter in stale for cell in cells_of(root, chapter) if cell["cell_type"] == "code"]
     with tqdm(total=len(cells), unit="cell", disable=not stale) as bar, ThreadPoolExecutor(jobs) as pool:
 
         def run(chapter: Path) -> Executed:
             bar.set_description(chapter.stem)
-            fresh = _execute(root, chapter, threads, bar.update)
-            _say(f"{chapter}: {fresh.seconds} s, peak memory {fresh.peak_mb} MB")
+            fresh = execute(root, chapter, threads, key=chapter_key(root, chapter), tick=bar.update)
+            say(f"{chapter}: {fresh.seconds} s, peak memory {fresh.peak_mb} MB")
             if fresh.key == chapter_key(root, chapter):  # nothing was edited meanwhile
                 _write(caches[chapter], json.dumps(asdict(fresh)))
             return fresh
@@ -173,86 +155,6 @@ def _cached(cache: Path, key: str) -> Executed | None:
     except TypeError:
         return None
     return kept if kept.key == key else None
-
-
-def _cells(root: Path, chapter: Path) -> list[dict[str, Any]]:
-    try:
-        return list(json.loads((root / chapter).read_text(encoding="utf-8"))["cells"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise BookError(f"{chapter} is not a notebook of format 4: {error!r}") from error
-
-
-class _ThisInterpreter(KernelSpecManager):
-    """Runs every notebook with the Python that builds the book, whatever kernel the notebook names."""
-
-    threads = 1
-
-    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-        argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-        env = {"TQDM_DISABLE": "1", "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(self.threads))}
-        return KernelSpec(name=kernel_name, display_name="Python 3", language="python", argv=argv, env=env)
-
-
-def _execute(root: Path, chapter: Path, threads: int, tick: Callable[[], Any]) -> Executed:
-    key, start, peak, at = chapter_key(root, chapter), time.perf_counter(), 0.0, 0
-    kernels: list[AsyncKernelManager] = []
-
-    class Kernel(AsyncKernelManager):
-        def __init__(self, **given: Any) -> None:
-            super().__init__(kernel_spec_manager=_ThisInterpreter(), **given)
-            self.kernel_spec_manager.threads = threads
-            self.connection_file = f"{folder}/kernel.json"
-            if os.name == "posix":
-                self.transport = "ipc"  # the TCP ports of parallel kernels collide now and then
-            kernels.append(self)
-
-    def before(cell_index: int, **_: Any) -> None:
-        nonlocal at
-        at = cell_index
-
-    def after(**_: Any) -> None:
-        nonlocal peak
-        peak = max(peak, _peak_mb(kernels[0]))
-        tick()
-
-    quiet = {"progress_bar": False, "record_timing": False}
-    hooks = {"on_cell_start": before, "on_cell_executed": after}
-    kernel = {"kernel_name": "python3", "kernel_manager_class": Kernel}
-    place = {"metadata": {"path": str(root)}}
-    try:
-        with TemporaryDirectory() as folder:
-            notebook = papermill.execute_notebook(root / chapter, None, resources=place, **kernel, **hooks, **quiet)
-    except PapermillExecutionError as error:
-        raise BookError(_failure(root, chapter, error.cell_index, str(error))) from error
-    except RuntimeError as error:  # the kernel died, or did not start
-        raise BookError(_failure(root, chapter, at, f"{error} (out of memory?)")) from error
-    return Executed(key, round(time.perf_counter() - start, 1), round(peak), _cleaned(chapter, notebook))
-
-
-def _peak_mb(kernel: AsyncKernelManager) -> float:
-    """The peak resident memory of a kernel: exact on Linux, elsewhere what is resident now."""
-    provisioner: Any = kernel.provisioner
-    status = Path(f"/proc/{provisioner.pid}/status")
-    if status.exists():
-        return int(status.read_text().split("VmHWM:")[1].split()[0]) / 1024
-    return float(psutil.Process(provisioner.pid).memory_info().rss) / 2**20
-
-
-def _failure(root: Path, chapter: Path, cell_index: int, error: str) -> str:
-    cell_id = _cells(root, chapter)[cell_index].get("id", "none")
-    tail = "\n".join(error.strip().splitlines()[-25:])
-    return f"{chapter}: cell {cell_index + 1} (id {cell_id}) failed\n{tail}"
-
-
-def _cleaned(chapter: Path, notebook: Any) -> str:
-    """Without papermill's notes (times, local paths); warnings go to the terminal, not to the page."""
-    for part in [notebook, *notebook.cells]:
-        part.metadata.pop("papermill", None)
-    for cell in notebook.cells:
-        for output in [output for output in cell.get("outputs", []) if output.get("name") == "stderr"]:
-            _say(f"{chapter} wrote to stderr: {output.text.strip()}")
-            cell.outputs.remove(output)
-    return json.dumps(notebook, ensure_ascii=False)
 
 
 def _render(root: Path, out: Path, executed: dict[Path, Executed]) -> Path:
@@ -330,7 +232,3 @@ def _write(path: Path, text: str) -> None:
     draft = path.with_suffix(".draft")
     draft.write_text(text, encoding="utf-8")
     draft.replace(path)
-
-
-def _say(message: str) -> None:
-    tqdm.write(message, file=sys.stderr)

@@ -18,9 +18,7 @@ def copy_mathjax(app: Sphinx, exception: Exception | None) -> None:
     if exception:
         return
     wheel = distribution("sphinx-mathjax-offline")
-    origin = Path(
-        str(wheel.locate_file("sphinx-mathjax-offline/static/mathjax"))
-    )
+    origin = Path(str(wheel.locate_file("sphinx-mathjax-offline/static/mathjax")))
     for part in PARTS:
         target = Path(app.outdir, "_static", "mathjax", part)
         target.parent.mkdir(parents=True, exist_ok=True)

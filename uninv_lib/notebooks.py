@@ -1,0 +1,122 @@
+"""Execute one notebook with papermill, in a kernel of the interpreter that runs this, and clean what comes out."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import papermill
+import psutil  # type: ignore[import-untyped]
+from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
+from papermill.exceptions import PapermillExecutionError
+from tqdm import tqdm
+
+
+class BookError(Exception):
+    """The book could not be made; the one that stood before still stands."""
+
+
+@dataclass(frozen=True)
+class Executed:
+    """A chapter as it will be rendered (the text of its .ipynb), and what executing it took."""
+
+    key: str
+    seconds: float
+    peak_mb: int
+    notebook: str
+
+
+def cells_of(root: Path, chapter: Path) -> list[dict[str, Any]]:
+    try:
+        return list(json.loads((root / chapter).read_text(encoding="utf-8"))["cells"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise BookError(f"{chapter} is not a notebook of format 4: {error!r}") from error
+
+
+class _ThisInterpreter(KernelSpecManager):
+    """Runs every notebook with the Python that builds the book, whatever kernel the notebook names."""
+
+    threads = 1
+
+    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
+        argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        env = {"TQDM_DISABLE": "1", "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(self.threads))}
+        return KernelSpec(name=kernel_name, display_name="Python 3", language="python", argv=argv, env=env)
+
+
+def execute(root: Path, chapter: Path, threads: int, *, key: str, tick: Callable[[], Any]) -> Executed:
+    """Run one notebook in a kernel of this interpreter, in the folder `root`, with `threads` threads.
+
+    Raises BookError that names the chapter, the cell and the error.
+    """
+    start, peak, at = time.perf_counter(), 0.0, 0
+    kernels: list[AsyncKernelManager] = []
+
+    class Kernel(AsyncKernelManager):
+        def __init__(self, **given: Any) -> None:
+            super().__init__(kernel_spec_manager=_ThisInterpreter(), **given)
+            self.kernel_spec_manager.threads = threads
+            self.connection_file = f"{folder}/kernel.json"
+            if os.name == "posix":
+                self.transport = "ipc"  # the TCP ports of parallel kernels collide now and then
+            kernels.append(self)
+
+    def before(cell_index: int, **_: Any) -> None:
+        nonlocal at
+        at = cell_index
+
+    def after(**_: Any) -> None:
+        nonlocal peak
+        peak = max(peak, _peak_mb(kernels[0]))
+        tick()
+
+    quiet = {"progress_bar": False, "record_timing": False}
+    hooks = {"on_cell_start": before, "on_cell_executed": after}
+    kernel = {"kernel_name": "python3", "kernel_manager_class": Kernel}
+    place = {"metadata": {"path": str(root)}}
+    try:
+        with TemporaryDirectory() as folder:
+            notebook = papermill.execute_notebook(root / chapter, None, resources=place, **kernel, **hooks, **quiet)
+    except PapermillExecutionError as error:
+        raise BookError(_failure(root, chapter, error.cell_index, str(error))) from error
+    except RuntimeError as error:  # the kernel died, or did not start
+        raise BookError(_failure(root, chapter, at, f"{error} (out of memory?)")) from error
+    return Executed(key, round(time.perf_counter() - start, 1), round(peak), _cleaned(chapter, notebook))
+
+
+def _peak_mb(kernel: AsyncKernelManager) -> float:
+    """The peak resident memory of a kernel: exact on Linux, elsewhere what is resident now."""
+    provisioner: Any = kernel.provisioner
+    status = Path(f"/proc/{provisioner.pid}/status")
+    if status.exists():
+        return int(status.read_text().split("VmHWM:")[1].split()[0]) / 1024
+    return float(psutil.Process(provisioner.pid).memory_info().rss) / 2**20
+
+
+def _failure(root: Path, chapter: Path, cell_index: int, error: str) -> str:
+    cell_id = cells_of(root, chapter)[cell_index].get("id", "none")
+    tail = "\n".join(error.strip().splitlines()[-25:])
+    return f"{chapter}: cell {cell_index + 1} (id {cell_id}) failed\n{tail}"
+
+
+def _cleaned(chapter: Path, notebook: Any) -> str:
+    """Without papermill's notes (times, local paths); warnings go to the terminal, not to the page."""
+    for part in [notebook, *notebook.cells]:
+        part.metadata.pop("papermill", None)
+    for cell in notebook.cells:
+        for output in [output for output in cell.get("outputs", []) if output.get("name") == "stderr"]:
+            say(f"{chapter} wrote to stderr: {output.text.strip()}")
+            cell.outputs.remove(output)
+    return json.dumps(notebook, ensure_ascii=False)
+
+
+def say(message: str) -> None:
+    tqdm.write(message, file=sys.stderr)
