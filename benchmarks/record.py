@@ -35,7 +35,7 @@ GRIDS = {
         dataset="digits",
         **SMALL,
         unlearning="retrain",
-        private_size=[1, 8, 32, 128],
+        private_size=[1, 32],
         knowledge=["none", OFFICIAL],
         seed=range(8),
     ),
@@ -77,7 +77,10 @@ GRIDS = {
     # C7, C8, C9: the three defenses, against both attacks
     "defenses": [
         *_defended(dataset="photos", model="mlp", width=8, request=range(16)),
-        *_defended(dataset="digits", **SMALL, request=range(8)),
+        *grid(dataset="digits", **SMALL, request=range(8)),
+        *grid(dataset="digits", **SMALL, request=range(8), defense="obfuscation", strength=1.0),
+        *grid(dataset="digits", **SMALL, request=range(8), defense="pruning", strength=0.5),
+        *grid(dataset="digits", **SMALL, request=range(8), defense="fine_tuning", strength=5),
     ],
     "defenses_labels": _defended(
         dataset="digits",
