@@ -112,7 +112,10 @@ def test_a_sweep_runs_only_what_is_missing_and_survives_a_torn_line(tmp_path):
 
 
 def test_a_failing_run_does_not_stop_the_others(tmp_path):
-    specs = [Spec(dataset="faces", private_size=500), *grid(dataset="digits", model="linear", budget="smoke")]
+    specs = [
+        Spec(dataset="faces", model="linear", budget="smoke", private_size=500),
+        *grid(dataset="digits", model="linear", budget="smoke"),
+    ]
     failures = record(specs, tmp_path / "runs.jsonl", workers=1)
     assert len(failures) == 1
     assert "allowed for faces" in failures[0]
