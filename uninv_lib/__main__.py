@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -58,7 +59,7 @@ def run(**fields: Any) -> None:
 
 
 @main.command()
-@click.option("--jobs", default=1, show_default=True, help="chapters executed at a time")
+@click.option("--jobs", default=os.cpu_count() or 1, help="chapters executed at a time  (default: one a core)")
 def book(jobs: int) -> None:
     """Execute the chapters that changed and build the book in _build/html."""
     from uninv_lib.book import build
