@@ -94,6 +94,7 @@ def pretrain(spec: Spec, *, progress: bool = False) -> tuple[torch.nn.Module, St
     # Published: lr 0.1 and batch 128, for 40,000 samples; small sets need more steps an epoch (ours).
     lr, batch_size = (0.1, 128) if len(public) >= 10_000 else (0.05, 32) if len(public) >= 500 else (0.05, 16)
     fields = [spec.dataset, spec.model, spec.width, spec.model_seed, epochs, lr, batch_size, device.type]
+    fields.append(torch.get_num_threads())  # sums in another order give another model after enough steps
 
     def compute() -> dict[str, Tensor]:
         return dict(
