@@ -4,7 +4,7 @@ import sys
 
 from uninv_lib.sweep import RESULTS, grid, record
 
-SMALL = {"model": "convnet", "width": 8}
+CONVNET = {"model": "convnet", "width": 16}
 OFFICIAL = "pretrained,private_size"
 SHARES = [0.1, 0.5, 1.0]
 METHODS = ["gradient_ascent", "retrain"]
@@ -22,22 +22,23 @@ def _defended(**common: object) -> list:
 GRIDS = {
     # C1 and the null baselines: one forgotten sample, approximate unlearning
     "features": [
-        *grid(dataset="photos", **SMALL, request=range(16)),
-        *grid(dataset="photos", **SMALL, request=range(16), preset="paper", knowledge="labels"),
-        *grid(dataset=["digits", "faces"], **SMALL, request=range(16)),
+        *grid(dataset="photos", **CONVNET, request=range(16)),
+        *grid(dataset="photos", **CONVNET, request=range(16), preset="paper", knowledge="labels"),
+        *grid(dataset=["faces", "digits"], **CONVNET, request=range(16)),
+        *grid(dataset="digits", **CONVNET, request=range(16), dtype="float64"),
     ],
     # C4: architectures beside the convnet of `features`
     "architectures": grid(dataset="photos", model=["linear", "mlp"], width=8, request=range(16)),
     # C3: several samples at once
-    "several": grid(dataset="digits", **SMALL, forget_size=[2, 4, 8], request=range(5)),
+    "several": grid(dataset="photos", **CONVNET, forget_size=[2, 4, 8], private_size=64, request=range(5)),
     # C2: exact unlearning, the stated attack and the official code's
     "private_size": grid(
-        dataset="digits",
-        **SMALL,
+        dataset="photos",
+        **CONVNET,
         unlearning="retrain",
-        private_size=[1, 32],
+        private_size=[1, 8, 32, 128],
         knowledge=["none", OFFICIAL],
-        seed=range(8),
+        seed=range(5),
     ),
     # The same through the closed form, where the arithmetic shows
     "private_size_closed_form": grid(
@@ -53,7 +54,8 @@ GRIDS = {
     "labels": [
         *grid(
             dataset="digits",
-            **SMALL,
+            model="convnet",
+            width=8,
             attack="labels",
             private_size=512,
             forget_share=SHARES,
@@ -77,10 +79,10 @@ GRIDS = {
     # C7, C8, C9: the three defenses, against both attacks
     "defenses": [
         *_defended(dataset="photos", model="mlp", width=8, request=range(16)),
-        *grid(dataset="digits", **SMALL, request=range(8)),
-        *grid(dataset="digits", **SMALL, request=range(8), defense="obfuscation", strength=1.0),
-        *grid(dataset="digits", **SMALL, request=range(8), defense="pruning", strength=0.5),
-        *grid(dataset="digits", **SMALL, request=range(8), defense="fine_tuning", strength=5),
+        *grid(dataset="photos", **CONVNET, request=range(8)),
+        *grid(dataset="photos", **CONVNET, request=range(8), defense="obfuscation", strength=[0.1, 1.0]),
+        *grid(dataset="photos", **CONVNET, request=range(8), defense="pruning", strength=0.5),
+        *grid(dataset="photos", **CONVNET, request=range(8), defense="fine_tuning", strength=5),
     ],
     "defenses_labels": _defended(
         dataset="digits",

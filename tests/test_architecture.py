@@ -9,9 +9,10 @@ import pytest
 
 LIBRARY = Path(__file__).parents[1] / "uninv_lib"
 FLOORS = [
-    {"types", "cache", "_torchvision"},
+    {"types", "cache", "provenance", "_torchvision"},
     {"data", "models", "metrics"},
     {"training", "unlearning", "defenses", "attacks"},
+    {"scene"},
     {"experiment"},
     {"sweep", "figures"},
     {"notebooks"},

@@ -12,8 +12,9 @@ from uninv_lib.attacks.features import PRESETS
 from uninv_lib.attacks.probes import METHODS
 from uninv_lib.data import LOADERS
 from uninv_lib.defenses import DEFENSES
-from uninv_lib.experiment import EPOCHS, PROBES, RECOVERY
+from uninv_lib.experiment import PROBES, RECOVERY
 from uninv_lib.models import MODELS
+from uninv_lib.scene import EPOCHS
 from uninv_lib.types import DATASETS, DefenseName, ModelName, PresetName, ProbesName, UnlearningName
 from uninv_lib.unlearning import UNLEARNING
 

@@ -8,8 +8,8 @@ from pydantic import ValidationError
 from uninv_lib import Record, Spec, prepare
 from uninv_lib.__main__ import main
 from uninv_lib.data import load
-from uninv_lib.experiment import choose, device_of
 from uninv_lib.models import build
+from uninv_lib.scene import choose, device_of
 from uninv_lib.sweep import frame, grid, read, record
 
 

@@ -1,7 +1,8 @@
 """uninv_lib: see, reproduce and measure how machine unlearning leaks what it forgets."""
 
 from uninv_lib.data import load
-from uninv_lib.experiment import Scene, prepare, run
+from uninv_lib.experiment import run
+from uninv_lib.scene import Scene, prepare
 from uninv_lib.types import Record, Spec
 
 __all__ = ["Record", "Scene", "Spec", "load", "prepare", "run"]

@@ -17,7 +17,6 @@ import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -28,11 +27,23 @@ from sphinx_external_toc.parsing import MalformedError, parse_toc_yaml
 from tqdm import tqdm
 
 from uninv_lib.notebooks import BookError, Executed, cells_of, execute, say
+from uninv_lib.provenance import versions
 
 CONFIG, TOC, PAGES, LIBRARY, RESULTS = "_config.yml", "_toc.yml", "book", "uninv_lib", "results"
 # What a chapter shows depends on these; the embedded data come with scikit-learn and scikit-image.
-COMPUTING = "torch torchvision torchmetrics numpy scipy scikit-image scikit-learn pandas matplotlib seaborn"
-RENDERING = "jupyter-book sphinx myst-nb sphinx-book-theme sphinx-mathjax-offline"
+COMPUTING = (
+    "torch",
+    "torchvision",
+    "torchmetrics",
+    "numpy",
+    "scipy",
+    "scikit-image",
+    "scikit-learn",
+    "pandas",
+    "matplotlib",
+    "seaborn",
+)
+RENDERING = ("jupyter-book", "sphinx", "myst-nb", "sphinx-book-theme", "sphinx-mathjax-offline")
 
 TAGS_THAT_LOAD = "audio|embed|iframe|image|img|input|link|object|script|source|track|use|video"
 LOADED = re.compile(rf"<(?:{TAGS_THAT_LOAD})\b[^>]*?\s(?:src|href|data)\s*=\s*[\"']?([^\"'\s>]+)", re.I)
@@ -90,13 +101,13 @@ def _page(root: Path, name: str) -> Path:
 
 def chapter_key(root: Path, chapter: Path) -> str:
     """Everything the execution of a chapter depends on, as one hash."""
-    return _digest(root, [root / chapter, root / LIBRARY, root / RESULTS], _versions(COMPUTING))
+    return _digest(root, [root / chapter, root / LIBRARY, root / RESULTS], json.dumps(versions(COMPUTING)))
 
 
 def book_key(root: Path) -> str:
     """Everything the pages depend on, as one hash."""
     inputs = [root / name for name in (CONFIG, TOC, PAGES, LIBRARY, RESULTS)]
-    return _digest(root, inputs, _versions(f"{COMPUTING} {RENDERING}"))
+    return _digest(root, inputs, json.dumps(versions(COMPUTING + RENDERING)))
 
 
 def _digest(base: Path, paths: Iterable[Path], extra: str = "") -> str:
@@ -112,16 +123,6 @@ def _files(path: Path) -> Iterator[Path]:
         parts = file.relative_to(path.parent).parts
         if file.is_file() and not any(part.startswith(".") or part == "__pycache__" for part in parts):
             yield file
-
-
-def _versions(packages: str) -> str:
-    found = {"python": sys.version}
-    for package in packages.split():
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "absent"
-    return json.dumps(found)
 
 
 def _execute_all(root: Path, out: Path, chapters: list[Path], jobs: int) -> dict[Path, Executed]:

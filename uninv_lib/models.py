@@ -92,7 +92,9 @@ def build(name: str, dataset: Dataset, *, width: int = 16, seed: int = 0) -> nn.
 
 def state_of(net: nn.Module) -> State:
     """A copy of the parameters and buffers of a model."""
-    return {name: tensor.detach().clone() for name, tensor in net.state_dict().items()}
+    return {
+        name: tensor.detach().clone(memory_format=torch.contiguous_format) for name, tensor in net.state_dict().items()
+    }
 
 
 def logits(net: nn.Module, state: State, inputs: Tensor) -> Tensor:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import suppress
+from concurrent.futures import ProcessPoolExecutor, as_completed, wait
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from tqdm.auto import tqdm
 
-from uninv_lib.experiment import pretrain, run
+from uninv_lib.experiment import run
+from uninv_lib.scene import pretrain
 from uninv_lib.types import Record, Spec
 
 if TYPE_CHECKING:
@@ -67,9 +67,6 @@ def record(specs: list[Spec], file: Path, *, workers: int | None = None) -> list
     if file.exists():  # without a torn last line
         text = file.read_text(encoding="utf-8")
         file.write_text(text[: text.rfind("\n") + 1], encoding="utf-8")
-    for first in {(s.dataset, s.model, s.width, s.model_seed, s.budget, s.device): s for s in missing}.values():
-        with suppress(ValueError, OSError, RuntimeError):  # said again by the run itself
-            pretrain(first, progress=True)  # once, with all cores, before the workers ask for it
     failures = []
     with file.open("a", encoding="utf-8") as out, tqdm(total=len(missing), desc=file.stem, unit="run") as bar:
         for result in _results(missing, workers or os.cpu_count() or 1):
@@ -84,7 +81,9 @@ def record(specs: list[Spec], file: Path, *, workers: int | None = None) -> list
 
 def _results(specs: list[Spec], workers: int) -> Iterator[Record | str]:
     context = multiprocessing.get_context("spawn")
+    firsts = {(s.dataset, s.model, s.width, s.model_seed, s.budget, s.device): s for s in reversed(specs)}
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
+        wait([pool.submit(pretrain, first) for first in firsts.values()])  # once, before the runs ask for it
         futures = {pool.submit(run, spec): spec for spec in specs}
         for future in as_completed(futures):
             try:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import count
 from typing import Any
 
 import torch
@@ -15,15 +16,16 @@ from tqdm.auto import tqdm
 
 from uninv_lib.attacks import analytic
 from uninv_lib.attacks.costs import angle_cost, cosine_cost, dummy_gradient, features_of, relative_cost, total_variation
+from uninv_lib.attacks.layerwise import Inner, annealed, find_inner, most_steps, picture_of, split_of
 from uninv_lib.attacks.update import forgotten_gradient, head, labels_of_bias
 from uninv_lib.types import Reconstruction, WhiteBoxView
 
 
 @dataclass(frozen=True)
 class Preset:
-    """Settings of the optimisation. tv: weight of the total variation; patience: iterations without a better cost
-    (by one part in a thousand) after which a restart ends, None for never; enough: cost below which no further
-    restart is made; kinds: restarts take these in turn (see `cost_of`)."""
+    """Settings of the optimisation. tv: weight of the total variation at the end, tv_start at the start; patience:
+    iterations without a better cost (by one part in a thousand) after which a restart ends, None for never; enough:
+    cost below which no further restart is made; kinds: restarts take these in turn (see `recover_features`)."""
 
     error_known: bool
     signed: bool
@@ -31,6 +33,7 @@ class Preset:
     iterations: int
     restarts: int
     tv: float
+    tv_start: float
     patience: int | None
     enough: float = 0.0
     kinds: tuple[str, ...] = ("plain",)
@@ -44,23 +47,32 @@ PRESETS = {
         signed=False,
         lr=0.1,
         iterations=300,
-        restarts=3,
-        tv=2.0,
+        restarts=2,
+        tv=0.1,
+        tv_start=0.5,
         patience=150,
         enough=0.1,
-        kinds=("plain", "head", "angle"),
+        kinds=("layerwise", "head", "angle"),
     ),
     # The official code: signed AdamW, lr 0.04 halved at 3/8, 5/8 and 7/8, TV 1e-2, 10,000 x 5 from Gaussian noise.
-    "paper": Preset(error_known=False, signed=True, lr=0.04, iterations=10_000, restarts=5, tv=0.01, patience=None),
+    "paper": Preset(
+        error_known=False,
+        signed=True,
+        lr=0.04,
+        iterations=10_000,
+        restarts=5,
+        tv=0.01,
+        tv_start=0.01,
+        patience=None,
+    ),
 }
 
 
 def _anneal(preset: Preset, iteration: int) -> float:
-    """The learning rate's factor: halved three times as published, or half a cosine."""
-    share = iteration / preset.iterations
+    """The learning rate: halved three times as published, or half a cosine."""
     if preset.signed:
-        return float(0.5 ** sum(share >= milestone / 8 for milestone in (3, 5, 7)))
-    return float(0.5 * (1 + torch.cos(torch.tensor(torch.pi * share))))
+        return preset.lr * 0.5 ** sum(iteration / preset.iterations >= milestone / 8 for milestone in (3, 5, 7))
+    return annealed(preset.lr, iteration, preset.iterations)
 
 
 Cost = Callable[[Tensor, list[Tensor], float], tuple[Tensor, Tensor]]
@@ -84,7 +96,7 @@ def _restart(
     extra: list[Tensor],
     preset: Preset,
     bar: Any,
-    callback: Callable[[int, Tensor], None] | None,
+    watch: Callable[[Tensor], None] | None,
 ) -> tuple[_Best, Tensor]:
     """One optimisation from `start`; the best inputs met and the cost at each iteration."""
     x = start.clone().requires_grad_()
@@ -95,7 +107,7 @@ def _restart(
     landmark, since = torch.inf, 0
     for i in range(preset.iterations):
         for group in optimiser.param_groups:
-            group["lr"] = preset.lr * _anneal(preset, i)
+            group["lr"] = _anneal(preset, i)
         cost, steered = cost_of(x, free, i / preset.iterations)
         history[i] = cost.detach()
         best.offer(cost.detach(), x.detach())
@@ -112,8 +124,8 @@ def _restart(
         optimiser.step()
         with torch.no_grad():
             x.clamp_(0, 1)
-        if callback is not None:
-            callback(i, x.detach())
+        if watch is not None:
+            watch(x.detach())
     return best, history
 
 
@@ -184,27 +196,55 @@ def recover_features(
     weight, bias = head(view.net)
     features = (update[weight].T @ update[bias]) / update[bias].square().sum()  # one sample's δ hᵀ and δ give its h
 
-    def cost_of(x: Tensor, free: list[Tensor], share: float, *, kind: str) -> tuple[Tensor, Tensor]:
-        """Every kind of start is compared by the same cost; "head" and "angle" steer by another one."""
+    def cost_of(
+        x: Tensor, free: list[Tensor], share: float, *, kind: str, inner: Inner | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Every kind of start is compared by the same cost; each but "plain" steers by another one."""
         slopes = dummy_gradient(view.net, point, lambda z: objective(z, free), x)
-        roughness = chosen.tv * total_variation(x)
-        cost = distance(slopes, target) + roughness
+        rough = total_variation(x).mean()
+        cost = distance(slopes, target)
+        counted, steered = cost + chosen.tv * rough, cost + chosen.tv * (chosen.tv_start / chosen.tv) ** share * rough
+        if inner is not None:
+            return counted, steered + 0.01**share * inner.distance(x).mean()
         if kind == "head" and view.num_forgotten == 1:
             entered = features_of(view.net, point, weight.removesuffix(".weight"), x)
-            return cost, cost + (entered - features).abs().sum() / features.abs().sum()
+            return counted, steered + (entered - features).abs().sum() / features.abs().sum()
         if kind == "angle" and share < 0.5:
-            return cost, angle_cost(slopes, target) + roughness / 10
-        return cost, cost
+            return counted, angle_cost(slopes, target) + chosen.tv_start * rough
+        return counted, steered
 
+    kinds = [kind for kind in chosen.kinds if kind != "layerwise" or split_of(view.net)] or ["plain"]
+    steps = chosen.restarts * chosen.iterations + ("layerwise" in kinds) * most_steps(chosen.iterations)
+    counter = count()
+    watch = None if callback is None else lambda inputs: callback(next(counter), inputs)
     results: list[tuple[_Best, Tensor]] = []
-    with tqdm(total=chosen.iterations * chosen.restarts, desc="recovery", disable=not progress) as bar:
+    shape = (view.num_forgotten, *view.input_shape)
+    with tqdm(total=steps, desc="recovery", disable=not progress) as bar:
         for i in range(chosen.restarts):
             if results and min(r[0].cost.item() for r in results) < chosen.enough:
                 break
-            noise = torch.randn(view.num_forgotten, *view.input_shape, generator=rng)
-            start = (0.5 + 0.25 * noise).clamp(0, 1).to(target[0])
-            kind = chosen.kinds[i % len(chosen.kinds)]
-            results.append(_restart(partial(cost_of, kind=kind), start, extra, chosen, bar, callback))
+            kind = kinds[i % len(kinds)]
+            start = (0.5 + 0.25 * torch.randn(shape, generator=rng)).clamp(0, 1).to(target[0])
+            if kind != "layerwise":
+                results.append(_restart(partial(cost_of, kind=kind), start, extra, chosen, bar, watch))
+                continue
+            inner = find_inner(
+                view.net,  # type: ignore[arg-type]
+                point,
+                dict(zip(update, target, strict=True)),
+                objective,
+                extra,
+                shape,
+                features=features if view.num_forgotten == 1 else None,
+                rng=rng,
+                iterations=chosen.iterations,
+                bar=bar,
+            )
+            start = picture_of(
+                inner, shape, tv=chosen.tv_start, rng=rng, iterations=chosen.iterations, bar=bar, watch=watch
+            )
+            gentle = replace(chosen, lr=0.3 * chosen.lr)
+            results.append(_restart(partial(cost_of, kind=kind, inner=inner), start, inner.free, gentle, bar, watch))
     best = min((result[0] for result in results), key=lambda b: b.cost.item())
     if not torch.isfinite(best.cost):
         raise FloatingPointError("recovery: the cost was not finite in any restart; try another rng or a lower lr")

@@ -1,0 +1,174 @@
+"""Layer by layer: first what entered the last convolutions, then a picture that gives it (ours).
+
+The update of the layers behind the last pooling fixes, almost alone, what entered them. That problem is small and
+shallow, so its optimisation finds the solution where the one over the whole net is lost in local minima; and to find
+a picture from its inner representation is easier than from its gradient. The recovery then starts from that picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from math import cos, pi
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from uninv_lib.attacks.costs import dummy_gradient, features_of, relative_cost, total_variation
+from uninv_lib.attacks.update import head
+from uninv_lib.models import logits
+from uninv_lib.types import State
+
+INNER, PICTURE, SOLVED = 5, 2, 0.02
+"""Iterations for the inner representation and for the picture, in units of the preset's; the relative cost below
+which no second inner start is made. Ours, measured on photos."""
+
+Objective = Callable[[Tensor, list[Tensor]], Tensor]
+"""(logits, free variables) -> the number whose gradient in the parameters imitates the update."""
+
+
+def _call(part: nn.Module, point: State, inputs: Tensor) -> Tensor:
+    """What a part of a net gives, with its share of the whole net's state."""
+    return logits(part, {name: point[name] for name in part.state_dict()}, inputs)
+
+
+@dataclass(frozen=True)
+class Inner:
+    """encode: the layers in front of the split; values: (n, channels, height, width), what they gave; free: the
+    objective's free variables at that solution."""
+
+    encode: Callable[[Tensor], Tensor]
+    values: Tensor
+    free: list[Tensor]
+
+    def distance(self, inputs: Tensor) -> Tensor:
+        """How far the representation of the inputs is from the values found, (n,), relative."""
+        away: Tensor = (self.encode(inputs) - self.values).flatten(1).norm(dim=1)
+        size: Tensor = self.values.flatten(1).norm(dim=1)
+        return away / size
+
+
+def split_of(net: nn.Module) -> int | None:
+    """Where to cut `net`: behind its last pooling that still has a convolution behind it; None where there is none."""
+    layers = list(net) if isinstance(net, nn.Sequential) else []
+    convolutions = [i for i, layer in enumerate(layers) if isinstance(layer, nn.Conv2d)]
+    cuts = [i + 1 for i, layer in enumerate(layers) if isinstance(layer, nn.MaxPool2d) and i < convolutions[-1]]
+    return cuts[-1] if cuts else None
+
+
+def most_steps(iterations: int) -> int:
+    """Steps of `find_inner` and `picture_of` together, at most."""
+    return 2 * INNER * iterations + 4 * (iterations // 2) + PICTURE * iterations
+
+
+def annealed(rate: float, iteration: int, iterations: int) -> float:
+    """Half a cosine, from `rate` down to 0."""
+    return rate * 0.5 * (1 + cos(pi * iteration / iterations))
+
+
+def descend(
+    cost_of: Callable[[], Tensor],
+    variables: list[Tensor],
+    *,
+    rate: float,
+    iterations: int,
+    bar: Any,
+    top: float | None = None,
+    watch: Callable[[Tensor], None] | None = None,
+) -> Tensor:
+    """Adam on `variables` in place, the first of which is kept in [0, top] and shown to `watch`; the last cost."""
+    optimiser = torch.optim.Adam(variables, rate)
+    for i in range(iterations):
+        for group in optimiser.param_groups:
+            group["lr"] = annealed(rate, i, iterations)
+        cost = cost_of()
+        for variable, slope in zip(variables, torch.autograd.grad(cost.sum(), variables), strict=True):
+            variable.grad = slope
+        optimiser.step()
+        with torch.no_grad():
+            variables[0].clamp_(0, top)
+        bar.update()
+        if watch is not None:
+            watch(variables[0].detach())
+    return cost.detach()
+
+
+def find_inner(
+    net: nn.Sequential,
+    point: State,
+    update: dict[str, Tensor],
+    objective: Objective,
+    free: list[Tensor],
+    shape: tuple[int, ...],
+    *,
+    features: Tensor | None,
+    rng: torch.Generator,
+    iterations: int,
+    bar: Any,
+) -> Inner:
+    """The representation, (n, ...), whose gradient in the layers behind the split is their update.
+
+    update: by parameter name, in the scale of `objective`; shape: of the inputs, with their number in front;
+    features: what reached the last linear layer, (1, features), where it is known.
+    """
+    cut = split_of(net)
+    assert cut is not None
+    front, back = net[:cut], net[cut:]
+    target = [update[name] for name, _ in back.named_parameters()]
+    encode = partial(_call, front, point)
+    like = encode(torch.zeros(shape).to(target[0]))
+    best, found = torch.inf, Inner(encode, like, free)
+    for _ in range(2):
+        values = (0.3 * torch.randn(like.shape, generator=rng).abs()).to(like)
+        variables = [v.clone().requires_grad_() for v in (values, *free)]
+        cost_of = partial(_inner_cost, back, point, target, objective, features, variables)
+        cost = descend(cost_of, variables, rate=0.1, iterations=INNER * iterations, bar=bar).item()
+        if cost < best:
+            best, found = cost, Inner(encode, variables[0].detach(), [v.detach() for v in variables[1:]])
+        if best < SOLVED:
+            break
+    return found
+
+
+def _inner_cost(
+    back: nn.Module,
+    point: State,
+    target: list[Tensor],
+    objective: Objective,
+    features: Tensor | None,
+    variables: list[Tensor],
+) -> Tensor:
+    values, *free = variables
+    state = {name: point[name] for name in back.state_dict()}
+    cost = relative_cost(dummy_gradient(back, state, lambda z: objective(z, free), values), target)
+    if features is None:
+        return cost
+    reached = features_of(back, state, head(back)[0].removesuffix(".weight"), values)
+    return cost + (reached - features).abs().sum() / features.abs().sum()
+
+
+def picture_of(
+    inner: Inner,
+    shape: tuple[int, ...],
+    *,
+    tv: float,
+    rng: torch.Generator,
+    iterations: int,
+    bar: Any,
+    watch: Callable[[Tensor], None] | None,
+) -> Tensor:
+    """Inputs of this shape whose representation is `inner`: the best of four starts in random plain colours."""
+    noise = 0.1 * torch.randn(4, *shape, generator=rng)
+    starts = (torch.rand(4, *shape[:2], 1, 1, generator=rng) + noise).clamp(0, 1).to(inner.values)
+
+    def cost_of(inputs: Tensor) -> Tensor:
+        return inner.distance(inputs) + tv * total_variation(inputs)
+
+    tried = [start.requires_grad_() for start in starts.unbind()]
+    costs = [descend(partial(cost_of, x), [x], rate=0.1, iterations=iterations // 2, bar=bar, top=1) for x in tried]
+    best = torch.stack(costs).argmin(0)
+    chosen = torch.stack([tried[k][j] for j, k in enumerate(best.tolist())]).detach().requires_grad_()
+    descend(partial(cost_of, chosen), [chosen], rate=0.05, iterations=PICTURE * iterations, bar=bar, top=1, watch=watch)
+    return chosen.detach()

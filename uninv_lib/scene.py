@@ -1,0 +1,160 @@
+"""Both sides of one run before the attack: pretraining, private training, the request, unlearning and defense."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from uninv_lib.cache import code_digest, digest, kept
+from uninv_lib.data import load
+from uninv_lib.defenses import DEFENSES
+from uninv_lib.models import build, predictor
+from uninv_lib.training import fine_tune, fit
+from uninv_lib.types import BlackBoxView, Dataset, Spec, Split, State, Trained, WhiteBoxView
+from uninv_lib.unlearning import UNLEARNING
+
+EPOCHS = {"smoke": (2, 6), "default": (6, 36), "full": (120, 360)}
+"""Epochs of pretraining with at least 1,000 public samples, and with fewer. 120 is published; 6 is what a chapter can
+wait for (ours)."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Both sides of one run before the attack: what the developer knows, and the views that the attackers get."""
+
+    spec: Spec
+    dataset: Dataset
+    trained: Trained
+    forget: Split
+    retain: Split
+    unlearned: State
+    released: State
+
+    def white_box(self) -> WhiteBoxView:
+        """The server's view, with the assumptions of `spec.knowledge`."""
+        known = self.spec.knowledge
+        return WhiteBoxView(
+            self.trained.net,
+            self.trained.state,
+            self.released,
+            self.dataset.input_shape,
+            len(self.forget),
+            labels=self.forget.labels if "labels" in known else None,
+            pretrained=self.trained.pretrained if "pretrained" in known else None,
+            private_size=len(self.forget) + len(self.retain) if "private_size" in known else None,
+        )
+
+    def black_box(self) -> BlackBoxView:
+        """The user's view."""
+        before, after = (predictor(self.trained.net, s) for s in (self.trained.state, self.released))
+        return BlackBoxView(before, after, self.dataset.num_classes, self.dataset.input_shape)
+
+
+def device_of(spec: Spec) -> torch.device:
+    """The device asked for; "auto" takes CUDA, then MPS, then CPU. Raises ValueError where it is not there."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    name = next(d for d in there if there[d]) if spec.device == "auto" else spec.device
+    if not there[name]:
+        raise ValueError(
+            f"device: {name!r} is not on this machine; allowed: auto, {', '.join(d for d in there if there[d])}"
+        )
+    if name == "mps" and spec.dtype == "float64":
+        raise ValueError("dtype: 'float64' on mps; allowed: float32, or device='cpu'")
+    return torch.device(name)
+
+
+def rng_of(*parts: int | str) -> torch.Generator:
+    """A generator of its own for each purpose, so that no stage shifts another's draws."""
+    return torch.Generator().manual_seed(int(digest(*parts), 16) % 2**63)
+
+
+def pretrain(spec: Spec, *, progress: bool = False) -> tuple[torch.nn.Module, State]:
+    """The net and θ_0, trained on the public samples; kept on disk by what they depend on."""
+    dataset = load(spec.dataset)
+    net = build(spec.model, dataset, width=spec.width, seed=spec.model_seed)
+    device, like = device_of(spec), torch.zeros(0, dtype=getattr(torch, spec.dtype))
+    public = dataset.public
+    epochs = EPOCHS[spec.budget][len(public) < 1000]
+    # Published: lr 0.1 and batch 128, for 40,000 samples; small sets need more steps an epoch (ours).
+    lr, batch_size = (0.1, 128) if len(public) >= 10_000 else (0.05, 32) if len(public) >= 500 else (0.05, 16)
+    fields = [spec.dataset, spec.model, spec.width, spec.model_seed, epochs, lr, batch_size, device.type]
+    fields.append(torch.get_num_threads())  # sums in another order give another model after enough steps
+
+    def compute() -> dict[str, Tensor]:
+        return dict(
+            fit(
+                net.to(device),
+                public.to(public.inputs.to(device)),
+                rng=rng_of("pretrain", spec.model_seed),
+                epochs=epochs,
+                lr=lr,
+                batch_size=batch_size,
+                augment=dataset.kind == "image",
+                flip=spec.dataset != "digits",
+                progress=progress,
+            )
+        )
+
+    key = digest(code_digest(), fields, public.inputs, public.labels)
+    like = like.to(device)
+    state = {
+        n: t.to(like) if t.is_floating_point() else t.to(device) for n, t in kept("pretrained", key, compute).items()
+    }
+    return net.to(like), state
+
+
+def choose(spec: Spec, private: Split) -> tuple[Split, Split]:
+    """(forget, retain) for this deletion request: forget_size samples, or a share of one random class's samples.
+
+    Requests 0, 1, 2, ... take the private samples in turn, so that they are different people as long as there are.
+    """
+    if spec.forget_share is None:
+        order = torch.randperm(len(private), generator=rng_of("people", spec.seed)).roll(
+            -spec.request * spec.forget_size
+        )
+        return private.take(order[: spec.forget_size]), private.take(order[spec.forget_size :])
+    rng = rng_of("request", spec.seed, spec.request)
+    present = private.labels.unique()
+    label = present[torch.randint(len(present), (1,), generator=rng)]
+    own = (private.labels == label).nonzero()[:, 0]
+    own = own[torch.randperm(len(own), generator=rng)][: max(1, round(spec.forget_share * len(own)))]
+    rest = torch.ones(len(private), dtype=torch.bool).index_fill(0, own, False).nonzero()[:, 0]
+    return private.take(own), private.take(rest)
+
+
+def prepare(spec: Spec, *, progress: bool = False) -> Scene:
+    """Everything up to the attack: pretrain, fine-tune on the private samples, unlearn the request, defend.
+
+    Raises ValueError where the data set has fewer private samples than private_size, FloatingPointError where
+    unlearning diverges.
+    """
+    dataset = load(spec.dataset)
+    if spec.private_size > len(dataset.private):
+        raise ValueError(f"private_size: {spec.private_size}; allowed for {spec.dataset}: 1 to {len(dataset.private)}")
+    net, pretrained = pretrain(spec, progress=progress)
+    like = next(iter(net.parameters())).detach()
+    drawn = torch.randperm(len(dataset.private), generator=rng_of("private", spec.seed))[: spec.private_size]
+    private = dataset.private.take(drawn)
+    forget, retain = (part.to(like) for part in choose(spec, private))
+    recipe = Trained(net, pretrained, pretrained, lr=1e-3, epochs=1, batch_size=128, seed=spec.seed)
+    state = fine_tune(
+        net,
+        pretrained,
+        private.to(like),
+        rng=rng_of("fine_tune", spec.seed),
+        lr=recipe.lr,
+        epochs=recipe.epochs,
+        batch_size=recipe.batch_size,
+    )
+    trained = replace(recipe, state=state)
+    options: dict[str, Any] = {"unlearning_rate": spec.unlearning_rate, "unlearning_steps": spec.unlearning_steps}
+    rng = rng_of("unlearn", spec.seed, spec.request)
+    unlearned = UNLEARNING[spec.unlearning](trained, forget, retain, rng=rng, **options)
+    released = unlearned
+    if spec.defense != "none":
+        rng = rng_of("defend", spec.seed, spec.request)
+        released = DEFENSES[spec.defense](unlearned, trained, retain, rng=rng, strength=spec.strength)
+    return Scene(spec, dataset, trained, forget, retain, unlearned, released)
