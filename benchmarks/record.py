@@ -79,8 +79,7 @@ GRIDS = {
     # C7, C8, C9: the three defenses, against both attacks
     "defenses": [
         *_defended(dataset="photos", model="mlp", width=8, request=range(16)),
-        *grid(dataset="photos", **CONVNET, request=range(8)),
-        *grid(dataset="photos", **CONVNET, request=range(8), defense="obfuscation", strength=[0.1, 1.0]),
+        *grid(dataset="photos", **CONVNET, request=range(8), defense="obfuscation", strength=1.0),
         *grid(dataset="photos", **CONVNET, request=range(8), defense="pruning", strength=0.5),
         *grid(dataset="photos", **CONVNET, request=range(8), defense="fine_tuning", strength=5),
     ],

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -6,8 +7,11 @@ import torch
 from uninv_lib import Spec, metrics, prepare
 from uninv_lib.attacks import infer_labels, make_probes, recover_features
 from uninv_lib.attacks.costs import cosine_cost, dummy_gradient, relative_cost, total_variation
+from uninv_lib.attacks.layerwise import find_inner, split_of
 from uninv_lib.attacks.probes import Counted
-from uninv_lib.attacks.update import difference, forgotten_gradient, labels_of_bias
+from uninv_lib.attacks.update import difference, forgotten_gradient, head, labels_of_bias
+from uninv_lib.data import load
+from uninv_lib.models import build
 from uninv_lib.training import gradient
 from uninv_lib.types import BlackBoxView
 
@@ -94,8 +98,37 @@ def test_recovery_survives_nan_and_says_so_when_nothing_is_left(convnet, rng):
 
 
 def test_a_recovery_that_stalls_ends_early(convnet, rng):
-    found = recover_features(convnet.white_box(), rng=rng, iterations=400, restarts=1, patience=25, lr=1e-9)
+    found = recover_features(
+        convnet.white_box(), rng=rng, iterations=400, restarts=1, patience=25, lr=1e-9, kinds=("plain",)
+    )
     assert found.loss.isnan().any()
+
+
+@pytest.mark.parametrize(("model", "cut"), [("convnet", 20), ("resnet18", None), ("mlp", None)])
+def test_a_net_is_cut_behind_the_last_pooling_that_convolutions_follow(model, cut):
+    assert split_of(build(model, load("digits"), width=2)) == cut
+
+
+def test_the_inner_representation_found_is_nearest_to_that_of_the_forgotten_sample(rng):
+    scene = prepare(Spec(dataset="digits", width=8, budget="smoke"))
+    view = scene.white_box()
+    update, point = forgotten_gradient(view)
+    weight, bias = head(view.net)
+    delta = update[bias]
+    inner = find_inner(
+        view.net,
+        point,
+        update,
+        lambda z, _: (z * delta).sum(),
+        [],
+        (1, *view.input_shape),
+        features=delta[None] @ update[weight] / delta.square().sum(),
+        rng=rng,
+        iterations=60,
+        bar=SimpleNamespace(update=lambda: None),
+    )
+    nearest = inner.distance(scene.dataset.private.inputs).argmin()
+    assert torch.equal(scene.dataset.private.inputs[nearest], scene.forget.inputs[0])
 
 
 def test_the_class_whose_confidence_falls_most_is_inferred():

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 COLOURS = sns.color_palette("colorblind")
 MARKERS = "osD^vPX*"
+BESIDE = (4, 4), (4, -10), (-18, 4)  # points: where the text at a marker stands, so that series do not collide
 STYLE = {
     "figure.facecolor": "white",
     "axes.facecolor": "white",
@@ -58,6 +59,10 @@ def pictures(rows: Mapping[str, Tensor], titles: Sequence[str] = ()) -> Figure:
     for axis, title in zip(axes[0], titles, strict=False):
         axis.set_title(title, fontsize=10)
     return figure
+
+
+def _shown(name: object) -> str:
+    return str(name).replace("_", "-")
 
 
 def _label(axis: Axes, x: str, y: str, title: str) -> None:
@@ -105,7 +110,7 @@ def points(table: pandas.DataFrame, *, x: str, y: str, hue: str, labels: Mapping
         at = [value for value in places if (group[x] == value).any()]
         middle = [interval(tensor(group.loc[group[x] == value, y].to_numpy())) for value in at]
         errors = [[m - low for m, low, _ in middle], [high - m for m, _, high in middle]]
-        style = {"color": COLOURS[i % 10], "marker": MARKERS[i % 8], "capsize": 3, "label": str(name)}
+        style = {"color": COLOURS[i % 10], "marker": MARKERS[i % 8], "capsize": 3, "label": _shown(name)}
         axis.errorbar([places[value] + shift for value in at], [m[0] for m in middle], errors, **style)
     axis.set_xticks(range(len(places)), [f"{v:g}" if isinstance(v, (int, float)) else str(v) for v in places])
     axis.legend(title=labels[hue], frameon=False, fontsize=9)
@@ -134,10 +139,10 @@ def tradeoff(table: pandas.DataFrame, *, x: str, y: str, labels: Mapping[str, st
     figure, axes = _new(1, 1, (6, 4))
     for i, (name, group) in enumerate(table.groupby("defense", sort=False)):
         medians = group.groupby("strength")[[x, y]].median()
-        axes[0, 0].plot(medians[x], medians[y], color=COLOURS[i], marker=MARKERS[i], label=str(name).replace("_", "-"))
+        axes[0, 0].plot(medians[x], medians[y], color=COLOURS[i], marker=MARKERS[i], label=_shown(name))
         for strength, row in medians.iterrows():
             axes[0, 0].annotate(
-                f"{strength:g}", (row[x], row[y]), xytext=(4, 4), textcoords="offset points", fontsize=8
+                f"{strength:g}", (row[x], row[y]), xytext=BESIDE[i % 3], textcoords="offset points", fontsize=8
             )
     axes[0, 0].legend(frameon=False)
     _label(axes[0, 0], labels[x], labels[y], title)
@@ -149,7 +154,7 @@ def scatter(table: pandas.DataFrame, *, x: str, y: str, hue: str, labels: Mappin
     figure, axes = _new(1, 1, (6, 3.6))
     for i, (name, group) in enumerate(table.groupby(hue, sort=False)):
         style = {"color": COLOURS[i % 10], "marker": MARKERS[i % 8], "linestyle": "none", "alpha": 0.8}
-        axes[0, 0].plot(group[x], group[y], label=str(name), **style)
+        axes[0, 0].plot(group[x], group[y], label=_shown(name), **style)
     axes[0, 0].legend(title=labels[hue], frameon=False, fontsize=9)
     _label(axes[0, 0], labels[x], labels[y], title)
     return figure
