@@ -15,15 +15,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, interpolate
 
 from uninv_lib.attacks.costs import dummy_gradient, features_of, relative_cost, total_variation
 from uninv_lib.attacks.update import head
 from uninv_lib.models import logits
 from uninv_lib.types import State
 
-INNER, PICTURE, SOLVED = 5, 2, 0.02
+INNER, PICTURE, SOLVED, STARTS = 8, 2, 0.02, 8
 """Iterations for the inner representation and for the picture, in units of the preset's; the relative cost below
-which no second inner start is made. Ours, measured on photos."""
+which no second inner start is made; starts of the picture. Ours, measured on photos."""
 
 Objective = Callable[[Tensor, list[Tensor]], Tensor]
 """(logits, free variables) -> the number whose gradient in the parameters imitates the update."""
@@ -43,11 +44,15 @@ class Inner:
     values: Tensor
     free: list[Tensor]
 
+    def error(self, inputs: Tensor) -> Tensor:
+        """Representation of the inputs minus the values found; several guesses at all n stand one after another."""
+        found: Tensor = self.encode(inputs) - self.values.repeat(len(inputs) // len(self.values), 1, 1, 1)
+        return found
+
     def distance(self, inputs: Tensor) -> Tensor:
-        """How far the representation of the inputs is from the values found, (n,), relative."""
-        away: Tensor = (self.encode(inputs) - self.values).flatten(1).norm(dim=1)
-        size: Tensor = self.values.flatten(1).norm(dim=1)
-        return away / size
+        """The length of the error beside that of the values, (guesses · n,)."""
+        size: Tensor = self.values.flatten(1).norm(dim=1).repeat(len(inputs) // len(self.values))
+        return self.error(inputs).flatten(1).norm(dim=1) / size
 
 
 def split_of(net: nn.Module) -> int | None:
@@ -60,7 +65,7 @@ def split_of(net: nn.Module) -> int | None:
 
 def most_steps(iterations: int) -> int:
     """Steps of `find_inner` and `picture_of` together, at most."""
-    return 2 * INNER * iterations + 4 * (iterations // 2) + PICTURE * iterations
+    return (2 * INNER + PICTURE) * iterations + iterations // 3
 
 
 def annealed(rate: float, iteration: int, iterations: int) -> float:
@@ -159,16 +164,27 @@ def picture_of(
     bar: Any,
     watch: Callable[[Tensor], None] | None,
 ) -> Tensor:
-    """Inputs of this shape whose representation is `inner`: the best of four starts in random plain colours."""
-    noise = 0.1 * torch.randn(4, *shape, generator=rng)
-    starts = (torch.rand(4, *shape[:2], 1, 1, generator=rng) + noise).clamp(0, 1).to(inner.values)
+    """Inputs of this shape whose representation is `inner`: from starts in random plain colours, put together."""
+    noise = 0.1 * torch.randn(STARTS, *shape, generator=rng)
+    starts = (torch.rand(STARTS, *shape[:2], 1, 1, generator=rng) + noise).clamp(0, 1).to(inner.values)
 
     def cost_of(inputs: Tensor) -> Tensor:
         return inner.distance(inputs) + tv * total_variation(inputs)
 
-    tried = [start.requires_grad_() for start in starts.unbind()]
-    costs = [descend(partial(cost_of, x), [x], rate=0.1, iterations=iterations // 2, bar=bar, top=1) for x in tried]
-    best = torch.stack(costs).argmin(0)
-    chosen = torch.stack([tried[k][j] for j, k in enumerate(best.tolist())]).detach().requires_grad_()
+    tried = starts.flatten(0, 1).requires_grad_()
+    descend(partial(cost_of, tried), [tried], rate=0.1, iterations=iterations // 3, bar=bar, top=1)
+    chosen = _best_parts(inner, tried.detach(), shape).requires_grad_()
     descend(partial(cost_of, chosen), [chosen], rate=0.05, iterations=PICTURE * iterations, bar=bar, top=1, watch=watch)
     return chosen.detach()
+
+
+@torch.no_grad()
+def _best_parts(inner: Inner, tried: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Each part of the picture from the start that explains the representation there best.
+
+    A start ends right in one part of the picture and in a local minimum in another, and the representation is local.
+    """
+    error = avg_pool2d(inner.error(tried).square().sum(1, keepdim=True), 3, 1, 1, count_include_pad=False)
+    error = interpolate(error, size=shape[-2:]).unflatten(0, (STARTS, shape[0]))
+    best = error.argmin(0, keepdim=True).expand(1, *shape)
+    return tried.unflatten(0, (STARTS, shape[0])).gather(0, best)[0]
