@@ -123,6 +123,7 @@ def test_the_inner_representation_found_is_nearest_to_that_of_the_forgotten_samp
         [],
         (1, *view.input_shape),
         features=delta[None] @ update[weight] / delta.square().sum(),
+        picture=None,
         rng=rng,
         iterations=60,
         bar=SimpleNamespace(update=lambda: None),

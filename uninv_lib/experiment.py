@@ -44,10 +44,10 @@ def utility(scene: Scene) -> dict[str, float]:
 
 def _image_metrics(name: str, inputs: Tensor, truth: Tensor) -> dict[str, float]:
     matched = metrics.match(inputs, truth)
-    found = {
-        f"psnr{name}": metrics.psnr(matched, truth).mean().item(),
-        f"mse{name}": metrics.mse(matched, truth).mean().item(),
-    }
+    ratios = metrics.psnr(matched, truth)
+    found = {f"psnr{name}": ratios.mean().item(), f"mse{name}": metrics.mse(matched, truth).mean().item()}
+    if len(truth) > 1:
+        found |= {f"psnr{name}_{i}": ratio for i, ratio in enumerate(ratios.tolist())}
     if truth.ndim == 4 and min(truth.shape[-2:]) >= 7:
         found[f"ssim{name}"] = metrics.ssim(matched, truth).mean().item()
     return found
@@ -131,8 +131,9 @@ def _labels(scene: Scene, progress: bool) -> dict[str, float]:
 def run(spec: Spec, *, progress: bool = False) -> Record:
     """One Spec, from pretraining to the attack's metrics.
 
-    Metrics of feature recovery: psnr (dB, peak 1), mse, ssim, mean over the forgotten samples after matching, and
-    the same with a suffix for each null baseline (_random, _class_mean, _max_diff); something_changed is 0 where the
+    Metrics of feature recovery: psnr (dB, peak 1), mse, ssim, mean over the forgotten samples after matching
+    (psnr_0, psnr_1, ... of each where there are several), and the same with a suffix for each null baseline (_random,
+    _class_mean, _max_diff); something_changed is 0 where the
     update was lost in rounding, and the recovered picture grey; update_cosine is the cosine of the update and the
     forgotten samples' gradient, 1 where unlearning shows nothing else; of label inference:
     label_accuracy, rank, queries; of both: accuracies of the models. Raises what `prepare` and the attacks raise.

@@ -16,8 +16,8 @@ from uninv_lib.training import fine_tune, fit
 from uninv_lib.types import BlackBoxView, Dataset, Spec, Split, State, Trained, WhiteBoxView
 from uninv_lib.unlearning import UNLEARNING
 
-EPOCHS = {"smoke": (2, 6), "default": (6, 36), "full": (120, 360)}
-"""Epochs of pretraining with at least 1,000 public samples, and with fewer. 120 is published; 6 is what a chapter can
+EPOCHS = {"smoke": (2, 6), "default": (5, 36), "full": (120, 360)}
+"""Epochs of pretraining with at least 1,000 public samples, and with fewer. 120 is published; 5 is what a chapter can
 wait for (ours)."""
 
 

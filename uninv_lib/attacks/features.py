@@ -25,7 +25,8 @@ from uninv_lib.types import Reconstruction, WhiteBoxView
 class Preset:
     """Settings of the optimisation. tv: weight of the total variation at the end, tv_start at the start; patience:
     iterations without a better cost (by one part in a thousand) after which a restart ends, None for never; enough:
-    cost below which no further restart is made; kinds: restarts take these in turn (see `recover_features`)."""
+    cost below which no further restart or round is made; rounds: of `layerwise`, each from the picture before; kinds:
+    restarts take these in turn."""
 
     error_known: bool
     signed: bool
@@ -36,6 +37,7 @@ class Preset:
     tv_start: float
     patience: int | None
     enough: float = 0.0
+    rounds: int = 1
     kinds: tuple[str, ...] = ("plain",)
 
 
@@ -51,7 +53,8 @@ PRESETS = {
         tv=0.1,
         tv_start=0.5,
         patience=150,
-        enough=0.1,
+        enough=0.025,
+        rounds=2,
         kinds=("layerwise", "head", "angle"),
     ),
     # The official code: signed AdamW, lr 0.04 halved at 3/8, 5/8 and 7/8, TV 1e-2, 10,000 x 5 from Gaussian noise.
@@ -214,7 +217,8 @@ def recover_features(
         return counted, steered
 
     kinds = [kind for kind in chosen.kinds if kind != "layerwise" or split_of(view.net)] or ["plain"]
-    steps = chosen.restarts * chosen.iterations + ("layerwise" in kinds) * most_steps(chosen.iterations)
+    steps = chosen.restarts * chosen.iterations * (chosen.rounds if "layerwise" in kinds else 1)
+    steps += ("layerwise" in kinds) * most_steps(chosen.iterations, chosen.rounds)
     counter = count()
     watch = None if callback is None else lambda inputs: callback(next(counter), inputs)
     results: list[tuple[_Best, Tensor]] = []
@@ -228,23 +232,36 @@ def recover_features(
             if kind != "layerwise":
                 results.append(_restart(partial(cost_of, kind=kind), start, extra, chosen, bar, watch))
                 continue
-            inner = find_inner(
-                view.net,  # type: ignore[arg-type]
-                point,
-                dict(zip(update, target, strict=True)),
-                objective,
-                extra,
-                shape,
-                features=features if view.num_forgotten == 1 else None,
-                rng=rng,
-                iterations=chosen.iterations,
-                bar=bar,
-            )
-            start = picture_of(
-                inner, shape, tv=chosen.tv_start, rng=rng, iterations=chosen.iterations, bar=bar, watch=watch
-            )
-            gentle = replace(chosen, lr=0.3 * chosen.lr)
-            results.append(_restart(partial(cost_of, kind=kind, inner=inner), start, inner.free, gentle, bar, watch))
+            picture, free, gentle = None, extra, replace(chosen, lr=0.3 * chosen.lr)
+            for _ in range(chosen.rounds):
+                inner = find_inner(
+                    view.net,  # type: ignore[arg-type]
+                    point,
+                    dict(zip(update, target, strict=True)),
+                    objective,
+                    free,
+                    shape,
+                    features=features if view.num_forgotten == 1 else None,
+                    picture=picture,
+                    rng=rng,
+                    iterations=chosen.iterations,
+                    bar=bar,
+                )
+                start = picture_of(
+                    inner,
+                    shape,
+                    picture=picture,
+                    tv=chosen.tv_start,
+                    rng=rng,
+                    iterations=chosen.iterations,
+                    bar=bar,
+                    watch=watch,
+                )
+                cost = partial(cost_of, kind=kind, inner=inner)
+                results.append(_restart(cost, start, inner.free, gentle, bar, watch))
+                picture, free = results[-1][0].inputs, inner.free
+                if results[-1][0].cost < chosen.enough:
+                    break
     best = min((result[0] for result in results), key=lambda b: b.cost.item())
     if not torch.isfinite(best.cost):
         raise FloatingPointError("recovery: the cost was not finite in any restart; try another rng or a lower lr")

@@ -51,8 +51,9 @@ class Inner:
 
     def distance(self, inputs: Tensor) -> Tensor:
         """The length of the error beside that of the values, (guesses · n,)."""
-        size: Tensor = self.values.flatten(1).norm(dim=1).repeat(len(inputs) // len(self.values))
-        return self.error(inputs).flatten(1).norm(dim=1) / size
+        size = self.values.flatten(1).norm(dim=1).repeat(len(inputs) // len(self.values))
+        away: Tensor = self.error(inputs).flatten(1).norm(dim=1) / size
+        return away
 
 
 def split_of(net: nn.Module) -> int | None:
@@ -63,9 +64,9 @@ def split_of(net: nn.Module) -> int | None:
     return cuts[-1] if cuts else None
 
 
-def most_steps(iterations: int) -> int:
-    """Steps of `find_inner` and `picture_of` together, at most."""
-    return (2 * INNER + PICTURE) * iterations + iterations // 3
+def most_steps(iterations: int, rounds: int) -> int:
+    """Steps of `find_inner` and `picture_of` together over all rounds, at most."""
+    return ((rounds + 1) * INNER + rounds * PICTURE) * iterations + iterations // 3
 
 
 def annealed(rate: float, iteration: int, iterations: int) -> float:
@@ -109,6 +110,7 @@ def find_inner(
     shape: tuple[int, ...],
     *,
     features: Tensor | None,
+    picture: Tensor | None,
     rng: torch.Generator,
     iterations: int,
     bar: Any,
@@ -116,20 +118,24 @@ def find_inner(
     """The representation, (n, ...), whose gradient in the layers behind the split is their update.
 
     update: by parameter name, in the scale of `objective`; shape: of the inputs, with their number in front;
-    features: what reached the last linear layer, (1, features), where it is known.
+    features: what reached the last linear layer, (1, features), where it is known; picture: the inputs to start from,
+    found in an earlier round, or None for two starts from noise.
     """
     cut = split_of(net)
     assert cut is not None
     front, back = net[:cut], net[cut:]
     target = [update[name] for name, _ in back.named_parameters()]
     encode = partial(_call, front, point)
-    like = encode(torch.zeros(shape).to(target[0]))
+    with torch.no_grad():
+        like = encode(torch.zeros(shape).to(target[0]) if picture is None else picture)
     best, found = torch.inf, Inner(encode, like, free)
-    for _ in range(2):
-        values = (0.3 * torch.randn(like.shape, generator=rng).abs()).to(like)
+    for _ in range(2 if picture is None else 1):
+        noise = (0.3 * torch.randn(like.shape, generator=rng).abs()).to(like)
+        values = noise if picture is None else like
         variables = [v.clone().requires_grad_() for v in (values, *free)]
         cost_of = partial(_inner_cost, back, point, target, objective, features, variables)
-        cost = descend(cost_of, variables, rate=0.1, iterations=INNER * iterations, bar=bar).item()
+        rate = 0.1 if picture is None else 0.03
+        cost = descend(cost_of, variables, rate=rate, iterations=INNER * iterations, bar=bar).item()
         if cost < best:
             best, found = cost, Inner(encode, variables[0].detach(), [v.detach() for v in variables[1:]])
         if best < SOLVED:
@@ -158,22 +164,26 @@ def picture_of(
     inner: Inner,
     shape: tuple[int, ...],
     *,
+    picture: Tensor | None,
     tv: float,
     rng: torch.Generator,
     iterations: int,
     bar: Any,
     watch: Callable[[Tensor], None] | None,
 ) -> Tensor:
-    """Inputs of this shape whose representation is `inner`: from starts in random plain colours, put together."""
+    """Inputs of this shape whose representation is `inner`: from `picture`, where an earlier round found one, else from
+    starts in random plain colours, put together."""
     noise = 0.1 * torch.randn(STARTS, *shape, generator=rng)
     starts = (torch.rand(STARTS, *shape[:2], 1, 1, generator=rng) + noise).clamp(0, 1).to(inner.values)
 
     def cost_of(inputs: Tensor) -> Tensor:
         return inner.distance(inputs) + tv * total_variation(inputs)
 
-    tried = starts.flatten(0, 1).requires_grad_()
-    descend(partial(cost_of, tried), [tried], rate=0.1, iterations=iterations // 3, bar=bar, top=1)
-    chosen = _best_parts(inner, tried.detach(), shape).requires_grad_()
+    if picture is None:
+        tried = starts.flatten(0, 1).requires_grad_()
+        descend(partial(cost_of, tried), [tried], rate=0.1, iterations=iterations // 3, bar=bar, top=1)
+        picture = _best_parts(inner, tried.detach(), shape)
+    chosen = picture.clone().requires_grad_()
     descend(partial(cost_of, chosen), [chosen], rate=0.05, iterations=PICTURE * iterations, bar=bar, top=1, watch=watch)
     return chosen.detach()
 
@@ -187,4 +197,5 @@ def _best_parts(inner: Inner, tried: Tensor, shape: tuple[int, ...]) -> Tensor:
     error = avg_pool2d(inner.error(tried).square().sum(1, keepdim=True), 3, 1, 1, count_include_pad=False)
     error = interpolate(error, size=shape[-2:]).unflatten(0, (STARTS, shape[0]))
     best = error.argmin(0, keepdim=True).expand(1, *shape)
-    return tried.unflatten(0, (STARTS, shape[0])).gather(0, best)[0]
+    chosen: Tensor = tried.unflatten(0, (STARTS, shape[0])).gather(0, best)[0]
+    return chosen
