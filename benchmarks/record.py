@@ -23,8 +23,8 @@ GRIDS = {
     # C1 and the null baselines: one forgotten sample, approximate unlearning
     "features": [
         *grid(dataset="photos", **CONVNET, request=range(16)),
-        *grid(dataset="photos", **CONVNET, request=range(16), preset="paper", knowledge="labels"),
         *grid(dataset=["faces", "digits"], **CONVNET, request=range(16)),
+        *grid(dataset="photos", **CONVNET, request=range(16), preset="paper", knowledge="labels"),
         *grid(dataset="digits", **CONVNET, request=range(8), dtype="float64"),
     ],
     # C4: architectures beside the convnet of `features`
@@ -84,9 +84,9 @@ GRIDS = {
     # C7, C8, C9: the three defenses, against both attacks
     "defenses": [
         *_defended(dataset="photos", model="mlp", width=8, request=range(16)),
-        *grid(dataset="photos", **CONVNET, request=range(8), defense="obfuscation", strength=1.0),
-        *grid(dataset="photos", **CONVNET, request=range(8), defense="pruning", strength=0.5),
-        *grid(dataset="photos", **CONVNET, request=range(8), defense="fine_tuning", strength=5),
+        *grid(dataset="photos", **CONVNET, request=range(4), defense="obfuscation", strength=1.0),
+        *grid(dataset="photos", **CONVNET, request=range(4), defense="pruning", strength=0.5),
+        *grid(dataset="photos", **CONVNET, request=range(4), defense="fine_tuning", strength=5),
     ],
     "defenses_labels": _defended(
         dataset="digits",

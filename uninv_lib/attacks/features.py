@@ -23,7 +23,7 @@ from uninv_lib.types import Reconstruction, WhiteBoxView
 
 @dataclass(frozen=True)
 class Preset:
-    """Settings of the optimisation. tv: weight of the total variation at the end, tv_start at the start; patience:
+    """Settings of the optimisation. tv: weight of the total variation; patience:
     iterations without a better cost (by one part in a thousand) after which a restart ends, None for never; enough:
     cost below which no further restart or round is made; rounds: of `layerwise`, each from the picture before; kinds:
     restarts take these in turn."""
@@ -34,7 +34,6 @@ class Preset:
     iterations: int
     restarts: int
     tv: float
-    tv_start: float
     patience: int | None
     enough: float = 0.0
     rounds: int = 1
@@ -50,10 +49,9 @@ PRESETS = {
         lr=0.1,
         iterations=300,
         restarts=1,
-        tv=0.1,
-        tv_start=0.5,
+        tv=0.3,
         patience=150,
-        enough=0.025,
+        enough=0.05,
         rounds=2,
         kinds=("layerwise", "head", "angle"),
     ),
@@ -65,7 +63,6 @@ PRESETS = {
         iterations=10_000,
         restarts=5,
         tv=0.01,
-        tv_start=0.01,
         patience=None,
     ),
 }
@@ -205,16 +202,15 @@ def recover_features(
         """Every kind of start is compared by the same cost; each but "plain" steers by another one."""
         slopes = dummy_gradient(view.net, point, lambda z: objective(z, free), x)
         rough = total_variation(x).mean()
-        cost = distance(slopes, target)
-        counted, steered = cost + chosen.tv * rough, cost + chosen.tv * (chosen.tv_start / chosen.tv) ** share * rough
+        cost = distance(slopes, target) + chosen.tv * rough
         if inner is not None:
-            return counted, steered + 0.01**share * inner.distance(x).mean()
+            return cost, cost + 0.01**share * inner.distance(x).mean()
         if kind == "head" and view.num_forgotten == 1:
             entered = features_of(view.net, point, weight.removesuffix(".weight"), x)
-            return counted, steered + (entered - features).abs().sum() / features.abs().sum()
+            return cost, cost + (entered - features).abs().sum() / features.abs().sum()
         if kind == "angle" and share < 0.5:
-            return counted, angle_cost(slopes, target) + chosen.tv_start * rough
-        return counted, steered
+            return cost, angle_cost(slopes, target) + chosen.tv * rough
+        return cost, cost
 
     kinds = [kind for kind in chosen.kinds if kind != "layerwise" or split_of(view.net)] or ["plain"]
     steps = chosen.restarts * chosen.iterations * (chosen.rounds if "layerwise" in kinds else 1)
@@ -251,7 +247,7 @@ def recover_features(
                     inner,
                     shape,
                     picture=picture,
-                    tv=chosen.tv_start,
+                    tv=chosen.tv,
                     rng=rng,
                     iterations=chosen.iterations,
                     bar=bar,
