@@ -86,7 +86,10 @@ def test_recovery_names_the_tensor_that_does_not_match(convnet, rng):
         recover_features(replace(view, after=view.before), rng=rng)
 
 
-@pytest.mark.parametrize("words", [{"preset": "best"}, {"iteration": 3}, {"iterations": 0}, {"restarts": 0}])
+@pytest.mark.parametrize(
+    "words",
+    [{"preset": "best"}, {"iteration": 3}, {"iterations": 0}, {"restarts": 0}, {"rounds": 0}, {"kinds": ("best",)}],
+)
 def test_recovery_refuses_unknown_settings(words, convnet, rng):
     with pytest.raises(ValueError, match="allowed"):
         recover_features(convnet.white_box(), rng=rng, **words)

@@ -18,7 +18,7 @@ from uninv_lib.attacks import analytic
 from uninv_lib.attacks.costs import angle_cost, cosine_cost, dummy_gradient, features_of, relative_cost, total_variation
 from uninv_lib.attacks.layerwise import Inner, annealed, find_inner, most_steps, picture_of, split_of
 from uninv_lib.attacks.update import forgotten_gradient, head, labels_of_bias
-from uninv_lib.types import Reconstruction, WhiteBoxView
+from uninv_lib.types import Reconstruction, State, WhiteBoxView
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,8 @@ def _anneal(preset: Preset, iteration: int) -> float:
         return preset.lr * 0.5 ** sum(iteration / preset.iterations >= milestone / 8 for milestone in (3, 5, 7))
     return annealed(preset.lr, iteration, preset.iterations)
 
+
+KINDS = ("plain", "head", "angle", "layerwise")
 
 Cost = Callable[[Tensor, list[Tensor], float], tuple[Tensor, Tensor]]
 """(inputs, free variables, share of the iterations done) -> the cost that counts, and the one that steers."""
@@ -155,6 +157,68 @@ def _objectives(
     return shared, [torch.zeros_like(onehot)], labels
 
 
+@dataclass(frozen=True)
+class _Search:
+    """One recovery: what the dummy gradient is held against, and how."""
+
+    view: WhiteBoxView
+    point: State
+    update: dict[str, Tensor]  # scaled to length 1
+    objective: Callable[[Tensor, list[Tensor]], Tensor]
+    extra: list[Tensor]
+    preset: Preset
+    rng: torch.Generator
+    bar: Any
+    watch: Callable[[Tensor], None] | None
+
+    @property
+    def features(self) -> Tensor | None:
+        """What reached the last linear layer: one sample's update there is δ hᵀ, and δ is known."""
+        weight, bias = (self.update[name] for name in head(self.view.net))
+        return (weight.T @ bias) / bias.square().sum() if self.view.num_forgotten == 1 else None
+
+    def cost_of(
+        self, x: Tensor, free: list[Tensor], share: float, *, kind: str, inner: Inner | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Every kind of start is compared by the same cost; each but "plain" steers by another one."""
+        slopes = dummy_gradient(self.view.net, self.point, lambda z: self.objective(z, free), x)
+        target, prior = list(self.update.values()), self.preset.tv * total_variation(x).mean()
+        cost = (relative_cost if self.preset.error_known else cosine_cost)(slopes, target) + prior
+        if inner is not None:
+            return cost, cost + 0.01**share * inner.distance(x).mean()
+        if kind == "head" and self.features is not None:
+            last = head(self.view.net)[0].removesuffix(".weight")
+            entered = features_of(self.view.net, self.point, last, x)
+            return cost, cost + (entered - self.features).abs().sum() / self.features.abs().sum()
+        if kind == "angle" and share < 0.5:
+            return cost, angle_cost(slopes, target) + prior
+        return cost, cost
+
+    def from_noise(self, kind: str) -> list[tuple[_Best, Tensor]]:
+        shape = (self.view.num_forgotten, *self.view.input_shape)
+        start = (0.5 + 0.25 * torch.randn(shape, generator=self.rng)).clamp(0, 1).to(next(iter(self.update.values())))
+        return [_restart(partial(self.cost_of, kind=kind), start, self.extra, self.preset, self.bar, self.watch)]
+
+    def layer_by_layer(self) -> list[tuple[_Best, Tensor]]:
+        """One result a round, each round from the picture of the one before."""
+        shape, net = (self.view.num_forgotten, *self.view.input_shape), self.view.net
+        words: dict[str, Any] = {"rng": self.rng, "iterations": self.preset.iterations, "bar": self.bar}
+        gentle, picture, free = replace(self.preset, lr=0.3 * self.preset.lr), None, self.extra
+        results: list[tuple[_Best, Tensor]] = []
+        for _ in range(self.preset.rounds):
+            words["picture"] = picture
+            inner = find_inner(
+                net, self.point, self.update, self.objective, free, shape, features=self.features, **words
+            )
+            start = picture_of(inner, shape, tv=self.preset.tv, watch=self.watch, **words)
+            cost = partial(self.cost_of, kind="layerwise", inner=inner)
+            results.append(_restart(cost, start, inner.free, gentle, self.bar, self.watch))
+            picture, free = results[-1][0].inputs, inner.free
+            if results[-1][0].cost < self.preset.enough:
+                break
+        return results
+
+
 def recover_features(
     view: WhiteBoxView,
     *,
@@ -170,8 +234,11 @@ def recover_features(
     output error softmax − onehot off the last bias's update and backpropagates it through the dummy input, so that
     no label is needed; for one sample and a fully connected first layer "fast" is the closed form of `analytic`.
     settings: any field of `Preset` (iterations, restarts, lr, tv, patience, ...).
-    callback(iteration, inputs) sees the pictures as they emerge.
-    Of several restarts the one with the lowest cost is returned.
+    callback(step, inputs) sees the pictures as they emerge, the steps counted on from start to start.
+
+    A restart of kind "layerwise" (the default, where the net has convolutions behind a pooling) solves the last layers
+    first, see `layerwise`; "plain" goes from noise by the cost alone, "head" also by what reached the last layer,
+    "angle" at first by the angles of the gradients. Of several the one with the lowest cost is returned.
 
     Raises ValueError for an unknown preset or setting, models that do not match or do not differ, missing labels;
     FloatingPointError where every restart met NaN.
@@ -182,82 +249,32 @@ def recover_features(
     if unknown:
         raise ValueError(f"settings: {sorted(unknown)}; allowed: {', '.join(Preset.__dataclass_fields__)}")
     chosen = replace(PRESETS[preset], **settings)
-    if chosen.iterations < 1 or chosen.restarts < 1:
-        raise ValueError(f"iterations: {chosen.iterations}, restarts: {chosen.restarts}; allowed: 1 or more")
+    for name in ("iterations", "restarts", "rounds"):
+        if getattr(chosen, name) < 1:
+            raise ValueError(f"{name}: {getattr(chosen, name)}; allowed: 1 or more")
+    if not chosen.kinds or set(chosen.kinds) - set(KINDS):
+        raise ValueError(f"kinds: {chosen.kinds}; allowed: some of {', '.join(KINDS)}")
     started = time.perf_counter()
     if preset == "fast" and view.num_forgotten == 1 and analytic.applies(view.net):
         return analytic.recover(view)
     update, point = forgotten_gradient(view)
     scale = torch.stack([change.norm() for change in update.values()]).norm()
-    target = [change / scale for change in update.values()]
-    objective, extra, labels = _objectives(view, update[head(view.net)[1]] / scale, chosen)
-    distance = relative_cost if chosen.error_known else cosine_cost
-
-    weight, bias = head(view.net)
-    features = (update[weight].T @ update[bias]) / update[bias].square().sum()  # one sample's δ hᵀ and δ give its h
-
-    def cost_of(
-        x: Tensor, free: list[Tensor], share: float, *, kind: str, inner: Inner | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Every kind of start is compared by the same cost; each but "plain" steers by another one."""
-        slopes = dummy_gradient(view.net, point, lambda z: objective(z, free), x)
-        rough = total_variation(x).mean()
-        cost = distance(slopes, target) + chosen.tv * rough
-        if inner is not None:
-            return cost, cost + 0.01**share * inner.distance(x).mean()
-        if kind == "head" and view.num_forgotten == 1:
-            entered = features_of(view.net, point, weight.removesuffix(".weight"), x)
-            return cost, cost + (entered - features).abs().sum() / features.abs().sum()
-        if kind == "angle" and share < 0.5:
-            return cost, angle_cost(slopes, target) + chosen.tv * rough
-        return cost, cost
-
+    update = {name: change / scale for name, change in update.items()}
+    objective, extra, labels = _objectives(view, update[head(view.net)[1]], chosen)
     kinds = [kind for kind in chosen.kinds if kind != "layerwise" or split_of(view.net)] or ["plain"]
-    steps = chosen.restarts * chosen.iterations * (chosen.rounds if "layerwise" in kinds else 1)
-    steps += ("layerwise" in kinds) * most_steps(chosen.iterations, chosen.rounds)
+    rounds = chosen.rounds if "layerwise" in kinds else 1
+    steps = chosen.restarts * chosen.iterations * rounds
+    steps += ("layerwise" in kinds) * most_steps(chosen.iterations, rounds)
     counter = count()
     watch = None if callback is None else lambda inputs: callback(next(counter), inputs)
     results: list[tuple[_Best, Tensor]] = []
-    shape = (view.num_forgotten, *view.input_shape)
     with tqdm(total=steps, desc="recovery", disable=not progress) as bar:
+        search = _Search(view, point, update, objective, extra, chosen, rng, bar, watch)
         for i in range(chosen.restarts):
             if results and min(r[0].cost.item() for r in results) < chosen.enough:
                 break
             kind = kinds[i % len(kinds)]
-            start = (0.5 + 0.25 * torch.randn(shape, generator=rng)).clamp(0, 1).to(target[0])
-            if kind != "layerwise":
-                results.append(_restart(partial(cost_of, kind=kind), start, extra, chosen, bar, watch))
-                continue
-            picture, free, gentle = None, extra, replace(chosen, lr=0.3 * chosen.lr)
-            for _ in range(chosen.rounds):
-                inner = find_inner(
-                    view.net,  # type: ignore[arg-type]
-                    point,
-                    dict(zip(update, target, strict=True)),
-                    objective,
-                    free,
-                    shape,
-                    features=features if view.num_forgotten == 1 else None,
-                    picture=picture,
-                    rng=rng,
-                    iterations=chosen.iterations,
-                    bar=bar,
-                )
-                start = picture_of(
-                    inner,
-                    shape,
-                    picture=picture,
-                    tv=chosen.tv,
-                    rng=rng,
-                    iterations=chosen.iterations,
-                    bar=bar,
-                    watch=watch,
-                )
-                cost = partial(cost_of, kind=kind, inner=inner)
-                results.append(_restart(cost, start, inner.free, gentle, bar, watch))
-                picture, free = results[-1][0].inputs, inner.free
-                if results[-1][0].cost < chosen.enough:
-                    break
+            results += search.layer_by_layer() if kind == "layerwise" else search.from_noise(kind)
     best = min((result[0] for result in results), key=lambda b: b.cost.item())
     if not torch.isfinite(best.cost):
         raise FloatingPointError("recovery: the cost was not finite in any restart; try another rng or a lower lr")

@@ -59,8 +59,8 @@ class Inner:
 def split_of(net: nn.Module) -> int | None:
     """Where to cut `net`: behind its last pooling that still has a convolution behind it; None where there is none."""
     layers = list(net) if isinstance(net, nn.Sequential) else []
-    convolutions = [i for i, layer in enumerate(layers) if isinstance(layer, nn.Conv2d)]
-    cuts = [i + 1 for i, layer in enumerate(layers) if isinstance(layer, nn.MaxPool2d) and i < convolutions[-1]]
+    last = max((i for i, layer in enumerate(layers) if isinstance(layer, nn.Conv2d)), default=-1)
+    cuts = [i + 1 for i, layer in enumerate(layers) if isinstance(layer, nn.MaxPool2d) and i < last]
     return cuts[-1] if cuts else None
 
 
@@ -102,7 +102,7 @@ def descend(
 
 
 def find_inner(
-    net: nn.Sequential,
+    net: nn.Module,
     point: State,
     update: dict[str, Tensor],
     objective: Objective,
@@ -122,7 +122,8 @@ def find_inner(
     found in an earlier round, or None for two starts from noise.
     """
     cut = split_of(net)
-    assert cut is not None
+    if cut is None or not isinstance(net, nn.Sequential):
+        raise ValueError("net: no convolution behind a pooling; allowed: a net that `split_of` can cut")
     front, back = net[:cut], net[cut:]
     target = [update[name] for name, _ in back.named_parameters()]
     encode = partial(_call, front, point)
@@ -181,7 +182,7 @@ def picture_of(
 
     if picture is None:
         tried = starts.flatten(0, 1).requires_grad_()
-        descend(partial(cost_of, tried), [tried], rate=0.1, iterations=iterations // 3, bar=bar, top=1)
+        descend(partial(cost_of, tried), [tried], rate=0.1, iterations=max(1, iterations // 3), bar=bar, top=1)
         picture = _best_parts(inner, tried.detach(), shape)
     chosen = picture.clone().requires_grad_()
     descend(partial(cost_of, chosen), [chosen], rate=0.05, iterations=PICTURE * iterations, bar=bar, top=1, watch=watch)
