@@ -23,8 +23,8 @@ GRIDS = {
     # C1 and the null baselines: one forgotten sample, approximate unlearning
     "features": [
         *grid(dataset="photos", **CONVNET, request=range(16)),
-        *grid(dataset=["faces", "digits"], **CONVNET, request=range(16)),
         *grid(dataset="photos", **CONVNET, request=range(16), preset="paper", knowledge="labels"),
+        *grid(dataset=["faces", "digits"], **CONVNET, request=range(16)),
         *grid(dataset="digits", **CONVNET, request=range(8), dtype="float64"),
     ],
     # C4: architectures beside the convnet of `features`
