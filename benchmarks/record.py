@@ -5,6 +5,7 @@ import sys
 from uninv_lib.sweep import RESULTS, grid, record
 
 CONVNET = {"model": "convnet", "width": 16}
+NARROW = {"model": "convnet", "width": 8}
 OFFICIAL = "pretrained,private_size"
 SHARES = [0.1, 0.5, 1.0]
 METHODS = ["gradient_ascent", "retrain"]
@@ -25,7 +26,6 @@ GRIDS = {
         *grid(dataset="photos", **CONVNET, request=range(16)),
         *grid(dataset="photos", **CONVNET, request=range(16), preset="paper", knowledge="labels"),
         *grid(dataset=["faces", "digits"], **CONVNET, request=range(16)),
-        *grid(dataset="digits", **CONVNET, request=range(8), dtype="float64"),
     ],
     # C4: architectures beside the convnet of `features`
     "architectures": grid(dataset="photos", model=["linear", "mlp"], width=8, request=range(16)),
@@ -38,8 +38,7 @@ GRIDS = {
     # C2: exact unlearning, the stated attack and the official code's
     "private_size": grid(
         dataset="digits",
-        model="convnet",
-        width=8,
+        **NARROW,
         unlearning="retrain",
         private_size=[1, 32],
         knowledge=["none", OFFICIAL],
@@ -59,8 +58,7 @@ GRIDS = {
     "labels": [
         *grid(
             dataset="digits",
-            model="convnet",
-            width=8,
+            **NARROW,
             attack="labels",
             private_size=512,
             forget_share=SHARES,
@@ -84,9 +82,10 @@ GRIDS = {
     # C7, C8, C9: the three defenses, against both attacks
     "defenses": [
         *_defended(dataset="photos", model="mlp", width=8, request=range(16)),
-        *grid(dataset="photos", **CONVNET, request=range(4), defense="obfuscation", strength=1.0),
-        *grid(dataset="photos", **CONVNET, request=range(4), defense="pruning", strength=0.5),
-        *grid(dataset="photos", **CONVNET, request=range(4), defense="fine_tuning", strength=5),
+        *grid(dataset="digits", **NARROW, request=range(8)),
+        *grid(dataset="digits", **NARROW, request=range(8), defense="obfuscation", strength=1.0),
+        *grid(dataset="digits", **NARROW, request=range(8), defense="pruning", strength=0.5),
+        *grid(dataset="digits", **NARROW, request=range(8), defense="fine_tuning", strength=5),
     ],
     "defenses_labels": _defended(
         dataset="digits",
