@@ -113,26 +113,28 @@ def test_a_net_is_cut_behind_the_last_pooling_that_convolutions_follow(model, cu
 
 
 def test_the_inner_representation_found_is_close_to_that_of_the_forgotten_sample(rng):
-    scene = prepare(Spec(dataset="digits", width=8, budget="smoke"))
-    view = scene.white_box()
-    update, point = forgotten_gradient(view)
-    weight, bias = head(view.net)
-    delta = update[bias]
-    inner = find_inner(
-        view.net,
-        point,
-        update,
-        lambda z, _: (z * delta).sum(),
-        [],
-        (1, *view.input_shape),
-        features=delta[None] @ update[weight] / delta.square().sum(),
-        picture=None,
-        rng=rng,
-        iterations=60,
-        bar=SimpleNamespace(update=lambda: None),
-    )
-    others = inner.distance(scene.dataset.private.inputs)
-    assert inner.distance(scene.forget.inputs) < 0.5 * others.median()
+    close = []
+    for request in range(3):
+        scene = prepare(Spec(dataset="digits", width=8, budget="smoke", request=request))
+        view = scene.white_box()
+        update, point = forgotten_gradient(view)
+        weight, bias = (update[name] for name in head(view.net))
+        inner = find_inner(
+            view.net,
+            point,
+            update,
+            lambda z, _, known=bias: (z * known).sum(),
+            [],
+            (1, *view.input_shape),
+            features=(weight.T @ bias) / bias.square().sum(),
+            picture=None,
+            rng=rng,
+            iterations=60,
+            bar=SimpleNamespace(update=lambda: None),
+        )
+        others = inner.distance(scene.dataset.private.inputs)
+        close.append(bool(inner.distance(scene.forget.inputs) < 0.5 * others.median()))
+    assert sum(close) >= 2, close  # a single start may end in a local minimum
 
 
 def test_the_class_whose_confidence_falls_most_is_inferred():
