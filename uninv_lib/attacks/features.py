@@ -23,10 +23,9 @@ from uninv_lib.types import Reconstruction, State, WhiteBoxView
 
 @dataclass(frozen=True)
 class Preset:
-    """Settings of the optimisation. tv: weight of the total variation; patience:
-    iterations without a better cost (by one part in a thousand) after which a restart ends, None for never; enough:
-    cost below which no further restart or round is made; rounds: of `layerwise`, each from the picture before; kinds:
-    restarts take these in turn."""
+    """Settings of the optimisation. tv: weight of the total variation; patience: iterations without a better cost (by
+    one part in a thousand) after which a restart ends, None for never; enough: cost below which no further restart or
+    round is made; rounds: of `layerwise`, each from the picture before; kinds: restarts take these in turn."""
 
     error_known: bool
     signed: bool

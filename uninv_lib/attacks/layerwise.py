@@ -131,8 +131,7 @@ def find_inner(
         like = encode(torch.zeros(shape).to(target[0]) if picture is None else picture)
     best, found = torch.inf, Inner(encode, like, free)
     for _ in range(2 if picture is None else 1):
-        noise = (0.3 * torch.randn(like.shape, generator=rng).abs()).to(like)
-        values = noise if picture is None else like
+        values = like if picture is not None else (0.3 * torch.randn(like.shape, generator=rng).abs()).to(like)
         variables = [v.clone().requires_grad_() for v in (values, *free)]
         cost_of = partial(_inner_cost, back, point, target, objective, features, variables)
         rate = 0.1 if picture is None else 0.03
@@ -174,13 +173,13 @@ def picture_of(
 ) -> Tensor:
     """Inputs of this shape whose representation is `inner`: from `picture`, where an earlier round found one, else from
     starts in random plain colours, put together."""
-    noise = 0.1 * torch.randn(STARTS, *shape, generator=rng)
-    starts = (torch.rand(STARTS, *shape[:2], 1, 1, generator=rng) + noise).clamp(0, 1).to(inner.values)
 
     def cost_of(inputs: Tensor) -> Tensor:
         return inner.distance(inputs) + tv * total_variation(inputs)
 
     if picture is None:
+        noise = 0.1 * torch.randn(STARTS, *shape, generator=rng)
+        starts = (torch.rand(STARTS, *shape[:2], 1, 1, generator=rng) + noise).clamp(0, 1).to(inner.values)
         tried = starts.flatten(0, 1).requires_grad_()
         descend(partial(cost_of, tried), [tried], rate=0.1, iterations=max(1, iterations // 3), bar=bar, top=1)
         picture = _best_parts(inner, tried.detach(), shape)
