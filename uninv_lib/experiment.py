@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from uninv_lib.attacks import baselines, infer_labels, make_probes, recover_feat
 from uninv_lib.attacks.probes import Counted
 from uninv_lib.attacks.update import NothingChanged
 from uninv_lib.cache import code_digest, digest, kept
+from uninv_lib.progress import Progress
 from uninv_lib.provenance import commit, device_name, versions
 from uninv_lib.scene import Scene, device_of, prepare, rng_of
 from uninv_lib.training import evaluate, gradient
@@ -21,10 +23,13 @@ from uninv_lib.types import Reconstruction, Record, Spec
 
 RECOVERY: dict[str, dict[str, dict[str, int]]] = {
     "smoke": {"fast": {"iterations": 20}, "paper": {"iterations": 20, "restarts": 1}},
+    "quick": {"fast": {"iterations": 100}, "paper": {"iterations": 100, "restarts": 1}},
     "default": {"fast": {}, "paper": {"iterations": 300, "restarts": 1}},
     "full": {"fast": {"iterations": 1000, "restarts": 6}, "paper": {}},
 }
-PROBES = {"smoke": 2, "default": 10, "full": 20}
+Watch = Callable[[int, Tensor], None]
+"""Sees (step, inputs) of a feature recovery."""
+PROBES = {"smoke": 2, "quick": 10, "default": 10, "full": 20}
 
 
 def utility(scene: Scene) -> dict[str, float]:
@@ -53,16 +58,20 @@ def _image_metrics(name: str, inputs: Tensor, truth: Tensor) -> dict[str, float]
     return found
 
 
-def _features(scene: Scene, progress: bool) -> dict[str, float]:
+def _features(scene: Scene, progress: Progress, watch: Watch | None) -> dict[str, float]:
     """Feature recovery and its null baselines, each held against the truth."""
     spec, truth = scene.spec, scene.forget.inputs
     rng = rng_of("attack", spec.seed, spec.request)
     settings: dict[str, Any] = RECOVERY[spec.budget][spec.preset]
     try:
-        found = recover_features(scene.white_box(), rng=rng, preset=spec.preset, progress=progress, **settings)
+        found = recover_features(
+            scene.white_box(), rng=rng, preset=spec.preset, progress=progress, callback=watch, **settings
+        )
     except NothingChanged:  # a result, not a failure: the attacker answers with grey
         grey, unknown = torch.full_like(truth, 0.5), torch.full_like(scene.forget.labels, -1)
         found = Reconstruction(grey, unknown, torch.ones(1, 1), 0.0)
+    if watch is not None:
+        watch(-1, found.inputs)
     public, view = scene.dataset.public.to(truth), scene.black_box()
     null = {
         "_random": baselines.random_image(len(truth), truth.shape[1:], rng=rng).to(truth),
@@ -80,6 +89,8 @@ def _features(scene: Scene, progress: bool) -> dict[str, float]:
     right = (found.labels.cpu().sort().values == scene.forget.labels.cpu().sort().values).double().mean().item()
     return measured | {
         "label_accuracy": right,
+        "forgotten_label": float(scene.forget.labels[0]),
+        "inferred_label": float(found.labels[0]),
         "something_changed": float((found.labels >= 0).all()),
         "forgotten_confidence": confidence,
         "update_cosine": cosine_similarity(changes, torch.cat([g.flatten() for g in exact.values()]), dim=0).item(),
@@ -87,7 +98,7 @@ def _features(scene: Scene, progress: bool) -> dict[str, float]:
     }
 
 
-def probes_of(scene: Scene, *, progress: bool = False) -> tuple[Tensor, int]:
+def probes_of(scene: Scene, *, progress: Progress = False) -> tuple[Tensor, int]:
     """(probes, answers asked for them). Made of the model before, so kept on disk for all requests under it."""
     spec, view = scene.spec, scene.black_box()
     asked = Counted(view.before)
@@ -110,7 +121,7 @@ def probes_of(scene: Scene, *, progress: bool = False) -> tuple[Tensor, int]:
     return found["probes"].to(scene.forget.inputs), int(found["queries"])
 
 
-def _labels(scene: Scene, progress: bool) -> dict[str, float]:
+def _labels(scene: Scene, progress: Progress, watch: Watch | None) -> dict[str, float]:
     """Label inference: is the forgotten class the first of the ranking, and the share of it when several are."""
     probes, queries = probes_of(scene, progress=progress)
     scores = infer_labels(scene.black_box(), probes)
@@ -119,16 +130,18 @@ def _labels(scene: Scene, progress: bool) -> dict[str, float]:
     return {
         "label_accuracy": torch.isin(named, true).double().mean().item(),
         "forgotten_label": float(scene.forget.labels[0]),
+        "inferred_label": float(scores.ranked[0]),
         "rank": 1.0 + (scores.ranked == scene.forget.labels[0]).nonzero().item(),
         "change_of_forgotten": scores.change[true].mean().item(),
         "chance": len(true) / scene.dataset.num_classes,
         "forgotten": float(len(scene.forget)),
         "queries_probes": float(queries),
         "queries_scores": float(scores.queries),
+        **{f"change_{label}": change for label, change in enumerate(scores.change.tolist())},
     }
 
 
-def run(spec: Spec, *, progress: bool = False) -> Record:
+def run(spec: Spec, *, progress: Progress = False, watch: Watch | None = None) -> Record:
     """One Spec, from pretraining to the attack's metrics.
 
     Metrics of feature recovery: psnr (dB, peak 1), mse, ssim, mean over the forgotten samples after matching
@@ -136,13 +149,15 @@ def run(spec: Spec, *, progress: bool = False) -> Record:
     _class_mean, _max_diff); something_changed is 0 where the
     update was lost in rounding, and the recovered picture grey; update_cosine is the cosine of the update and the
     forgotten samples' gradient, 1 where unlearning shows nothing else; of label inference:
-    label_accuracy, rank, queries; of both: accuracies of the models. Raises what `prepare` and the attacks raise.
+    label_accuracy, rank, queries, change_0, change_1, ... of each class's confidence; of both: forgotten_label and
+    inferred_label (of the first sample), accuracies of the models. `watch` sees the recovered pictures as they emerge
+    and the recovery itself last. Raises what `prepare` and the attacks raise.
     """
     started = time.perf_counter()
     scene = prepare(spec, progress=progress)
     prepared = time.perf_counter()
     attack = {"features": _features, "labels": _labels}[spec.attack]
-    found = attack(scene, progress)
+    found = attack(scene, progress, watch)
     attacked = time.perf_counter()
     found |= utility(scene)
     seconds = {

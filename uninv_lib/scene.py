@@ -12,11 +12,12 @@ from uninv_lib.cache import code_digest, digest, kept
 from uninv_lib.data import load
 from uninv_lib.defenses import DEFENSES
 from uninv_lib.models import build, predictor
+from uninv_lib.progress import Progress
 from uninv_lib.training import fine_tune, fit
 from uninv_lib.types import BlackBoxView, Dataset, Spec, Split, State, Trained, WhiteBoxView
 from uninv_lib.unlearning import UNLEARNING
 
-EPOCHS = {"smoke": (2, 6), "default": (5, 36), "full": (120, 360)}
+EPOCHS = {"smoke": (2, 6), "quick": (5, 36), "default": (5, 36), "full": (120, 360)}
 """Epochs of pretraining with at least 1,000 public samples, and with fewer. 120 is published; 5 is what a chapter can
 wait for (ours)."""
 
@@ -71,7 +72,7 @@ def rng_of(*parts: int | str) -> torch.Generator:
     return torch.Generator().manual_seed(int(digest(*parts), 16) % 2**63)
 
 
-def pretrain(spec: Spec, *, progress: bool = False) -> tuple[torch.nn.Module, State]:
+def pretrain(spec: Spec, *, progress: Progress = False) -> tuple[torch.nn.Module, State]:
     """The net and θ_0, trained on the public samples; kept on disk by what they depend on."""
     dataset = load(spec.dataset)
     net = build(spec.model, dataset, width=spec.width, seed=spec.model_seed)
@@ -107,25 +108,25 @@ def pretrain(spec: Spec, *, progress: bool = False) -> tuple[torch.nn.Module, St
 
 
 def choose(spec: Spec, private: Split) -> tuple[Split, Split]:
-    """(forget, retain) for this deletion request: forget_size samples, or a share of one random class's samples.
+    """(forget, retain) for this deletion request: forget_size samples, or a share of one class's samples.
 
-    Requests 0, 1, 2, ... take the private samples in turn, so that they are different people as long as there are.
+    Requests 0, 1, 2, ... take the private samples in turn, or the classes, in an order drawn from the seed.
     """
     if spec.forget_share is None:
         order = torch.randperm(len(private), generator=rng_of("people", spec.seed)).roll(
             -spec.request * spec.forget_size
         )
         return private.take(order[: spec.forget_size]), private.take(order[spec.forget_size :])
-    rng = rng_of("request", spec.seed, spec.request)
     present = private.labels.unique()
-    label = present[torch.randint(len(present), (1,), generator=rng)]
-    own = (private.labels == label).nonzero()[:, 0]
-    own = own[torch.randperm(len(own), generator=rng)][: max(1, round(spec.forget_share * len(own)))]
+    turn = torch.randperm(len(present), generator=rng_of("classes", spec.seed))
+    own = (private.labels == present[turn[spec.request % len(present)]]).nonzero()[:, 0]
+    count = max(1, round(spec.forget_share * len(own)))
+    own = own[torch.randperm(len(own), generator=rng_of("request", spec.seed, spec.request))[:count]]
     rest = torch.ones(len(private), dtype=torch.bool).index_fill(0, own, False).nonzero()[:, 0]
     return private.take(own), private.take(rest)
 
 
-def prepare(spec: Spec, *, progress: bool = False) -> Scene:
+def prepare(spec: Spec, *, progress: Progress = False) -> Scene:
     """Everything up to the attack: pretrain, fine-tune on the private samples, unlearn the request, defend.
 
     Raises ValueError where the data set has fewer private samples than private_size, FloatingPointError where

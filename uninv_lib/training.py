@@ -7,9 +7,9 @@ import copy
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, pad
-from tqdm.auto import tqdm
 
 from uninv_lib.models import logits, state_of
+from uninv_lib.progress import Progress, steps
 from uninv_lib.types import Split, State
 
 
@@ -43,7 +43,7 @@ def fit(
     weight_decay: float = 5e-4,
     augment: bool = False,
     flip: bool = False,
-    progress: bool = False,
+    progress: Progress = False,
 ) -> State:
     """Train a copy of `net` from its present weights; returns its state.
 
@@ -53,16 +53,17 @@ def fit(
     net = copy.deepcopy(net).train()
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a quarter faster on CPUs
     optimiser = torch.optim.SGD(net.parameters(), lr, momentum=0.9, nesterov=True, weight_decay=weight_decay)
-    steps = epochs * -(-len(split) // batch_size)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, total_steps=max(steps, 2), pct_start=0.25)
-    for _ in tqdm(range(epochs), "pretraining", unit="epoch", disable=not progress):
-        for batch in _batches(len(split), batch_size, rng):
+    total = epochs * -(-len(split) // batch_size)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, total_steps=max(total, 2), pct_start=0.25)
+    with steps(total, "pretraining", progress) as tick:
+        for batch in (batch for _ in range(epochs) for batch in _batches(len(split), batch_size, rng)):
             inputs = split.inputs[batch]
             inputs = _augment(inputs, flip, rng) if augment else inputs
             optimiser.zero_grad()
             cross_entropy(net(inputs), split.labels[batch]).backward()
             optimiser.step()
             schedule.step()
+            tick()
     return state_of(net)
 
 

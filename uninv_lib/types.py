@@ -192,8 +192,8 @@ class Spec(BaseModel):
     model_seed: int = Field(0, ge=0, description="draws the pretraining")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto: cuda, then mps, then cpu")
     dtype: Literal["float32", "float64"] = Field("float32", description="arithmetic after pretraining")
-    budget: Literal["smoke", "default", "full"] = Field(
-        "default", description="effort of pretraining and attack: seconds, a minute, a night"
+    budget: Literal["smoke", "quick", "default", "full"] = Field(
+        "default", description="effort of pretraining and attack: a second, ten seconds, a minute, a night"
     )
 
     @model_validator(mode="before")

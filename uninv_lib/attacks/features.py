@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
-from tqdm.auto import tqdm
 
 from uninv_lib.attacks import analytic
 from uninv_lib.attacks.costs import angle_cost, cosine_cost, dummy_gradient, features_of, relative_cost, total_variation
 from uninv_lib.attacks.layerwise import Inner, annealed, find_inner, most_steps, picture_of, split_of
 from uninv_lib.attacks.update import forgotten_gradient, head, labels_of_bias
+from uninv_lib.progress import Progress, steps
 from uninv_lib.types import Reconstruction, State, WhiteBoxView
 
 
@@ -96,7 +96,7 @@ def _restart(
     start: Tensor,
     extra: list[Tensor],
     preset: Preset,
-    bar: Any,
+    tick: Callable[[], None],
     watch: Callable[[Tensor], None] | None,
 ) -> tuple[_Best, Tensor]:
     """One optimisation from `start`; the best inputs met and the cost at each iteration."""
@@ -112,7 +112,7 @@ def _restart(
         cost, steered = cost_of(x, free, i / preset.iterations)
         history[i] = cost.detach()
         best.offer(cost.detach(), x.detach())
-        bar.update()
+        tick()
         if i % 25 == 0:  # the only moments at which the loop waits for the device
             if not torch.isfinite(cost):
                 break
@@ -167,7 +167,7 @@ class _Search:
     extra: list[Tensor]
     preset: Preset
     rng: torch.Generator
-    bar: Any
+    tick: Callable[[], None]
     watch: Callable[[Tensor], None] | None
 
     @property
@@ -196,12 +196,12 @@ class _Search:
     def from_noise(self, kind: str) -> list[tuple[_Best, Tensor]]:
         shape = (self.view.num_forgotten, *self.view.input_shape)
         start = (0.5 + 0.25 * torch.randn(shape, generator=self.rng)).clamp(0, 1).to(next(iter(self.update.values())))
-        return [_restart(partial(self.cost_of, kind=kind), start, self.extra, self.preset, self.bar, self.watch)]
+        return [_restart(partial(self.cost_of, kind=kind), start, self.extra, self.preset, self.tick, self.watch)]
 
     def layer_by_layer(self) -> list[tuple[_Best, Tensor]]:
         """One result a round, each round from the picture of the one before."""
         shape, net = (self.view.num_forgotten, *self.view.input_shape), self.view.net
-        words: dict[str, Any] = {"rng": self.rng, "iterations": self.preset.iterations, "bar": self.bar}
+        words: dict[str, Any] = {"rng": self.rng, "iterations": self.preset.iterations, "tick": self.tick}
         gentle, picture, free = replace(self.preset, lr=0.3 * self.preset.lr), None, self.extra
         results: list[tuple[_Best, Tensor]] = []
         for _ in range(self.preset.rounds):
@@ -211,7 +211,7 @@ class _Search:
             )
             start = picture_of(inner, shape, tv=self.preset.tv, watch=self.watch, **words)
             cost = partial(self.cost_of, kind="layerwise", inner=inner)
-            results.append(_restart(cost, start, inner.free, gentle, self.bar, self.watch))
+            results.append(_restart(cost, start, inner.free, gentle, self.tick, self.watch))
             picture, free = results[-1][0].inputs, inner.free
             if results[-1][0].cost < self.preset.enough:
                 break
@@ -223,7 +223,7 @@ def recover_features(
     *,
     rng: torch.Generator,
     preset: str = "fast",
-    progress: bool = False,
+    progress: Progress = False,
     callback: Callable[[int, Tensor], None] | None = None,
     **settings: Any,
 ) -> Reconstruction:
@@ -262,13 +262,13 @@ def recover_features(
     objective, extra, labels = _objectives(view, update[head(view.net)[1]], chosen)
     kinds = [kind for kind in chosen.kinds if kind != "layerwise" or split_of(view.net)] or ["plain"]
     rounds = chosen.rounds if "layerwise" in kinds else 1
-    steps = chosen.restarts * chosen.iterations * rounds
-    steps += ("layerwise" in kinds) * most_steps(chosen.iterations, rounds)
+    most = chosen.restarts * chosen.iterations * rounds
+    most += ("layerwise" in kinds) * most_steps(chosen.iterations, rounds)
     counter = count()
     watch = None if callback is None else lambda inputs: callback(next(counter), inputs)
     results: list[tuple[_Best, Tensor]] = []
-    with tqdm(total=steps, desc="recovery", disable=not progress) as bar:
-        search = _Search(view, point, update, objective, extra, chosen, rng, bar, watch)
+    with steps(most, "recovery", progress) as tick:
+        search = _Search(view, point, update, objective, extra, chosen, rng, tick, watch)
         for i in range(chosen.restarts):
             if results and min(r[0].cost.item() for r in results) < chosen.enough:
                 break

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from math import cos, pi
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -80,7 +79,7 @@ def descend(
     *,
     rate: float,
     iterations: int,
-    bar: Any,
+    tick: Callable[[], None],
     top: float | None = None,
     watch: Callable[[Tensor], None] | None = None,
 ) -> Tensor:
@@ -95,7 +94,7 @@ def descend(
         optimiser.step()
         with torch.no_grad():
             variables[0].clamp_(0, top)
-        bar.update()
+        tick()
         if watch is not None:
             watch(variables[0].detach())
     return cost.detach()
@@ -113,7 +112,7 @@ def find_inner(
     picture: Tensor | None,
     rng: torch.Generator,
     iterations: int,
-    bar: Any,
+    tick: Callable[[], None],
 ) -> Inner:
     """The representation, (n, ...), whose gradient in the layers behind the split is their update.
 
@@ -135,7 +134,7 @@ def find_inner(
         variables = [v.clone().requires_grad_() for v in (values, *free)]
         cost_of = partial(_inner_cost, back, point, target, objective, features, variables)
         rate = 0.1 if picture is None else 0.03
-        cost = descend(cost_of, variables, rate=rate, iterations=INNER * iterations, bar=bar).item()
+        cost = descend(cost_of, variables, rate=rate, iterations=INNER * iterations, tick=tick).item()
         if cost < best:
             best, found = cost, Inner(encode, variables[0].detach(), [v.detach() for v in variables[1:]])
         if best < SOLVED:
@@ -168,7 +167,7 @@ def picture_of(
     tv: float,
     rng: torch.Generator,
     iterations: int,
-    bar: Any,
+    tick: Callable[[], None],
     watch: Callable[[Tensor], None] | None,
 ) -> Tensor:
     """Inputs of this shape whose representation is `inner`: from `picture`, where an earlier round found one, else from
@@ -181,10 +180,12 @@ def picture_of(
         noise = 0.1 * torch.randn(STARTS, *shape, generator=rng)
         starts = (torch.rand(STARTS, *shape[:2], 1, 1, generator=rng) + noise).clamp(0, 1).to(inner.values)
         tried = starts.flatten(0, 1).requires_grad_()
-        descend(partial(cost_of, tried), [tried], rate=0.1, iterations=max(1, iterations // 3), bar=bar, top=1)
+        descend(partial(cost_of, tried), [tried], rate=0.1, iterations=max(1, iterations // 3), tick=tick, top=1)
         picture = _best_parts(inner, tried.detach(), shape)
     chosen = picture.clone().requires_grad_()
-    descend(partial(cost_of, chosen), [chosen], rate=0.05, iterations=PICTURE * iterations, bar=bar, top=1, watch=watch)
+    descend(
+        partial(cost_of, chosen), [chosen], rate=0.05, iterations=PICTURE * iterations, tick=tick, top=1, watch=watch
+    )
     return chosen.detach()
 
 

@@ -8,8 +8,8 @@ from math import prod
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
-from tqdm.auto import tqdm
 
+from uninv_lib.progress import Progress, steps
 from uninv_lib.types import Predict
 
 CONFIDENCE = 0.9995  # where the official code stops; a probe that reached it is left alone
@@ -85,7 +85,7 @@ def make_probes(
     iterations: int = 60,
     lr: float = 0.1,
     like: Tensor | None = None,
-    progress: bool = False,
+    progress: Progress = False,
 ) -> Tensor:
     """(num_classes, count, *input_shape) probes in [0, 1], made with the model before alone.
 
@@ -103,15 +103,17 @@ def make_probes(
     x = x if like is None else x.to(like)
     labels = labels.to(x.device)
     mean, power = torch.zeros_like(x), torch.zeros_like(x)
-    for i in tqdm(range(1, iterations + 1), "probes", disable=not progress):
-        with torch.no_grad():
-            confidence = predict(x).gather(1, labels[:, None])[:, 0]
-        todo = (confidence < CONFIDENCE).nonzero()[:, 0]
-        if len(todo) == 0:
-            break
-        slope = METHODS[method](predict, x[todo], labels[todo], rng).detach()
-        mean[todo] = 0.9 * mean[todo] + 0.1 * slope
-        power[todo] = 0.99 * power[todo] + 0.01 * slope.square()
-        pace = (mean[todo] / (1 - 0.9**i)) / ((power[todo] / (1 - 0.99**i)).sqrt() + 1e-8)
-        x[todo] = (x[todo] - lr * pace).clamp(0, 1)
+    with steps(iterations, "probes", progress) as tick:
+        for i in range(1, iterations + 1):
+            with torch.no_grad():
+                confidence = predict(x).gather(1, labels[:, None])[:, 0]
+            todo = (confidence < CONFIDENCE).nonzero()[:, 0]
+            if len(todo) == 0:
+                break
+            slope = METHODS[method](predict, x[todo], labels[todo], rng).detach()
+            mean[todo] = 0.9 * mean[todo] + 0.1 * slope
+            power[todo] = 0.99 * power[todo] + 0.01 * slope.square()
+            pace = (mean[todo] / (1 - 0.9**i)) / ((power[todo] / (1 - 0.99**i)).sqrt() + 1e-8)
+            x[todo] = (x[todo] - lr * pace).clamp(0, 1)
+            tick()
     return x.reshape(num_classes, count, *input_shape)
