@@ -9,13 +9,13 @@ import pytest
 
 LIBRARY = Path(__file__).parents[1] / "uninv_lib"
 FLOORS = [
-    {"types", "cache", "provenance", "_torchvision"},
+    {"types", "cache", "progress", "provenance", "_torchvision"},
     {"data", "models", "metrics"},
     {"training", "unlearning", "defenses", "attacks"},
     {"scene"},
     {"experiment"},
-    {"sweep", "figures"},
-    {"notebooks"},
+    {"sweep", "figures", "widgets"},
+    {"notebooks", "pages"},
     {"book", "__main__"},
 ]
 DEVELOPER = {"data", "training", "unlearning", "defenses"}
@@ -53,7 +53,7 @@ def test_the_library_needs_none_of_the_books_packages():
     program = (
         "import sys, uninv_lib\n"
         "from uninv_lib import Spec\n"
-        "heavy = 'papermill nbformat sphinx IPython matplotlib seaborn pandas torchvision sklearn skimage'\n"
+        "heavy = 'papermill nbformat sphinx IPython anywidget matplotlib seaborn pandas torchvision sklearn skimage'\n"
         "sys.exit(str([name for name in heavy.split() if name in sys.modules] or ''))"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

@@ -9,7 +9,7 @@ from typing import Any
 import nbformat
 import pytest
 
-CHAPTERS = sorted(Path(__file__).parents[1].glob("book/*.ipynb"))
+CHAPTERS = sorted(Path(__file__).parents[1].glob("book/[0-9]*.ipynb"))
 MOST_LINES = 25
 WORDS_PER_LINE = 8
 DRAWS = re.compile(r"\b(?:figures|plt|sns)\.\w|\.(?:imshow|plot|bar|hist|scatter)\(")

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args, get_origin
 import click
 from pydantic import ValidationError
 
-from uninv_lib.types import Spec
+from uninv_lib.types import Spec, explain
 
 CAUGHT = (ValueError, OSError, RuntimeError, FloatingPointError, ModuleNotFoundError)
 
@@ -25,15 +25,6 @@ def _spec_options(command: Callable[..., None]) -> Callable[..., None]:
         flag = f"--{name.replace('_', '-')}"
         command = click.option(flag, name, default=None, help=f"{help_text}  (default: {default})")(command)
     return command
-
-
-def _explain(error: ValidationError) -> str:
-    lines = []
-    for fault in error.errors(include_url=False):
-        field = ".".join(map(str, fault["loc"]))
-        message = fault["msg"].removeprefix("Value error, ")
-        lines.append(f"{field}: {message} (came: {fault['input']!r})" if field else message)
-    return "\n".join(lines)
 
 
 @click.group()
@@ -50,7 +41,7 @@ def run(**fields: Any) -> None:
     try:
         spec = Spec(**{name: value for name, value in fields.items() if value is not None})
     except ValidationError as error:
-        raise click.UsageError(_explain(error)) from error
+        raise click.UsageError(explain(error)) from error
     try:
         record = run_spec(spec, progress=True)
     except CAUGHT as error:

@@ -20,6 +20,8 @@ from uninv_lib.unlearning import UNLEARNING
 EPOCHS = {"smoke": (2, 6), "quick": (5, 36), "default": (5, 36), "full": (120, 360)}
 """Epochs of pretraining with at least 1,000 public samples, and with fewer. 120 is published; 5 is what a chapter can
 wait for (ours)."""
+LR = 1e-3
+"""The learning rate of the private training, as in the official code."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,11 @@ def pretrain(spec: Spec, *, progress: Progress = False) -> tuple[torch.nn.Module
     return net.to(like), state
 
 
+def classes_in_turn(seed: int, num_classes: int) -> list[int]:
+    """The classes that requests 0, 1, 2, ... forget a share of, where the private samples hold all of them."""
+    return torch.randperm(num_classes, generator=rng_of("classes", seed)).tolist()
+
+
 def choose(spec: Spec, private: Split) -> tuple[Split, Split]:
     """(forget, retain) for this deletion request: forget_size samples, or a share of one class's samples.
 
@@ -118,8 +125,8 @@ def choose(spec: Spec, private: Split) -> tuple[Split, Split]:
         )
         return private.take(order[: spec.forget_size]), private.take(order[spec.forget_size :])
     present = private.labels.unique()
-    turn = torch.randperm(len(present), generator=rng_of("classes", spec.seed))
-    own = (private.labels == present[turn[spec.request % len(present)]]).nonzero()[:, 0]
+    label = present[classes_in_turn(spec.seed, len(present))[spec.request % len(present)]]
+    own = (private.labels == label).nonzero()[:, 0]
     count = max(1, round(spec.forget_share * len(own)))
     own = own[torch.randperm(len(own), generator=rng_of("request", spec.seed, spec.request))[:count]]
     rest = torch.ones(len(private), dtype=torch.bool).index_fill(0, own, False).nonzero()[:, 0]
@@ -140,7 +147,7 @@ def prepare(spec: Spec, *, progress: Progress = False) -> Scene:
     drawn = torch.randperm(len(dataset.private), generator=rng_of("private", spec.seed))[: spec.private_size]
     private = dataset.private.take(drawn)
     forget, retain = (part.to(like) for part in choose(spec, private))
-    recipe = Trained(net, pretrained, pretrained, lr=1e-3, epochs=1, batch_size=128, seed=spec.seed)
+    recipe = Trained(net, pretrained, pretrained, lr=LR, epochs=1, batch_size=128, seed=spec.seed)
     state = fine_tune(
         net,
         pretrained,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed, wait
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from tqdm.auto import tqdm
@@ -20,6 +20,7 @@ from uninv_lib.types import Record, Spec
 if TYPE_CHECKING:
     import pandas
 
+T = TypeVar("T")
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 """The committed Records of the long runs, in a checkout of the project."""
 
@@ -69,7 +70,7 @@ def record(specs: list[Spec], file: Path, *, workers: int | None = None) -> list
         file.write_text(text[: text.rfind("\n") + 1], encoding="utf-8")
     failures = []
     with file.open("a", encoding="utf-8") as out, tqdm(total=len(missing), desc=file.stem, unit="run") as bar:
-        for result in _results(missing, workers or os.cpu_count() or 1):
+        for result in one_thread_each(missing, run, workers=workers, progress=False):
             if isinstance(result, Record):
                 out.write(result.model_dump_json() + "\n")
                 out.flush()
@@ -79,13 +80,18 @@ def record(specs: list[Spec], file: Path, *, workers: int | None = None) -> list
     return failures
 
 
-def _results(specs: list[Spec], workers: int) -> Iterator[Record | str]:
+def one_thread_each(
+    specs: list[Spec], work: Callable[[Spec], T], *, workers: int | None = None, progress: bool = True
+) -> Iterator[T | str]:
+    """work(spec) for each, in processes of one thread (as many as cores), as they end; a message where one failed."""
+    if not specs:
+        return
     context = multiprocessing.get_context("spawn")
     firsts = {(s.dataset, s.model, s.width, s.model_seed, s.budget, s.device): s for s in reversed(specs)}
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(workers or os.cpu_count() or 1, mp_context=context, initializer=_one_thread) as pool:
         wait([pool.submit(pretrain, first) for first in firsts.values()])  # once, before the runs ask for it
-        futures = {pool.submit(run, spec): spec for spec in specs}
-        for future in as_completed(futures):
+        futures = {pool.submit(work, spec): spec for spec in specs}
+        for future in tqdm(as_completed(futures), total=len(futures), unit="run", disable=not progress):
             try:
                 yield future.result()
             except (ValueError, ArithmeticError, RuntimeError, OSError) as error:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from torch import Tensor, isfinite, nn
 
 State = Mapping[str, Tensor]
@@ -238,3 +238,13 @@ class Record(BaseModel):
     versions: dict[str, str]
     commit: str | None
     device: str
+
+
+def explain(error: ValidationError) -> str:
+    """What was wrong with a Spec, a line a fault: the field, what is allowed, what came."""
+    lines = []
+    for fault in error.errors(include_url=False):
+        field = ".".join(map(str, fault["loc"]))
+        message = fault["msg"].removeprefix("Value error, ")
+        lines.append(f"{field}: {message} (came: {fault['input']!r})" if field else message)
+    return "\n".join(lines)

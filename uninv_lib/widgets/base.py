@@ -1,0 +1,128 @@
+"""What the widgets share: their ES modules, and runs of the library that a reader asks for."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import torch
+import traitlets
+from pydantic import ValidationError
+from torch import Tensor
+
+from uninv_lib.experiment import run
+from uninv_lib.types import Record, Spec, explain
+
+FOLDER = Path(__file__).parent
+Live = Callable[..., Record]
+"""(spec, *, progress, watch) -> Record, as `experiment.run`."""
+
+
+def module(*names: str) -> str:
+    """One ES module of these files: a blob or a notebook has no folder that a module could import from."""
+    return "\n".join((FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in ("common", *names))
+
+
+class Pictures:
+    """Pictures of one shape, one byte a value, each held once."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[bytes, int] = {}
+
+    def add(self, inputs: Tensor) -> list[int]:
+        """The numbers of these pictures, (n, channels, height, width) in [0, 1]."""
+        raw = [p.numpy().tobytes() for p in (inputs.detach().cpu() * 255).round().to(torch.uint8)]
+        return [self._numbers.setdefault(picture, len(self._numbers)) for picture in raw]
+
+    def packed(self) -> bytes:
+        return b"".join(self._numbers)
+
+
+class Cancelled(Exception):
+    """The reader asked for another run, or for none."""
+
+
+class Widget(anywidget.AnyWidget):
+    """A widget whose front end may ask its kernel for a run; without a kernel nobody answers, and none is needed.
+
+    live: (Spec, *, progress, watch) -> Record, what a run is; None keeps the widget to what it holds.
+    selected: what the reader chose, by name.
+    """
+
+    _css = (FOLDER / "widgets.css").read_text(encoding="utf-8")
+    selected = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, *, live: Live | None = run, **traits: Any) -> None:
+        super().__init__(**traits)
+        self._live = live
+        self._latest = 0
+        self.worker: threading.Thread | None = None
+        self.on_msg(self._asked)
+
+    def cell_of(self, fields: Mapping[str, Any], live: Live, pictures: Pictures) -> dict[str, Any]:
+        """Run what the front end names; what it receives, the pictures by number. Raises pydantic.ValidationError
+        and whatever a run raises."""
+        raise NotImplementedError
+
+    def _asked(self, _: Any, message: Mapping[str, Any], buffers: Any) -> None:
+        if self._live is None:
+            return
+        if message.get("type") == "hello":
+            self.send({"type": "ready"})
+        elif message.get("type") in ("run", "cancel"):
+            self._latest += 1  # ends the run before
+            if message["type"] == "run":
+                words = (message["spec"], self._live, self._latest, self.worker)
+                self.worker = threading.Thread(target=self._work, args=words, daemon=True)
+                self.worker.start()
+            else:
+                self.send({"type": "cancelled", "text": "Cancelled."})
+
+    def _work(self, fields: Mapping[str, Any], live: Live, number: int, before: threading.Thread | None) -> None:
+        told = 0.0
+
+        def progress(name: str, done: float) -> None:
+            nonlocal told
+            if number != self._latest:
+                raise Cancelled
+            if time.monotonic() - told > 0.1:
+                told = time.monotonic()
+                self.send({"type": "progress", "name": name, "done": done})
+
+        def run_live(spec: Spec, **words: Any) -> Record:
+            return live(spec, progress=progress, **words)
+
+        if before is not None:
+            before.join()
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # as the grid was computed: sums in another order give other bits
+        try:
+            progress("preparing", 0.0)
+            pictures = Pictures()
+            cell = self.cell_of(fields, run_live, pictures)
+            if number == self._latest:
+                self.send({"type": "done", "cell": cell}, buffers=[pictures.packed()])
+        except Cancelled:
+            pass
+        except ValidationError as error:
+            self.send({"type": "failed", "text": explain(error)})
+        except Exception as error:  # whatever a run raises is the reader's to see, in the widget
+            self.send({"type": "failed", "text": f"The run failed: {error}"})
+        finally:
+            torch.set_num_threads(threads)
+
+
+class Explorer(Widget):
+    """A widget over results of the library. Each cell holds what names it (`spec`, by the fields of `axes`), its
+    metrics, and the numbers of its `pictures`; `finer` are the values that a kernel adds to the axes."""
+
+    axes = traitlets.Dict().tag(sync=True)
+    finer = traitlets.Dict().tag(sync=True)
+    cells: traitlets.List[dict[str, Any]] = traitlets.List().tag(sync=True)
+    shape = traitlets.List([1, 1, 1]).tag(sync=True)
+    pictures = traitlets.Bytes().tag(sync=True)
+    class_names: traitlets.List[str] = traitlets.List().tag(sync=True)

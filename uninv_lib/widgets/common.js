@@ -1,0 +1,227 @@
+// Shared by all widgets: controls, pictures, charts, the page's fragment, and runs in the kernel.
+
+const COLOURS = ["#0173b2", "#de8f05", "#029e73", "#d55e00"]; // seaborn's "colorblind"
+
+/** An element; properties that start with "on" are event handlers. */
+function h(tag, properties = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (value !== false && value != null) element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children);
+  return element;
+}
+
+const nearest = (value, values) =>
+  values.reduce((best, other) => (Math.abs(other - value) < Math.abs(best - value) ? other : best));
+
+/** A slider over a sorted list of numbers. set(value, values, enabled) shows; pick(value) is told. */
+function slider(name, show, pick) {
+  let values = [];
+  const output = h("output");
+  const input = h("input", { type: "range", min: 0, step: 1, "aria-label": name, oninput: () => pick(values[input.value]) });
+  const root = h("label", { class: "uninv-control" }, h("span", {}, name), output, input);
+  return {
+    root,
+    set(value, allowed, enabled = true) {
+      values = allowed;
+      input.max = values.length - 1;
+      input.value = values.indexOf(value);
+      input.disabled = !enabled || values.length < 2;
+      output.textContent = enabled ? show(value) : "–";
+      input.setAttribute("aria-valuetext", enabled ? show(value) : "does not apply");
+    },
+  };
+}
+
+let groups = 0;
+
+/** Radio buttons for a few words, a list for many; options: [[value, text], ...]. */
+function choice(name, options, pick) {
+  const group = `uninv-${(groups += 1)}`;
+  if (options.length > 4) {
+    const select = h(
+      "select",
+      { "aria-label": name, onchange: () => pick(options[select.selectedIndex][0]) },
+      ...options.map(([, text]) => h("option", {}, text)),
+    );
+    const set = (value) => (select.selectedIndex = options.findIndex(([other]) => other === value));
+    return { root: h("label", { class: "uninv-control" }, h("span", {}, name), select), set };
+  }
+  const inputs = options.map(([value]) => h("input", { type: "radio", name: group, onchange: () => pick(value) }));
+  const labels = options.map(([, text], i) => h("label", {}, inputs[i], h("span", {}, text)));
+  const root = h("fieldset", { class: "uninv-choice" }, h("legend", {}, name), ...labels);
+  const set = (value, enabled = true) =>
+    options.forEach(([other], i) => {
+      inputs[i].checked = other === value;
+      inputs[i].disabled = !enabled;
+    });
+  return { root, set };
+}
+
+/** Paint pixels in [0, 1], channels first, onto a canvas of their own size. */
+function paint(canvas, pixels, [channels, height, width]) {
+  canvas.width = width;
+  canvas.height = height;
+  const image = new ImageData(width, height);
+  const size = width * height;
+  for (let i = 0; i < size; i++) {
+    for (let c = 0; c < 3; c++) image.data[4 * i + c] = Math.round(255 * pixels[(c % channels) * size + i]);
+    image.data[4 * i + 3] = 255;
+  }
+  canvas.getContext("2d").putImageData(image, 0, 0);
+}
+
+const picture = (title) => {
+  const canvas = h("canvas", { role: "img", "aria-label": title, width: 1, height: 1 });
+  const caption = h("figcaption", {}, title);
+  return { root: h("figure", { class: "uninv-picture" }, canvas, caption), canvas, caption };
+};
+
+/** Ticks at round numbers within [low, high]. */
+function ticks(low, high, count = 4) {
+  const rough = (high - low) / count;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= rough);
+  const found = [];
+  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; i++) found.push(i * step);
+  return found;
+}
+
+const signs = (value) => (Math.abs(value) >= 0.001 || value === 0 ? String(+value.toPrecision(3)) : value.toExponential(0));
+
+/** The room that an axis leaves for the data, and where a value lies in it. */
+function frame({ width, height, x, y, xlabel, ylabel, xticks }) {
+  const box = { left: 52, right: width - 10, top: 18, bottom: height - (xlabel ? 36 : 20) };
+  const px = (v) => box.left + ((v - x[0]) / (x[1] - x[0] || 1)) * (box.right - box.left);
+  const py = (v) => box.bottom - ((v - y[0]) / (y[1] - y[0] || 1)) * (box.bottom - box.top);
+  const grid = ticks(...y)
+    .map((v) => `<path class="grid" d="M${box.left} ${py(v)}H${box.right}"/><text x="${box.left - 6}" y="${py(v) + 4}" text-anchor="end">${signs(v)}</text>`)
+    .join("");
+  const below = (xticks ?? ticks(...x).map((v) => [v, signs(v)]))
+    .map(([v, text]) => `<text x="${px(v)}" y="${box.bottom + 15}" text-anchor="middle">${text}</text>`)
+    .join("");
+  const words = `<text x="0" y="11">${ylabel}</text>` + (xlabel ? `<text x="${box.right}" y="${height - 4}" text-anchor="end">${xlabel}</text>` : "");
+  return { px, py, box, axes: `<path class="axis" d="M${box.left} ${box.bottom}H${box.right}"/>${grid}${below}${words}` };
+}
+
+/** Put a drawing into a chart's element, with its message for those who do not see it. */
+function draw(element, label, body, height) {
+  const width = Math.max(240, element.clientWidth);
+  element.setAttribute("aria-label", label);
+  element.innerHTML = `<svg width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" aria-hidden="true">${body(width)}</svg>`;
+}
+
+const chart = () => h("div", { class: "uninv-chart", role: "img" });
+
+/** What the reader chose: from the widget, then from the page's fragment (#name?field=value&...), kept in both. */
+function selection(model, name, root, fresh, render) {
+  const state = { ...fresh, ...model.get("selected") };
+  const link = h("a", { class: "uninv-link", href: "#" }, "Link to this view");
+  let timer = 0;
+  let frameAsked = 0;
+
+  const read = () => {
+    const [head, query] = decodeURIComponent(location.hash.slice(1)).split("?");
+    if (!model.inBook || head !== name) return false;
+    for (const [key, text] of new URLSearchParams(query)) {
+      if (!(key in fresh)) continue;
+      const value = typeof fresh[key] === "number" ? Number(text) : typeof fresh[key] === "boolean" ? text === "true" : text;
+      if (!Number.isNaN(value)) state[key] = value;
+    }
+    return true;
+  };
+  const keep = () => {
+    const changed = Object.entries(state).filter(([key, value]) => value !== fresh[key]);
+    const fragment = `#${name}?${new URLSearchParams(changed)}`;
+    link.href = fragment;
+    clearTimeout(timer); // browsers complain about a flood of changed addresses
+    timer = setTimeout(() => {
+      if (model.inBook) history.replaceState(null, "", fragment);
+      model.set("selected", { ...state });
+      model.save_changes();
+    }, 250);
+  };
+  const repaint = () => {
+    cancelAnimationFrame(frameAsked);
+    frameAsked = requestAnimationFrame(() => render(state));
+  };
+  if (model.inBook) {
+    addEventListener("hashchange", () => read() && repaint());
+    if (read()) requestAnimationFrame(() => root.scrollIntoView());
+  } else link.hidden = true;
+  new ResizeObserver(repaint).observe(root);
+  const change = (patch) => {
+    Object.assign(state, patch);
+    keep();
+    repaint();
+  };
+  return { state, link, change, repaint };
+}
+
+/** Runs in the kernel, where one answers: its progress, a way to end them, and `ready` once somebody is there. */
+function kernel(model, { ready, finished }) {
+  const bar = h("progress", { max: 1, value: 0, "aria-label": "run in the kernel" });
+  const words = h("span", { role: "status" });
+  const cancel = h("button", { type: "button", onclick: () => model.send({ type: "cancel" }) }, "Cancel");
+  const root = h("div", { class: "uninv-run", hidden: true }, bar, words, cancel);
+  let timer = 0;
+  const self = {
+    root,
+    alive: false,
+    /** Ask for a run, unless the reader moves on within a moment. */
+    run(spec) {
+      clearTimeout(timer);
+      timer = setTimeout(() => model.send({ type: "run", spec }), 300);
+    },
+    forget() {
+      clearTimeout(timer);
+      if (!root.hidden && !bar.hidden) model.send({ type: "cancel" });
+      root.hidden = true;
+    },
+  };
+  model.on("msg:custom", (message, buffers) => {
+    if (message.type === "ready") {
+      self.alive = true;
+      ready();
+      return;
+    }
+    const running = message.type === "progress";
+    root.hidden = message.type === "done";
+    bar.hidden = cancel.hidden = !running;
+    if (running) {
+      bar.value = message.done;
+      words.textContent = `The library runs: ${message.name}, ${Math.round(100 * message.done)}%`;
+    } else if (message.type === "done") finished(message.cell, buffers[0]);
+    else words.textContent = message.text; // failed or cancelled
+  });
+  model.send({ type: "hello" });
+  return self;
+}
+
+/** The results in the widget's state: cells found by the fields of their Spec, pictures by number. */
+function results(model) {
+  const axes = model.get("axes");
+  const fields = Object.keys(axes);
+  const key = (spec) => fields.map((name) => spec[name] ?? "").join("|");
+  const bytes = (view) => new Uint8Array(view.buffer ?? view, view.byteOffset ?? 0, view.byteLength);
+  const stores = [bytes(model.get("pictures"))];
+  const cells = new Map(model.get("cells").map((cell) => [key(cell.spec), { ...cell, store: 0 }]));
+  const [channels, height, width] = model.get("shape");
+  const size = channels * height * width;
+  return {
+    axes,
+    cells,
+    find: (spec) => cells.get(key(spec)),
+    add(cell, buffer) {
+      stores.push(buffer ? bytes(buffer) : new Uint8Array());
+      cells.set(key(cell.spec), { ...cell, store: stores.length - 1 });
+    },
+    paint(canvas, cell, number) {
+      const first = cell.pictures[number] * size;
+      const pixels = stores[cell.store].subarray(first, first + size);
+      paint(canvas, Array.from(pixels, (v) => v / 255), [channels, height, width]);
+    },
+  };
+}

@@ -1,0 +1,90 @@
+"""Draw, forget, leak: the reader's own drawing is learned, forgotten and recovered, all in the page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import traitlets
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from uninv_lib import figures
+from uninv_lib.attacks import recover_features
+from uninv_lib.data import load
+from uninv_lib.experiment import run
+from uninv_lib.scene import LR, prepare, pretrain
+from uninv_lib.types import Spec
+from uninv_lib.widgets.base import Live, Pictures, Widget, module
+
+FIXED: dict[str, Any] = {"dataset": "digits", "width": 4, "device": "cpu"}
+RETAINED, LEVELS = 127, 16  # with the drawing a full batch; shades of grey in the data set
+
+
+def _grey(inputs: Tensor) -> bytes:
+    return (inputs * LEVELS).round().to(torch.uint8).numpy().tobytes()
+
+
+class DrawForgetLeak(Widget):
+    """The reader draws a digit; the page learns it among others, forgets it, and recovers it from the difference.
+
+    Nothing is precomputed but the pretraining: the state holds θ_0 of a linear net and of one with 32 hidden units,
+    float32, 127 private digits to retain, 300 to test on, and a sample drawing of each class. The page computes in
+    double precision. live: (Spec, *, progress, watch) -> Record, the same settings on a private digit.
+    """
+
+    _esm = module("engine", "draw")
+    weights = traitlets.Bytes().tag(sync=True)
+    layers = traitlets.Dict().tag(sync=True)
+    digits = traitlets.Bytes().tag(sync=True)
+    labels: traitlets.List[int] = traitlets.List().tag(sync=True)
+    parts = traitlets.Dict().tag(sync=True)
+    mean = traitlets.Float().tag(sync=True)
+    std = traitlets.Float().tag(sync=True)
+    lr = traitlets.Float(LR).tag(sync=True)
+
+    def __init__(self, *, live: Live | None = run) -> None:
+        data = load("digits")
+        layers, weights = {}, b""
+        for name in ("linear", "mlp"):
+            net, state = pretrain(Spec(**FIXED, model=name))
+            parameters = [state[key] for key, _ in net.named_parameters()]
+            layers[name] = [list(tensor.shape) for tensor in parameters if tensor.ndim > 1]
+            weights += b"".join(tensor.float().numpy().tobytes() for tensor in parameters)
+        rest = data.private.labels[RETAINED:]
+        samples = RETAINED + torch.stack([(rest == label).nonzero()[0, 0] for label in range(data.num_classes)])
+        splits = {
+            "retain": data.private.take(torch.arange(RETAINED)),
+            "test": data.test,
+            "samples": data.private.take(samples),
+        }
+        parts, start = {}, 0
+        for name, split in splits.items():
+            parts[name] = [start, start + len(split)]
+            start += len(split)
+        super().__init__(
+            live=live,
+            weights=weights,
+            layers=layers,
+            digits=b"".join(_grey(split.inputs) for split in splits.values()),
+            labels=[label for split in splits.values() for label in split.labels.tolist()],
+            parts=parts,
+            mean=state["0.mean"].item(),
+            std=state["0.std"].item(),
+        )
+
+    def cell_of(self, fields: Mapping[str, Any], live: Live, pictures: Pictures) -> dict[str, Any]:
+        return {"metrics": live(Spec(**FIXED, **fields)).metrics}
+
+    def figure(self) -> Figure:
+        """The message for print: a forgotten digit, and what leaks without a defense and under noise."""
+        plain = Spec(**FIXED, model="linear", request=3)
+        pictures: dict[str, Tensor] = {}
+        for name, strength in (("no defense", 0.0), ("noise 1", 1.0), ("noise 5", 5.0)):
+            noise = {"defense": "obfuscation", "strength": strength}
+            scene = prepare(plain.model_copy(update=noise if strength else {}))
+            found = recover_features(scene.white_box(), rng=torch.Generator().manual_seed(0))
+            pictures = pictures or {"forgotten": scene.forget.inputs}
+            pictures[name] = found.inputs
+        return figures.pictures(pictures)

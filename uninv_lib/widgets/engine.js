@@ -1,0 +1,146 @@
+// A small network in plain numbers: gradient, training, unlearning, defenses, and the closed-form attack; the same
+// formulas as in the library. A net is a list of layers {weight (units x inputs, row by row), bias}, ReLU between.
+
+/** What every layer gives, the inputs first and the logits last. */
+function forward(net, x) {
+  const given = [x];
+  net.forEach(({ weight, bias }, l) => {
+    const from = given[l];
+    const out = new Float64Array(bias.length);
+    for (let i = 0; i < out.length; i++) {
+      let sum = bias[i];
+      for (let j = 0, k = i * from.length; j < from.length; j++, k++) sum += weight[k] * from[j];
+      out[i] = l < net.length - 1 && sum < 0 ? 0 : sum;
+    }
+    given.push(out);
+  });
+  return given;
+}
+
+function softmax(z) {
+  const top = Math.max(...z);
+  const powers = z.map((v) => Math.exp(v - top));
+  const total = powers.reduce((a, b) => a + b);
+  return powers.map((v) => v / total);
+}
+
+const like = (net) => net.map((layer) => ({ weight: new Float64Array(layer.weight.length), bias: new Float64Array(layer.bias.length) }));
+
+/** The gradient of the mean cross-entropy; samples: [{x, y}, ...]. */
+function gradient(net, samples) {
+  const slopes = like(net);
+  for (const { x, y } of samples) {
+    const given = forward(net, x);
+    let error = softmax(given.at(-1)).map((p, i) => (p - (i === y)) / samples.length);
+    for (let l = net.length - 1; l >= 0; l--) {
+      const from = given[l];
+      const back = new Float64Array(from.length);
+      for (let i = 0; i < error.length; i++) {
+        const e = error[i];
+        if (e === 0) continue;
+        slopes[l].bias[i] += e;
+        for (let j = 0, k = i * from.length; j < from.length; j++, k++) {
+          slopes[l].weight[k] += e * from[j];
+          back[j] += e * net[l].weight[k];
+        }
+      }
+      error = back.map((v, j) => (from[j] > 0 ? v : 0));
+    }
+  }
+  return slopes;
+}
+
+/** first + factor · second, parameter by parameter. */
+const add = (first, second, factor) =>
+  first.map((layer, l) => ({
+    weight: layer.weight.map((v, i) => v + factor * second[l].weight[i]),
+    bias: layer.bias.map((v, i) => v + factor * second[l].bias[i]),
+  }));
+
+function fineTune(net, samples, { lr, epochs = 1 }) {
+  for (let i = 0; i < epochs && samples.length; i++) net = add(net, gradient(net, samples), -lr);
+  return net;
+}
+
+const UNLEARNING = {
+  retrain: ({ pretrained, retain, lr }) => fineTune(pretrained, retain, { lr }),
+  gradient_ascent: ({ before, forget, rate }) => add(before, gradient(before, forget), rate),
+};
+
+/** Standard normal numbers from a seed (mulberry32 and Box-Muller). */
+function normal(seed) {
+  let a = seed >>> 0;
+  const uniform = () => {
+    a = (a + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(a ^ (a >>> 15), 1 | a);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  };
+  return () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
+}
+
+const norm = (net) => Math.sqrt(net.reduce((sum, { weight, bias }) => [weight, bias].reduce((s, v) => s + v.reduce((a, b) => a + b * b, 0), sum), 0));
+
+const DEFENSES = {
+  none: ({ after }) => after,
+  /** Noise whose norm is `strength` times that of the update. */
+  obfuscation({ before, after, strength, seed }) {
+    const next = normal(seed);
+    const noise = like(after).map(({ weight, bias }) => ({ weight: weight.map(next), bias: bias.map(next) }));
+    return add(after, noise, (strength * norm(add(after, before, -1))) / norm(noise));
+  },
+  /** The share `strength` of the weights, smallest first over all layers, becomes zero. */
+  pruning({ after, strength }) {
+    const sizes = Float64Array.from(after.flatMap(({ weight }) => Array.from(weight, Math.abs))).sort();
+    const threshold = sizes[Math.floor(strength * sizes.length) - 1] ?? -1;
+    return after.map(({ weight, bias }) => ({ weight: weight.map((v) => (Math.abs(v) > threshold ? v : 0)), bias }));
+  },
+  fine_tuning: ({ after, retain, lr, strength }) => fineTune(after, retain, { lr, epochs: strength }),
+};
+
+/** The best matrix of rank one: of rows that are multiples of (x, 1), the x; and the label from the last bias. */
+function recover(update) {
+  const { weight, bias } = update[0];
+  const units = bias.length;
+  const width = weight.length / units + 1;
+  const at = (i, j) => (j === width - 1 ? bias[i] : weight[i * (width - 1) + j]);
+  const gram = Array.from({ length: units }, (_, a) =>
+    Array.from({ length: units }, (_, b) => {
+      let sum = 0;
+      for (let j = 0; j < width; j++) sum += at(a, j) * at(b, j);
+      return sum;
+    }),
+  );
+  let u = Array.from(bias);
+  for (let round = 0; round < 300; round++) {
+    const next = gram.map((row) => row.reduce((sum, v, i) => sum + v * u[i], 0));
+    const length = Math.hypot(...next) || 1;
+    const moved = Math.max(...next.map((v, i) => Math.abs(v / length - u[i])));
+    u = next.map((v) => v / length);
+    if (moved < 1e-14) break;
+  }
+  const strongest = Array.from({ length: width }, (_, j) => u.reduce((sum, v, i) => sum + v * at(i, j), 0));
+  const last = update.at(-1).bias;
+  return { x: strongest.slice(0, -1).map((v) => v / strongest[width - 1]), label: last.indexOf(Math.min(...last)) };
+}
+
+const accuracy = (net, samples) =>
+  samples.filter(({ x, y }) => {
+    const z = forward(net, x).at(-1);
+    return z.indexOf(Math.max(...z)) === y;
+  }).length / samples.length;
+
+function cosine(a, b) {
+  let [ab, aa, bb] = [0, 0, 0];
+  a.forEach((v, i) => ((ab += v * b[i]), (aa += v * v), (bb += b[i] * b[i])));
+  return ab / Math.sqrt(aa * bb);
+}
+
+/** Learn all samples, forget one, defend, and attack what is released. */
+function leak({ pretrained, forget, retain, test, method, rate, defense, strength, seed, lr }) {
+  const before = fineTune(pretrained, [forget, ...retain], { lr });
+  const after = UNLEARNING[method]({ pretrained, before, forget: [forget], retain, rate, lr });
+  const released = DEFENSES[defense]({ before, after, retain, strength, seed, lr });
+  const found = recover(add(released, before, -1));
+  return { ...found, similarity: cosine(found.x, forget.x), before: accuracy(before, test), after: accuracy(released, test) };
+}

@@ -1,0 +1,113 @@
+"""A run with its pictures: what the recovery explorer and the defense lab show of a Spec."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, tensor
+
+from uninv_lib import metrics
+from uninv_lib.attacks.costs import cosine_cost, total_variation
+from uninv_lib.attacks.update import difference
+from uninv_lib.cache import digest, kept
+from uninv_lib.experiment import run
+from uninv_lib.scene import Scene, prepare
+from uninv_lib.sweep import one_thread_each
+from uninv_lib.training import gradient
+from uninv_lib.types import Spec, Split
+from uninv_lib.widgets.base import Live
+
+FRAMES = 24
+NOT_RUN = {"book.py", "notebooks.py", "figures.py", "__main__.py"}
+
+
+@dataclass(frozen=True)
+class Observed:
+    """metrics: of the Record; truth: (K, *input_shape); frames: (n, K, *input_shape), the recovered pictures at these
+    `steps` in the order of the truth, the recovery itself last; curves: (n,) each, of PSNR (dB), total variation, and
+    the cosine between the update and the gradient that the frame would cause with the true labels."""
+
+    metrics: dict[str, float]
+    truth: Tensor
+    frames: Tensor
+    steps: list[int]
+    curves: dict[str, list[float]]
+
+
+def _chosen(count: int) -> list[int]:
+    """At most FRAMES of `count` positions: dense at first, where the picture changes most, and the last."""
+    return sorted({round(i) for i in np.geomspace(1, count, FRAMES)}) if count else []
+
+
+def _curves(scene: Scene, frames: Tensor) -> dict[str, list[float]]:
+    net, before, truth = scene.trained.net, scene.trained.state, scene.forget
+    update = list(difference(net, before, scene.released).values())
+    found: dict[str, list[float]] = {"psnr": [], "cosine": [], "tv": []}
+    for frame in frames:
+        slopes = gradient(net, before, Split(frame, truth.labels))
+        found["psnr"].append(metrics.psnr(frame, truth.inputs).mean().item())
+        found["cosine"].append(1 - cosine_cost(list(slopes.values()), update).item())
+        found["tv"].append(total_variation(frame).mean().item())
+    return found
+
+
+def observe(spec: Spec, *, live: Live = run) -> Observed:
+    """Run the Spec and keep what it looked like. Raises what `live` raises."""
+    seen: list[Tensor] = []
+    record = live(spec, watch=lambda step, inputs: seen.append(inputs.detach().clone()))
+    scene = prepare(spec)
+    steps = [0, *_chosen(len(seen) - 1)] if len(seen) > 1 else [0]
+    truth = scene.forget.inputs
+    frames = torch.stack([metrics.match(seen[i], truth) for i in steps])
+    return Observed(record.metrics, truth, frames, steps, _curves(scene, frames))
+
+
+def _code() -> list[str]:
+    library = Path(__file__).parents[1]
+    files = [f for f in sorted(library.rglob("*.py")) if f.name not in NOT_RUN and f.parent.name != "widgets"]
+    return [f.read_text(encoding="utf-8") for f in [*files, Path(__file__)]]
+
+
+def recall(spec: Spec, *, compute: bool = True) -> Observed | None:
+    """`observe`, kept on disk by the Spec and the code; without `compute` None where it is not kept."""
+
+    def work() -> dict[str, Tensor]:
+        if not compute:
+            raise LookupError
+        seen = observe(spec)
+        numbers: dict[str, Any] = {f"metrics.{name}": value for name, value in seen.metrics.items()}
+        numbers |= {f"curves.{name}": value for name, value in seen.curves.items()}
+        return {
+            "truth": seen.truth,
+            "frames": seen.frames,
+            "steps": tensor(seen.steps),
+            **{name: tensor(value, dtype=torch.float64) for name, value in numbers.items()},
+        }
+
+    try:
+        found = kept("observed", digest(torch.__version__, _code(), spec.model_dump(mode="json")), work)
+    except LookupError:
+        return None
+    numbers: dict[str, Any] = {name: value.tolist() for name, value in found.items()}
+    return Observed(
+        {name.removeprefix("metrics."): value for name, value in numbers.items() if name.startswith("metrics.")},
+        found["truth"],
+        found["frames"],
+        numbers["steps"],
+        {name.removeprefix("curves."): value for name, value in numbers.items() if name.startswith("curves.")},
+    )
+
+
+def _keep(spec: Spec) -> None:
+    recall(spec)
+
+
+def fill(specs: Iterable[Spec], *, workers: int | None = None) -> list[str]:
+    """Observe those Specs that are not kept yet, a thread each; returns one message for each that failed."""
+    missing = [spec for spec in specs if recall(spec, compute=False) is None]
+    return [result for result in one_thread_each(missing, _keep, workers=workers) if isinstance(result, str)]

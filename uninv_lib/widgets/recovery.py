@@ -1,0 +1,95 @@
+"""The recovery explorer: how a picture emerges, exact against approximate unlearning."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from uninv_lib import figures
+from uninv_lib.data import load
+from uninv_lib.experiment import run
+from uninv_lib.types import Spec
+from uninv_lib.widgets.base import Explorer, Live, Pictures, module
+from uninv_lib.widgets.observe import Observed, observe, recall
+
+FIXED: dict[str, Any] = {"dataset": "photos", "model": "convnet", "width": 8, "budget": "quick", "device": "cpu"}
+AXES: dict[str, list[Any]] = {
+    "sample": [0, 2, 4],
+    "unlearning": ["gradient_ascent", "retrain"],
+    "unlearning_rate": [1e-5, 1e-3, 1e-1],
+    "forget_size": [1, 2],
+}
+FINER: dict[str, list[Any]] = {
+    **AXES,
+    "sample": list(range(32)),
+    "unlearning_rate": [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0],
+    "forget_size": [1, 2, 3, 4],
+}
+
+
+def _spec(fields: Mapping[str, Any]) -> Spec:
+    """`sample` is counted in the order of the private people; the request that forgets it with its neighbours."""
+    words = dict(fields)
+    return Spec(**FIXED, request=words.pop("sample") // max(1, words["forget_size"]), **words)
+
+
+def _grid() -> list[dict[str, Any]]:
+    cells = [
+        {"sample": sample, "unlearning": unlearning, "unlearning_rate": rate, "forget_size": size}
+        for size in AXES["forget_size"]
+        for sample in AXES["sample"]
+        for unlearning in AXES["unlearning"]
+        for rate in AXES["unlearning_rate"]
+    ]
+    return [c for c in cells if c["unlearning"] == "gradient_ascent" or c["unlearning_rate"] == 1e-3]
+
+
+GRID = [_spec(fields) for fields in _grid()]
+"""What the built book shows; the build computes it before the chapters."""
+
+
+def _cell(fields: Mapping[str, Any], seen: Observed, pictures: Pictures) -> dict[str, Any]:
+    names = ("psnr", "psnr_class_mean", "label_accuracy", "something_changed", "update_cosine")
+    curves = {name: [float(f"{v:.4g}") for v in values] for name, values in seen.curves.items()}
+    numbers = {name: seen.metrics[name] for name in names}
+    shown = [number for frame in (seen.truth, *seen.frames) for number in pictures.add(frame)]
+    return {"spec": dict(fields), "metrics": numbers, "steps": seen.steps, "curves": curves, "pictures": shown}
+
+
+class RecoveryExplorer(Explorer):
+    """Choose the forgotten sample, the unlearning and how many go together, and scrub through the search.
+
+    Holds those cells of the grid that are on this machine already (the build computes all of them, see
+    `observe.fill`), and at least the first; with a kernel the others are computed when the reader asks.
+    live: (Spec, *, progress, watch) -> Record.
+    """
+
+    _esm = module("recovery")
+
+    def __init__(self, *, live: Live | None = run, grid: list[dict[str, Any]] | None = None) -> None:
+        chosen = _grid() if grid is None else grid
+        seen = [recall(_spec(fields), compute=i == 0 or grid is not None) for i, fields in enumerate(chosen)]
+        pictures, data = Pictures(), load(FIXED["dataset"])
+        self.first = seen[0]
+        super().__init__(
+            live=live,
+            axes=AXES,
+            finer=FINER,
+            cells=[_cell(fields, one, pictures) for fields, one in zip(chosen, seen, strict=True) if one],
+            shape=list(data.input_shape),
+            pictures=pictures.packed(),
+            class_names=list(data.class_names),
+        )
+
+    def cell_of(self, fields: Mapping[str, Any], live: Live, pictures: Pictures) -> dict[str, Any]:
+        return _cell(fields, observe(_spec(fields), live=live), pictures)
+
+    def figure(self) -> Figure:
+        """The first cell for print: the forgotten picture, and the recovered one at five steps."""
+        seen = self.first
+        assert seen is not None  # computed where it was not kept
+        at = [round(i * (len(seen.steps) - 1) / 4) for i in range(5)]
+        pictures = {"forgotten": seen.truth[:1], **{f"step {seen.steps[i]}": seen.frames[i][:1] for i in at}}
+        return figures.pictures(pictures)
