@@ -25,7 +25,7 @@ function render({ model, el }) {
   const fresh = { request: grid.axes.request[0], unlearning_rate: 1e-3, defense: "none", strength: 0 };
   const pick = (name) => (value) => chosen.change({ [name]: value });
   const sample = slider("Forgotten sample", (v) => `number ${v}`, pick("request"));
-  const rate = slider("Unlearning rate", String, pick("unlearning_rate"));
+  const rate = slider("Unlearning rate", signs, pick("unlearning_rate"));
   const defense = choice("Defense", DEFENSES, pick("defense"));
   const strength = slider("Strength", (v) => `${v} ${UNITS[chosen.state.defense]}`, pick("strength"));
   const truth = picture("forgotten");

@@ -41,7 +41,7 @@ function render({ model, el }) {
   const label = choice("This is a", Array.from({ length: 10 }, (_, i) => [i, String(i)]), pick("label"));
   const kind = choice("Model", MODELS, pick("model"));
   const method = choice("Unlearning", METHODS, pick("method"));
-  const rate = slider("Unlearning rate", String, pick("rate"));
+  const rate = slider("Unlearning rate", signs, pick("rate"));
   const size = slider("Private samples, yours among them", String, pick("size"));
   const defense = choice("Defense", KINDS, pick("defense"));
   const strength = slider("Strength", (v) => `${v} ${UNITS[chosen.state.defense]}`, pick("strength"));

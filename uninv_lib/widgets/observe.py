@@ -23,7 +23,8 @@ from uninv_lib.types import Spec, Split
 from uninv_lib.widgets.base import Live
 
 FRAMES = 24
-NOT_RUN = {"book.py", "notebooks.py", "figures.py", "__main__.py"}
+CODE = ("attacks/*", "defenses/*", "unlearning/*", "data", "models", "training", "scene", "experiment", "metrics")
+"""The files whose change makes kept runs stale."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def observe(spec: Spec, *, live: Live = run) -> Observed:
 
 def _code() -> list[str]:
     library = Path(__file__).parents[1]
-    files = [f for f in sorted(library.rglob("*.py")) if f.name not in NOT_RUN and f.parent.name != "widgets"]
+    files = [file for name in CODE for file in sorted(library.glob(f"{name}.py"))]
     return [f.read_text(encoding="utf-8") for f in [*files, Path(__file__)]]
 
 

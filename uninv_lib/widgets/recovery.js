@@ -10,7 +10,7 @@ function render({ model, el }) {
   const pick = (name) => (value) => chosen.change({ [name]: value });
   const sample = slider("Forgotten sample", (v) => `number ${v}`, pick("sample"));
   const method = choice("Unlearning", METHODS, pick("unlearning"));
-  const rate = slider("Unlearning rate", String, pick("unlearning_rate"));
+  const rate = slider("Unlearning rate", signs, pick("unlearning_rate"));
   const size = slider("Forgotten together", String, pick("forget_size"));
   const step = slider("Step of the search", String, (value) => { stop(); chosen.change({ step: value }); });
   const play = h("button", { type: "button", onclick: () => (timer ? stop() : start()) }, "Play");

@@ -16,15 +16,15 @@ from uninv_lib.widgets.observe import Observed, observe, recall
 
 FIXED: dict[str, Any] = {"dataset": "photos", "model": "convnet", "width": 8, "budget": "quick", "device": "cpu"}
 AXES: dict[str, list[Any]] = {
-    "sample": [0, 2, 4],
+    "sample": [0, 4, 6],
     "unlearning": ["gradient_ascent", "retrain"],
-    "unlearning_rate": [1e-5, 1e-3, 1e-1],
+    "unlearning_rate": [1e-7, 1e-5, 1e-3],
     "forget_size": [1, 2],
 }
 FINER: dict[str, list[Any]] = {
     **AXES,
     "sample": list(range(32)),
-    "unlearning_rate": [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0],
+    "unlearning_rate": [1e-7, 3e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1],
     "forget_size": [1, 2, 3, 4],
 }
 
