@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import anywidget
 import torch
 import traitlets
+from PIL import Image
 from pydantic import ValidationError
 from torch import Tensor
 
@@ -28,18 +30,36 @@ def module(*names: str) -> str:
 
 
 class Pictures:
-    """Pictures of one shape, one byte a value, each held once."""
+    """Pictures of one shape, each held once, side by side in one JPEG, a sixth of their bytes; numbers come from the
+    pictures themselves."""
+
+    columns = 32
 
     def __init__(self) -> None:
         self._numbers: dict[bytes, int] = {}
+        self._tiles: list[Image.Image] = []
 
     def add(self, inputs: Tensor) -> list[int]:
         """The numbers of these pictures, (n, channels, height, width) in [0, 1]."""
-        raw = [p.numpy().tobytes() for p in (inputs.detach().cpu() * 255).round().to(torch.uint8)]
-        return [self._numbers.setdefault(picture, len(self._numbers)) for picture in raw]
+        found = []
+        for pixels in (inputs.detach().cpu() * 255).round().to(torch.uint8).permute(0, 2, 3, 1).squeeze(-1).numpy():
+            number = self._numbers.setdefault(pixels.tobytes(), len(self._tiles))
+            if number == len(self._tiles):
+                self._tiles.append(Image.fromarray(pixels))
+            found.append(number)
+        return found
 
     def packed(self) -> bytes:
-        return b"".join(self._numbers)
+        if not self._tiles:
+            return b""
+        width, height = self._tiles[0].size
+        rows = -(-len(self._tiles) // self.columns)
+        sheet = Image.new(self._tiles[0].mode, (self.columns * width, rows * height))
+        for i, tile in enumerate(self._tiles):
+            sheet.paste(tile, (i % self.columns * width, i // self.columns * height))
+        packed = BytesIO()
+        sheet.save(packed, "JPEG", quality=80, subsampling=0)
+        return packed.getvalue()
 
 
 class Cancelled(Exception):
@@ -118,11 +138,13 @@ class Widget(anywidget.AnyWidget):
 
 class Explorer(Widget):
     """A widget over results of the library. Each cell holds what names it (`spec`, by the fields of `axes`), its
-    metrics, and the numbers of its `pictures`; `finer` are the values that a kernel adds to the axes."""
+    metrics, and the numbers of its `pictures`, `columns` of them in a row; `finer` are what a kernel adds to the axes.
+    """
 
     axes = traitlets.Dict().tag(sync=True)
     finer = traitlets.Dict().tag(sync=True)
     cells: traitlets.List[dict[str, Any]] = traitlets.List().tag(sync=True)
     shape = traitlets.List([1, 1, 1]).tag(sync=True)
     pictures = traitlets.Bytes().tag(sync=True)
+    columns = traitlets.Int(Pictures.columns).tag(sync=True)
     class_names: traitlets.List[str] = traitlets.List().tag(sync=True)

@@ -60,19 +60,6 @@ function choice(name, options, pick) {
   return { root, set };
 }
 
-/** Paint pixels in [0, 1], channels first, onto a canvas of their own size. */
-function paint(canvas, pixels, [channels, height, width]) {
-  canvas.width = width;
-  canvas.height = height;
-  const image = new ImageData(width, height);
-  const size = width * height;
-  for (let i = 0; i < size; i++) {
-    for (let c = 0; c < 3; c++) image.data[4 * i + c] = Math.round(255 * pixels[(c % channels) * size + i]);
-    image.data[4 * i + 3] = 255;
-  }
-  canvas.getContext("2d").putImageData(image, 0, 0);
-}
-
 const picture = (title) => {
   const canvas = h("canvas", { role: "img", "aria-label": title, width: 1, height: 1 });
   const caption = h("figcaption", {}, title);
@@ -80,7 +67,7 @@ const picture = (title) => {
 };
 
 /** Ticks at round numbers within [low, high]. */
-function ticks(low, high, count = 4) {
+function ticks(low, high, count = 5) {
   const rough = (high - low) / count;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= rough);
@@ -201,27 +188,29 @@ function kernel(model, { ready, finished }) {
 }
 
 /** The results in the widget's state: cells found by the fields of their Spec, pictures by number. */
-function results(model) {
+async function results(model) {
   const axes = model.get("axes");
   const fields = Object.keys(axes);
   const key = (spec) => fields.map((name) => spec[name] ?? "").join("|");
-  const bytes = (view) => new Uint8Array(view.buffer ?? view, view.byteOffset ?? 0, view.byteLength);
-  const stores = [bytes(model.get("pictures"))];
+  const sheet = (view) => (view?.byteLength ? createImageBitmap(new Blob([view])) : null);
+  const stores = [await sheet(model.get("pictures"))];
   const cells = new Map(model.get("cells").map((cell) => [key(cell.spec), { ...cell, store: 0 }]));
-  const [channels, height, width] = model.get("shape");
-  const size = channels * height * width;
+  const [, height, width] = model.get("shape");
+  const columns = model.get("columns");
   return {
     axes,
     cells,
     find: (spec) => cells.get(key(spec)),
-    add(cell, buffer) {
-      stores.push(buffer ? bytes(buffer) : new Uint8Array());
+    async add(cell, buffer) {
+      stores.push(await sheet(buffer));
       cells.set(key(cell.spec), { ...cell, store: stores.length - 1 });
     },
     paint(canvas, cell, number) {
-      const first = cell.pictures[number] * size;
-      const pixels = stores[cell.store].subarray(first, first + size);
-      paint(canvas, Array.from(pixels, (v) => v / 255), [channels, height, width]);
+      const at = cell.pictures[number];
+      const place = [(at % columns) * width, Math.floor(at / columns) * height];
+      canvas.width = width;
+      canvas.height = height;
+      canvas.getContext("2d").drawImage(stores[cell.store], ...place, width, height, 0, 0, width, height);
     },
   };
 }

@@ -18,8 +18,8 @@ function front(cells) {
   return cells.filter((cell) => !beaten(cell)).sort((a, b) => utility(a) - utility(b) || leak(a) - leak(b));
 }
 
-function render({ model, el }) {
-  const grid = results(model);
+async function render({ model, el }) {
+  const grid = await results(model);
   const names = model.get("class_names");
   const strengths = () => (live.alive ? model.get("finer") : model.get("strengths"));
   const fresh = { request: grid.axes.request[0], unlearning_rate: 1e-3, defense: "none", strength: 0 };
@@ -33,7 +33,7 @@ function render({ model, el }) {
   const plane = chart();
   const verdict = h("p", { class: "uninv-verdict", role: "status" });
   const numbers = h("dl", { class: "uninv-numbers" });
-  const live = kernel(model, { ready: () => chosen.repaint(), finished: (cell, buffer) => (grid.add(cell, buffer), chosen.repaint()) });
+  const live = kernel(model, { ready: () => chosen.repaint(), finished: (cell, buffer) => grid.add(cell, buffer).then(chosen.repaint) });
 
   const tradeoff = (cell) => {
     const others = [...grid.cells.values()].filter((other) => other.spec.request === cell.spec.request);

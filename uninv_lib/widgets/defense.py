@@ -8,7 +8,7 @@ from typing import Any
 import pandas
 import traitlets
 from matplotlib.figure import Figure
-from tqdm.auto import tqdm
+from tqdm import tqdm  # not tqdm.auto: its bar would be a widget of its own, saved in the page
 
 from uninv_lib import figures
 from uninv_lib.data import load

@@ -10,6 +10,14 @@ const STRENGTHS = { none: [0], obfuscation: [0.1, 0.3, 0.5, 1, 2, 3, 5, 10], pru
 const SIDE = 8;
 const LEVELS = 16; // the data set's own shades of grey
 
+/** Paint grey values in [0, 1] onto a canvas of as many pixels. */
+function paint(canvas, pixels) {
+  canvas.width = canvas.height = SIDE;
+  const image = new ImageData(SIDE, SIDE);
+  pixels.forEach((v, i) => image.data.set([255 * v, 255 * v, 255 * v, 255], 4 * i));
+  canvas.getContext("2d").putImageData(image, 0, 0);
+}
+
 function render({ model, el }) {
   const bytes = (name) => new Uint8Array(model.get(name).buffer ?? model.get(name), model.get(name).byteOffset ?? 0);
   const [mean, std] = [model.get("mean"), model.get("std")];
@@ -134,7 +142,7 @@ function render({ model, el }) {
   const repaint = (state) => {
     sane(state);
     ink.set(Array.from(state.drawing, (v) => parseInt(v, 36)));
-    paint(canvas, Array.from(ink, (v) => v / LEVELS), [1, SIDE, SIDE]);
+    paint(canvas, Array.from(ink, (v) => v / LEVELS));
     const focused = document.activeElement === canvas || el.getRootNode().activeElement === canvas;
     if (focused) {
       const context = canvas.getContext("2d");
@@ -153,7 +161,7 @@ function render({ model, el }) {
     const empty = !ink.some((v) => v);
     forget.disabled = empty || state.forgotten;
     if (empty || !state.forgotten) {
-      paint(found.canvas, new Float64Array(SIDE * SIDE), [1, SIDE, SIDE]);
+      paint(found.canvas, new Float64Array(SIDE * SIDE));
       found.canvas.setAttribute("aria-label", "nothing has been forgotten yet");
       verdict.textContent = empty ? "Draw a digit, or take a sample." : "The model has learned it. Now ask to be forgotten.";
       numbers.replaceChildren();
@@ -166,7 +174,7 @@ function render({ model, el }) {
     });
     const milliseconds = performance.now() - started;
     root.result = result;
-    paint(found.canvas, result.x.map((v) => Math.min(1, Math.max(0, v * std + mean))), [1, SIDE, SIDE]);
+    paint(found.canvas, result.x.map((v) => Math.min(1, Math.max(0, v * std + mean))));
     found.canvas.setAttribute("aria-label", `the recovered drawing, similarity ${result.similarity.toFixed(2)}`);
     verdict.textContent = `The server reads: a ${result.label}. That is ${result.label === state.label ? "right" : `wrong, you said ${state.label}`}.`;
     const law = theory(state);

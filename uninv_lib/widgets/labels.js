@@ -11,8 +11,8 @@ function wilson(hits, trials) {
   return [middle - half, middle + half].map((v) => v / (1 + (z * z) / trials));
 }
 
-function render({ model, el }) {
-  const grid = results(model);
+async function render({ model, el }) {
+  const grid = await results(model);
   const names = model.get("class_names");
   const finer = () => (live.alive ? model.get("finer") : grid.axes);
   const fresh = { forgotten: 0, forget_share: 0.5, unlearning: "gradient_ascent", probes: "zoo", seed: 0 };
@@ -25,7 +25,7 @@ function render({ model, el }) {
   const bars = chart();
   const verdict = h("p", { class: "uninv-verdict", role: "status" });
   const rate = h("p", { class: "uninv-rate" });
-  const live = kernel(model, { ready: () => chosen.repaint(), finished: (cell) => (grid.add(cell), chosen.repaint()) });
+  const live = kernel(model, { ready: () => chosen.repaint(), finished: (cell) => grid.add(cell).then(chosen.repaint) });
 
   const meter = (cell) => {
     const changes = names.map((_, i) => cell.metrics[`change_${i}`]);

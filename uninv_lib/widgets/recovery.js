@@ -3,8 +3,8 @@
 const METHODS = [["gradient_ascent", "approximate"], ["retrain", "exact"]];
 const CURVES = [["psnr", "PSNR (dB)"], ["cosine", "cosine of the gradients"], ["tv", "total variation"]];
 
-function render({ model, el }) {
-  const grid = results(model);
+async function render({ model, el }) {
+  const grid = await results(model);
   const finer = () => (live.alive ? model.get("finer") : grid.axes);
   const fresh = { sample: grid.axes.sample[0], unlearning: "gradient_ascent", unlearning_rate: 1e-3, forget_size: 1, step: 999 };
   const pick = (name) => (value) => chosen.change({ [name]: value });
@@ -17,7 +17,7 @@ function render({ model, el }) {
   const pictures = h("div", { class: "uninv-pictures" });
   const charts = CURVES.map(chart);
   const verdict = h("p", { class: "uninv-verdict", role: "status" });
-  const live = kernel(model, { ready: () => chosen.repaint(), finished: (cell, buffer) => (grid.add(cell, buffer), chosen.repaint()) });
+  const live = kernel(model, { ready: () => chosen.repaint(), finished: (cell, buffer) => grid.add(cell, buffer).then(chosen.repaint) });
   let timer = 0;
   let shown = null;
   let pairs = [];
@@ -61,7 +61,7 @@ function render({ model, el }) {
       const low = Math.min(...values);
       const high = Math.max(...values);
       const room = 0.08 * (high - low) || 0.1;
-      const xticks = [0, 0.5, 1].map((share) => Math.round(share * (values.length - 1))).map((k) => [k, cell.steps[k]]);
+      const xticks = [0, 0.25, 0.5, 0.75, 1].map((share) => Math.round(share * (values.length - 1))).map((k) => [k, cell.steps[k]]);
       const { px, py, box, axes } = frame({ width, height: 128, x: [0, values.length - 1], y: [low - room, high + room], ylabel: title, xlabel: i === 2 ? "step of the search" : "", xticks });
       const line = values.map((v, k) => `${k ? "L" : "M"}${px(k)} ${py(v)}`).join("");
       return `${axes}<path d="${line}" fill="none" stroke="${COLOURS[0]}" stroke-width="2"/>
