@@ -1,7 +1,8 @@
 """The built book in Firefox, from disk and from a server: python tests/firefox.py. Run by hand, not by pytest.
 
 Needs `make book`, Firefox (Debian: firefox-esr) and `pip install marionette-driver`. For every page it reports what
-the console says, what was asked of another host, and whether its widget moves; it exits with 1 where something is wrong.
+the console says, what was asked of another host, and whether its widget moves; it exits with 1 where something is
+wrong.
 """
 
 import shutil
@@ -61,7 +62,11 @@ def main() -> int:
             with firefox.using_context("chrome"):
                 firefox.execute_script("Services.console.reset()")
             firefox.navigate(f"{base}/{page}")
-            alive = firefox.execute_async_script(f"setTimeout(() => {{ {MOVES} }}, 1500, arguments[0])".replace("const [done] = arguments;", "const done = arguments[0];"))
+            alive = firefox.execute_async_script(
+                f"setTimeout(() => {{ {MOVES} }}, 1500, arguments[0])".replace(
+                    "const [done] = arguments;", "const done = arguments[0];"
+                )
+            )
             asked = [url for url in firefox.execute_script(ASKED) if not url.startswith((base, "data:", "blob:"))]
             with firefox.using_context("chrome"):
                 said = firefox.execute_script(CONSOLE)

@@ -93,7 +93,7 @@ def visit(html, browser):
     """visit(page, ...) -> a page of the book with the network cut off; `faults` holds what a reader should not meet."""
     contexts = []
 
-    def go(page, base=None, width=1200, wait=True, **options):
+    def go(page, base=None, width=1200, wait=True, script="", **options):
         context = browser.new_context(viewport={"width": width, "height": 900}, **options)
         contexts.append(context)
         context.faults = []
@@ -107,9 +107,11 @@ def visit(html, browser):
                 route.abort()
 
         context.route("**/*", routed)
+        context.set_default_timeout(5000)
         tab = context.new_page()
         tab.on("console", lambda m: context.faults.append(m.text) if m.type in ("error", "warning") else None)
         tab.on("pageerror", lambda error: context.faults.append(str(error)))
+        tab.add_init_script(script)
         tab.goto(f"{base}/{page}")
         if wait and page.split("#")[0] in WIDGETS.values():
             tab.wait_for_selector(".uninv figure canvas, .uninv svg")
@@ -130,7 +132,7 @@ def widget(tab):
 
 
 def radio(tab, group, text):
-    widget(tab).get_by_role("group", name=group).get_by_text(text, exact=True).click()
+    widget(tab).get_by_role("group", name=group).get_by_role("radio", name=text, exact=True).click()
     settle(tab)
 
 
@@ -221,7 +223,7 @@ def test_page_is_accessible_and_fits(visit, page):
         tab.evaluate("(theme) => { document.documentElement.dataset.theme = theme }", theme)
         for width, device in ((1200, "desktop"), (360, "phone")):
             tab.set_viewport_size({"width": width, "height": 900})
-            settle(tab)
+            tab.wait_for_timeout(500)  # the theme looks at its scrolling boxes a moment later
             name = f"{Path(page).stem}_{device}_{theme}.png"
             tab.screenshot(path=SCREENSHOTS / name, full_page=True)
             if device == "phone":
@@ -238,9 +240,13 @@ def test_page_is_accessible_and_fits(visit, page):
 
 @pytest.mark.parametrize("name", WIDGETS)
 def test_widget_is_there_within_a_second(visit, name):
-    tab = visit(WIDGETS[name], wait=False)
-    tab.wait_for_selector(".uninv figure canvas, .uninv svg")
-    seconds = tab.evaluate("performance.now()") / 1000
+    watch = """new MutationObserver((_, observer) => {
+        if (!document.querySelector(".uninv figure canvas, .uninv svg")) return;
+        observer.disconnect();
+        requestAnimationFrame(() => setTimeout(() => { window.firstView = performance.now() }));
+    }).observe(document, { childList: true, subtree: true })"""
+    tab = visit(WIDGETS[name], script=watch)
+    seconds = tab.wait_for_function("window.firstView").json_value() / 1000
     print(f"{name}: first view after {seconds:.2f} s")
     assert seconds < 1
 
@@ -297,7 +303,7 @@ def test_every_control_is_reached_and_turned_by_keyboard(visit, name):
         reached.add(tab.evaluate(f"({name_of})(document.activeElement)"))
         tab.keyboard.press("Tab")
     named = controls.evaluate_all(
-        "(all) => all.filter((c) => c.type !== 'radio').map((c) => c.ariaLabel || c.textContent)"
+        "(all) => all.filter((c) => c.offsetParent && c.type !== 'radio').map((c) => c.ariaLabel || c.textContent)"
     )
     assert set(named) <= reached
     assert widget(tab).get_by_role("radio").evaluate_all("(all) => [...new Set(all.map((c) => c.name))].length") <= len(
@@ -378,7 +384,10 @@ def test_drawing_stands_in_the_difference(visit, method, least):
 
 
 def test_noise_hides_as_theory_says(visit):
-    """Cosine 1/√(1 + s²/classes) for noise of relative length s, over many draws of the noise."""
+    """Cosine 1/√(1 + s²/classes) for noise of relative length s, over many draws of the noise.
+
+    Up to its sign: from s of about √classes on, some draws turn the picture into its negative.
+    """
     tab = drawn_seven(visit)
     radio(tab, "Defense", "noise")
     for position, s in ((3, 1), (4, 2), (5, 3)):
@@ -391,8 +400,10 @@ def test_noise_hides_as_theory_says(visit):
             found.append(tab.evaluate("document.querySelector('.uninv').result.similarity"))
         shown = cosine(pixels(tab, "your drawing"), pixels(tab, "what forgetting it leaks"))
         law = 1 / np.sqrt(1 + s * s / 10)
-        print(f"noise {s}: similarity {np.mean(found):.3f} (theory {law:.3f}), clipped picture {shown:.3f}")
-        assert abs(np.mean(found) - law) <= 0.1
+        size, positive = np.abs(found).mean(), np.greater(found, 0).mean()
+        print(f"noise {s}: similarity {size:.3f} (theory {law:.3f}), {positive:.0%} positive; as shown, {shown:.3f}")
+        assert abs(size - law) <= 0.1
+        assert positive == 1 or s > 2
 
 
 def test_draw_forget_leak_takes_a_blink(visit):
@@ -472,7 +483,8 @@ def test_page_computes_what_the_library_computes(visit, model, method):
             const retain = engine.retained.slice(0, 31);
             const plain = (net) => net.flatMap(({ weight, bias }) => [Array.from(weight), Array.from(bias)]);
             const open = { defense: "none", strength: 0, seed: 1 };
-            const words = { pretrained, forget, retain, test: engine.tested, method, rate: 1e-3, lr: 1e-3, ...open };
+            const { reach, tested: test } = engine;
+            const words = { pretrained, forget, retain, test, method, rate: 1e-3, lr: 1e-3, reach, ...open };
             return { ink, slopes: plain(engine.gradient(pretrained, [forget, ...retain])), ...engine.leak(words) };
         }""",
         [model, method],
@@ -517,7 +529,7 @@ def _theta_0(model):
 def test_explorer_shows_what_the_library_finds(visit, one_thread):
     cells = saved("recovery")["cells"]
     assert len(cells) == len(explorer.GRID)
-    record = run(explorer._spec(cells[0]["spec"]))
+    record = run(explorer.GRID[0])
     tab = visit(WIDGETS["recovery"])
     assert f"Recovered at {record.metrics['psnr']:.1f} dB" in verdict(tab)
 

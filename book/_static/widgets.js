@@ -49,5 +49,7 @@
     }
     document.head.append(...Array.from(styles, (css) => Object.assign(document.createElement("style"), { textContent: css })));
   };
-  document.readyState === "loading" ? document.addEventListener("DOMContentLoaded", start) : start();
+  // As soon as the page is read: DOMContentLoaded would wait for the theme and for MathJax.
+  if (document.readyState === "loading") document.addEventListener("readystatechange", start, { once: true });
+  else start();
 })();

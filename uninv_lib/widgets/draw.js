@@ -21,6 +21,7 @@ function paint(canvas, pixels) {
 function render({ model, el }) {
   const bytes = (name) => new Uint8Array(model.get(name).buffer ?? model.get(name), model.get(name).byteOffset ?? 0);
   const [mean, std] = [model.get("mean"), model.get("std")];
+  const reach = Math.max(mean, 1 - mean) / std;
   const normalised = (pixels) => Float64Array.from(pixels, (v) => (v / LEVELS - mean) / std);
   const digits = bytes("digits");
   const labels = model.get("labels");
@@ -170,7 +171,7 @@ function render({ model, el }) {
     const started = performance.now();
     const result = leak({
       pretrained: nets[state.model], forget: { x: normalised(ink), y: state.label }, retain: retained.slice(0, state.size - 1), test: tested,
-      method: state.method, rate: state.rate, defense: state.defense, strength: state.strength, seed: state.seed, lr: model.get("lr"),
+      method: state.method, rate: state.rate, defense: state.defense, strength: state.strength, seed: state.seed, lr: model.get("lr"), reach,
     });
     const milliseconds = performance.now() - started;
     root.result = result;
@@ -189,7 +190,7 @@ function render({ model, el }) {
   };
 
   const root = h("section", { class: "uninv uninv-draw", "aria-label": "Draw, forget, leak" });
-  root.engine = { nets, normalised, retained, tested, gradient, fineTune, add, recover, leak, UNLEARNING, DEFENSES };
+  root.engine = { nets, reach, normalised, retained, tested, gradient, fineTune, add, recover, leak, UNLEARNING, DEFENSES };
   const chosen = selection(model, "draw", root, fresh, repaint);
   root.append(
     h("p", { class: "uninv-title" }, "Draw, forget, leak"),

@@ -98,8 +98,9 @@ const DEFENSES = {
   fine_tuning: ({ after, retain, lr, strength }) => fineTune(after, retain, { lr, epochs: strength }),
 };
 
-/** The best matrix of rank one: of rows that are multiples of (x, 1), the x; and the label from the last bias. */
-function recover(update) {
+/** The best matrix of rank one: of rows that are multiples of (x, 1), the x; and the label from the last bias.
+ * reach: how far a normalised input lies from 0 at most. */
+function recover(update, reach) {
   const { weight, bias } = update[0];
   const units = bias.length;
   const width = weight.length / units + 1;
@@ -120,8 +121,17 @@ function recover(update) {
     if (moved < 1e-14) break;
   }
   const strongest = Array.from({ length: width }, (_, j) => u.reduce((sum, v, i) => sum + v * at(i, j), 0));
+  const one = strongest.pop();
+  const least = quantile(strongest.map(Math.abs), 0.95) / reach;
   const last = update.at(-1).bias;
-  return { x: strongest.slice(0, -1).map((v) => v / strongest[width - 1]), label: last.indexOf(Math.min(...last)) };
+  return { x: strongest.map((v) => (Math.sign(one) * v) / Math.max(Math.abs(one), least)), label: last.indexOf(Math.min(...last)) };
+}
+
+function quantile(values, share) {
+  const sorted = values.sort((a, b) => a - b);
+  const at = share * (sorted.length - 1);
+  const low = Math.floor(at);
+  return sorted[low] + (at - low) * ((sorted[low + 1] ?? sorted[low]) - sorted[low]);
 }
 
 const accuracy = (net, samples) =>
@@ -137,10 +147,10 @@ function cosine(a, b) {
 }
 
 /** Learn all samples, forget one, defend, and attack what is released. */
-function leak({ pretrained, forget, retain, test, method, rate, defense, strength, seed, lr }) {
+function leak({ pretrained, forget, retain, test, method, rate, defense, strength, seed, lr, reach }) {
   const before = fineTune(pretrained, [forget, ...retain], { lr });
   const after = UNLEARNING[method]({ pretrained, before, forget: [forget], retain, rate, lr });
   const released = DEFENSES[defense]({ before, after, retain, strength, seed, lr });
-  const found = recover(add(released, before, -1));
+  const found = recover(add(released, before, -1), reach);
   return { ...found, similarity: cosine(found.x, forget.x), before: accuracy(before, test), after: accuracy(released, test) };
 }

@@ -41,7 +41,7 @@ def _grid() -> list[dict[str, Any]]:
         for size in AXES["forget_size"]
         for sample in AXES["sample"]
         for unlearning in AXES["unlearning"]
-        for rate in AXES["unlearning_rate"]
+        for rate in reversed(AXES["unlearning_rate"])  # the published one first
     ]
     return [c for c in cells if c["unlearning"] == "gradient_ascent" or c["unlearning_rate"] == 1e-3]
 
