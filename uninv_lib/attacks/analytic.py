@@ -23,9 +23,10 @@ def recover(view: WhiteBoxView) -> Reconstruction:
     Unit i moved its weights by e_i · x and its bias by e_i, so the rows (ΔW_i, Δb_i) are multiples of one vector
     (x, 1). It is read off the best matrix of rank one (ours): with noise of relative norm s on every parameter, a first
     layer of n units and one sample, the cosine with the true x is about 1/√(1 + s²/n), which is what somebody who knew
-    every e_i could reach. The sign and the length come from the last entry, which is 1, but the input stays within reach
-    of [0, 1] even where noise drowns that entry (from s of about √n on the sign is lost too). `net` must begin with its normalisation (`mean`, `std`), which is undone. Exact for one sample's gradient; of
-    several samples, or of the stated attack on exact unlearning, it gives a mixture.
+    every e_i could reach. The sign and the length come from the last entry, which is 1, but the input stays within
+    reach of [0, 1] even where noise drowns that entry; from s of about √n on, the sign is lost at times. `net` must
+    begin with its normalisation (`mean`, `std`), which is undone. Exact for one sample's gradient; of several samples,
+    or of the stated attack on exact unlearning, it gives a mixture.
     """
     started = time.perf_counter()
     update, point = forgotten_gradient(view)
