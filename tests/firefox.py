@@ -8,6 +8,7 @@ wrong.
 import shutil
 import sys
 import threading
+import time
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,7 +16,7 @@ from pathlib import Path
 from marionette_driver.marionette import Marionette
 
 HTML = Path(__file__).parents[1] / "_build" / "html"
-PAGES = ["index.html", *sorted(f"book/{page.name}" for page in (HTML / "book").glob("*.html"))]
+PAGES = sorted(f"book/{page.name}" for page in (HTML / "book").glob("*.html"))
 PREFERENCES = {
     "network.proxy.type": 1,  # everything but loopback goes to a proxy that is not there
     "network.proxy.http": "127.0.0.1",
@@ -53,7 +54,9 @@ class Silent(SimpleHTTPRequestHandler):
 def main() -> int:
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Silent, directory=HTML))
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    firefox = Marionette(bin=shutil.which("firefox-esr") or shutil.which("firefox"), headless=True, prefs=PREFERENCES)
+    firefox = Marionette(
+        bin=shutil.which("firefox-esr") or shutil.which("firefox"), headless=True, prefs=PREFERENCES, gecko_log="-"
+    )
     firefox.start_session()
     print("Firefox", firefox.session_capabilities["browserVersion"])
     bad = 0
@@ -62,11 +65,8 @@ def main() -> int:
             with firefox.using_context("chrome"):
                 firefox.execute_script("Services.console.reset()")
             firefox.navigate(f"{base}/{page}")
-            alive = firefox.execute_async_script(
-                f"setTimeout(() => {{ {MOVES} }}, 1500, arguments[0])".replace(
-                    "const [done] = arguments;", "const done = arguments[0];"
-                )
-            )
+            time.sleep(1.5)
+            alive = firefox.execute_async_script(MOVES)
             asked = [url for url in firefox.execute_script(ASKED) if not url.startswith((base, "data:", "blob:"))]
             with firefox.using_context("chrome"):
                 said = firefox.execute_script(CONSOLE)

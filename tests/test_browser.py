@@ -654,7 +654,8 @@ display(DefenseLab(grid=grid), explorer)
 def lab_address(tmp_path):
     """JupyterLab on loopback, over a folder with one notebook."""
     cell = {"cell_type": "code", "id": "a", "execution_count": None, "metadata": {}, "outputs": [], "source": NOTEBOOK}
-    notebook = {"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    notebook = {"cells": [cell], "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
     (tmp_path / "live.ipynb").write_text(json.dumps(notebook))
     words = ["--no-browser", "--allow-root", "--port=0", "--ServerApp.token=", "--ServerApp.port_retries=0"]
     environment = os.environ | {
@@ -684,17 +685,18 @@ def test_kernel_runs_what_is_off_the_grid(browser, lab_address, one_thread):
     tab = browser.new_page(viewport={"width": 1300, "height": 900})
     tab.goto(lab_address)
     tab.locator(".jp-Notebook .jp-Cell").first.click(timeout=60_000)
+    tab.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=60_000)  # the kernel is there
     tab.keyboard.press("Shift+Enter")
     defense, recovery = tab.locator(".uninv-defense"), tab.locator(".uninv-recovery")
     defense.locator("svg").wait_for(timeout=120_000)
     assert "recovers at" in defense.locator(".uninv-verdict").inner_text()
 
-    defense.get_by_text("noise", exact=True).click()
+    defense.get_by_role("radio", name="noise").click()
     fields = {"request": 3, "unlearning_rate": 1e-3, "defense": "obfuscation", "strength": 0.1}
     expected = f"recovers at {run(lab._spec(fields)).metrics['psnr']:.1f} dB"
     defense.get_by_text(expected).wait_for(timeout=60_000)
 
-    recovery.get_by_text("exact", exact=True).click()
+    recovery.get_by_role("radio", name="exact").click()
     recovery.locator("progress").wait_for(timeout=60_000)
     recovery.get_by_role("button", name="Cancel").click()
     recovery.get_by_text("Cancelled.").wait_for(timeout=60_000)
