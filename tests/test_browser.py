@@ -641,7 +641,7 @@ def test_lab_agrees_with_the_library(visit, one_thread):
 
 NOTEBOOK = """
 from uninv_lib.widgets import DefenseLab, recovery
-grid = [{"request": 3, "unlearning_rate": 1e-3, "defense": "none", "strength": 0}]
+grid = [{"request": 2, "unlearning_rate": 1e-3, "defense": "none", "strength": 0}]
 small = dict(dataset="digits", model="convnet", width=2, device="cpu")
 recovery.FIXED = {**small, "budget": "smoke"}
 explorer = recovery.RecoveryExplorer(grid=recovery._grid()[:1])
@@ -692,7 +692,7 @@ def test_kernel_runs_what_is_off_the_grid(browser, lab_address, one_thread):
     assert "recovers at" in defense.locator(".uninv-verdict").inner_text()
 
     defense.get_by_role("radio", name="noise").click()
-    fields = {"request": 3, "unlearning_rate": 1e-3, "defense": "obfuscation", "strength": 0.1}
+    fields = {"request": 2, "unlearning_rate": 1e-3, "defense": "obfuscation", "strength": 0.1}
     expected = f"recovers at {run(lab._spec(fields)).metrics['psnr']:.1f} dB"
     defense.get_by_text(expected).wait_for(timeout=60_000)
 
