@@ -700,5 +700,11 @@ def test_kernel_runs_what_is_off_the_grid(browser, lab_address, one_thread):
     recovery.locator("progress").wait_for(timeout=60_000)
     recovery.get_by_role("button", name="Cancel").click()
     recovery.get_by_text("Cancelled.").wait_for(timeout=60_000)
+    tab.set_viewport_size({"width": 900, "height": 900})  # a repaint asks for nothing again
+    tab.wait_for_timeout(1000)
+    slider = defense.get_by_role("slider", name="Strength")
+    slider.focus()
+    slider.press("ArrowDown")  # moves the slider, not JupyterLab's selection
+    assert slider.evaluate("(s) => s === document.activeElement")
     assert not recovery.locator("progress").is_visible()
     tab.close()

@@ -90,7 +90,9 @@ def test_grid_and_live_path_give_the_same_numbers(name, asked):
 def test_draw_runs_the_library_on_a_private_digit(asked):
     sent = asked(MAKE["draw"](), {"type": "run", "spec": CELLS["draw"]})
     expected = run(Spec(dataset="digits", width=4, device="cpu", **CELLS["draw"]))
-    assert last(sent) == {"type": "done", "cell": {"metrics": expected.metrics}}
+    shown = last(sent)["cell"]["metrics"]
+    assert len(shown) == 4
+    assert shown.items() <= expected.metrics.items()
 
 
 @each_widget
@@ -134,7 +136,7 @@ def test_run_is_ended_by_cancel_and_by_the_next_one(end, asked):
     begin = {"type": "run", "spec": CELLS["recovery"]}
     sent = asked(widget, begin, end, {"type": "cancel"})
     assert len(ended) + (end["type"] == "run") >= 1
-    assert last(sent) == {"type": "cancelled", "text": "Cancelled."} or last(sent)["type"] == "progress"
+    assert last(sent) == {"type": "cancelled", "text": "Cancelled."}
     assert not [content for content, _ in sent if content["type"] in ("done", "failed")]
 
 

@@ -44,6 +44,7 @@
     const styles = new Set();
     for (const view of document.querySelectorAll(VIEW)) {
       const model = saved[JSON.parse(view.textContent).model_id];
+      if (!model) continue; // the figure below stays
       styles.add(model.state._css);
       mount(view, model).catch((error) => console.error(error)); // the figure below stays
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,7 @@ class Widget(anywidget.AnyWidget):
         super().__init__(**traits)
         self._live = live
         self._latest = 0
+        self._talking = threading.Lock()
         self.worker: threading.Thread | None = None
         self.on_msg(self._asked)
 
@@ -94,13 +96,21 @@ class Widget(anywidget.AnyWidget):
         if message.get("type") == "hello":
             self.send({"type": "ready"})
         elif message.get("type") in ("run", "cancel"):
-            self._latest += 1  # ends the run before
-            if message["type"] == "run":
-                words = (message["spec"], self._live, self._latest, self.worker)
-                self.worker = threading.Thread(target=self._work, args=words, daemon=True)
-                self.worker.start()
-            else:
-                self.send({"type": "cancelled", "text": "Cancelled."})
+            with self._talking:
+                self._latest += 1  # ends the run before
+                if message["type"] == "cancel":
+                    self.send({"type": "cancelled", "text": "Cancelled."})
+                    return
+            words = (message["spec"], self._live, self._latest, self.worker)
+            self.worker = threading.Thread(target=self._work, args=words, daemon=True)
+            self.worker.start()
+
+    def _tell(self, number: int, content: dict[str, Any], buffers: list[bytes] | None = None) -> None:
+        """Send what run `number` has to say. Raises Cancelled where another one came after it."""
+        with self._talking:
+            if number != self._latest:
+                raise Cancelled
+            self.send(content, buffers=buffers)
 
     def _work(self, fields: Mapping[str, Any], live: Live, number: int, before: threading.Thread | None) -> None:
         told = 0.0
@@ -111,7 +121,7 @@ class Widget(anywidget.AnyWidget):
                 raise Cancelled
             if time.monotonic() - told > 0.1:
                 told = time.monotonic()
-                self.send({"type": "progress", "name": name, "done": done})
+                self._tell(number, {"type": "progress", "name": name, "done": done})
 
         def run_live(spec: Spec, **words: Any) -> Record:
             return live(spec, progress=progress, **words)
@@ -124,14 +134,13 @@ class Widget(anywidget.AnyWidget):
             progress("preparing", 0.0)
             pictures = Pictures()
             cell = self.cell_of(fields, run_live, pictures)
-            if number == self._latest:
-                self.send({"type": "done", "cell": cell}, buffers=[pictures.packed()])
+            self._tell(number, {"type": "done", "cell": cell}, [pictures.packed()])
         except Cancelled:
             pass
-        except ValidationError as error:
-            self.send({"type": "failed", "text": explain(error)})
         except Exception as error:  # whatever a run raises is the reader's to see, in the widget
-            self.send({"type": "failed", "text": f"The run failed: {error}"})
+            text = explain(error) if isinstance(error, ValidationError) else f"The run failed: {error}"
+            with suppress(Cancelled):
+                self._tell(number, {"type": "failed", "text": text})
         finally:
             torch.set_num_threads(threads)
 

@@ -19,7 +19,7 @@ const nearest = (value, values) =>
 /** A slider over a sorted list of numbers. set(value, values, enabled) shows; pick(value) is told. */
 function slider(name, show, pick) {
   let values = [];
-  const output = h("output");
+  const output = h("output", { "aria-live": "off" }); // the slider itself speaks its value
   const input = h("input", { type: "range", min: 0, step: 1, "aria-label": name, oninput: () => pick(values[input.value]) });
   const root = h("label", { class: "uninv-control" }, h("span", {}, name), output, input);
   return {
@@ -110,8 +110,9 @@ function selection(model, name, root, fresh, render) {
   let frameAsked = 0;
 
   const read = () => {
-    const [head, query] = decodeURIComponent(location.hash.slice(1)).split("?");
+    const [head, query] = location.hash.slice(1).split("?");
     if (!model.inBook || head !== name) return false;
+    Object.assign(state, fresh); // a link names what differs from it
     for (const [key, text] of new URLSearchParams(query)) {
       if (!(key in fresh)) continue;
       const value = typeof fresh[key] === "number" ? Number(text) : typeof fresh[key] === "boolean" ? text === "true" : text;
@@ -119,25 +120,27 @@ function selection(model, name, root, fresh, render) {
     }
     return true;
   };
+  const address = () => `#${name}?${new URLSearchParams(Object.entries(state).filter(([key, value]) => value !== fresh[key]))}`;
   const keep = () => {
-    const changed = Object.entries(state).filter(([key, value]) => value !== fresh[key]);
-    const fragment = `#${name}?${new URLSearchParams(changed)}`;
-    link.href = fragment;
     clearTimeout(timer); // browsers complain about a flood of changed addresses
     timer = setTimeout(() => {
-      if (model.inBook) history.replaceState(null, "", fragment);
+      if (model.inBook) history.replaceState(null, "", address());
       model.set("selected", { ...state });
       model.save_changes();
     }, 250);
   };
   const repaint = () => {
     cancelAnimationFrame(frameAsked);
-    frameAsked = requestAnimationFrame(() => render(state));
+    frameAsked = requestAnimationFrame(() => {
+      render(state);
+      link.href = address();
+    });
   };
   if (model.inBook) {
     addEventListener("hashchange", () => read() && repaint());
     if (read()) requestAnimationFrame(() => root.scrollIntoView());
   } else link.hidden = true;
+  root.setAttribute("data-lm-suppress-shortcuts", "true"); // else JupyterLab takes the arrow keys
   new ResizeObserver(repaint).observe(root);
   const change = (patch) => {
     Object.assign(state, patch);
@@ -154,17 +157,27 @@ function kernel(model, { ready, finished }) {
   const cancel = h("button", { type: "button", onclick: () => model.send({ type: "cancel" }) }, "Cancel");
   const root = h("div", { class: "uninv-run", hidden: true }, bar, words, cancel);
   let timer = 0;
+  let asked = ""; // the latest Spec, so that a mere repaint does not ask again
+  let waiting = false;
   const self = {
     root,
     alive: false,
-    /** Ask for a run, unless the reader moves on within a moment. */
+    /** Ask for a run, once, unless the reader moves on within a moment. */
     run(spec) {
+      const key = JSON.stringify(spec);
+      if (key === asked) return;
+      asked = key;
       clearTimeout(timer);
-      timer = setTimeout(() => model.send({ type: "run", spec }), 300);
+      timer = setTimeout(() => {
+        waiting = true;
+        model.send({ type: "run", spec });
+      }, 300);
     },
     forget() {
       clearTimeout(timer);
-      if (!root.hidden && !bar.hidden) model.send({ type: "cancel" });
+      if (waiting) model.send({ type: "cancel" });
+      asked = "";
+      waiting = false;
       root.hidden = true;
     },
   };
@@ -174,7 +187,8 @@ function kernel(model, { ready, finished }) {
       ready();
       return;
     }
-    const running = message.type === "progress";
+    if (!waiting) return; // of a run that nobody waits for any more
+    const running = waiting = message.type === "progress";
     root.hidden = message.type === "done";
     bar.hidden = cancel.hidden = !running;
     if (running) {

@@ -66,7 +66,7 @@ async function render({ model, el }) {
     strength.set(state.strength, allowed[state.defense], state.defense !== "none");
     const wanted = { ...state };
     const cell = grid.find(wanted);
-    root.toggleAttribute("aria-busy", !cell);
+    root.setAttribute("aria-busy", String(!cell && live.alive));
     if (!cell) {
       verdict.textContent = live.alive ? "Not computed yet." : "Not computed here: run the notebook to compute it.";
       if (live.alive) live.run(wanted);

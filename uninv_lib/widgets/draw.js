@@ -44,7 +44,11 @@ function render({ model, el }) {
     drawing: written(sample(samples[0])), label: labels[samples[0]], forgotten: false, model: "linear", method: "gradient_ascent",
     rate: 1e-3, size: 32, defense: "none", strength: 0, seed: 1,
   };
-  const pick = (name) => (value) => chosen.change({ [name]: value });
+  const pick = (name) => (value) => {
+    said.textContent = "";
+    live.forget();
+    chosen.change({ [name]: value });
+  };
   const paper = picture("your drawing");
   const found = picture("what forgetting it leaks");
   const label = choice("This is a", Array.from({ length: 10 }, (_, i) => [i, String(i)]), pick("label"));
@@ -66,7 +70,12 @@ function render({ model, el }) {
     chosen.change({ drawing: written(sample(i)), label: labels[i], forgotten: false });
   });
   const clear = button("Clear", () => chosen.change({ drawing: "0".repeat(SIDE * SIDE), forgotten: false }));
-  const reset = button("Reset all", () => chosen.change({ ...fresh }));
+  const reset = button("Reset all", () => {
+    shown = 0;
+    said.textContent = "";
+    live.forget();
+    chosen.change({ ...fresh });
+  });
   const live = kernel(model, {
     ready: () => (compare.hidden = false),
     finished({ metrics: m }) {
@@ -75,6 +84,8 @@ function render({ model, el }) {
   });
   const said = h("p", { class: "uninv-note", role: "status" });
   const compare = button("The same in the library", () => {
+    said.textContent = "";
+    live.forget();
     const { model: name, method: unlearning, rate: unlearning_rate, size: private_size, defense: kindOf, strength: s } = chosen.state;
     live.run({ model: name, unlearning, unlearning_rate, private_size, defense: kindOf, strength: s });
   });
@@ -107,7 +118,7 @@ function render({ model, el }) {
     stroke(place(event));
   });
   canvas.addEventListener("pointermove", (event) => {
-    if (canvas.hasPointerCapture(event.pointerId)) event.getCoalescedEvents?.().concat(event).forEach((e) => stroke(place(e)));
+    if (canvas.hasPointerCapture(event.pointerId)) [...(event.getCoalescedEvents?.() ?? []), event].forEach((e) => stroke(place(e)));
   });
   let at = [3, 3];
   canvas.tabIndex = 0;

@@ -75,7 +75,7 @@ async function render({ model, el }) {
     const request = model.get("requests")[state.seed]?.[state.forgotten];
     const wanted = { ...Object.fromEntries(setting.map((name) => [name, state[name]])), seed: state.seed, request };
     const cell = grid.find(wanted);
-    root.toggleAttribute("aria-busy", !cell);
+    root.setAttribute("aria-busy", String(!cell && live.alive));
     if (cell) {
       live.forget();
       meter(cell);

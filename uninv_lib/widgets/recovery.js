@@ -7,12 +7,12 @@ async function render({ model, el }) {
   const grid = await results(model);
   const finer = () => (live.alive ? model.get("finer") : grid.axes);
   const fresh = { sample: grid.axes.sample[0], unlearning: "gradient_ascent", unlearning_rate: 1e-3, forget_size: 1, step: 999 };
-  const pick = (name) => (value) => chosen.change({ [name]: value });
+  const pick = (name) => (value) => { stop(); chosen.change({ [name]: value }); };
   const sample = slider("Forgotten sample", (v) => `number ${v}`, pick("sample"));
   const method = choice("Unlearning", METHODS, pick("unlearning"));
   const rate = slider("Unlearning rate", signs, pick("unlearning_rate"));
   const size = slider("Forgotten together", String, pick("forget_size"));
-  const step = slider("Step of the search", String, (value) => { stop(); chosen.change({ step: value }); });
+  const step = slider("Step of the search", String, pick("step"));
   const play = h("button", { type: "button", onclick: () => (timer ? stop() : start()) }, "Play");
   const pictures = h("div", { class: "uninv-pictures" });
   const charts = CURVES.map(chart);
@@ -29,13 +29,14 @@ async function render({ model, el }) {
   };
   const start = () => {
     if (!shown) return;
-    let at = shown.steps.indexOf(chosen.state.step);
+    let at = shown.steps.indexOf(nearest(chosen.state.step, shown.steps));
     if (at === shown.steps.length - 1) at = -1;
     play.textContent = "Pause";
     timer = setInterval(() => {
-      at += 1;
+      const last = shown.steps.length - 1;
+      at = Math.min(at + 1, last);
       chosen.change({ step: shown.steps[at] });
-      if (at === shown.steps.length - 1) stop();
+      if (at === last) stop();
     }, 150);
   };
 
@@ -79,7 +80,7 @@ async function render({ model, el }) {
     size.set(state.forget_size, axes.forget_size);
     const wanted = { sample: state.sample, unlearning: state.unlearning, unlearning_rate: exact ? 1e-3 : state.unlearning_rate, forget_size: state.forget_size };
     const cell = grid.find(wanted);
-    root.toggleAttribute("aria-busy", !cell);
+    root.setAttribute("aria-busy", String(!cell && live.alive));
     if (!cell) {
       verdict.textContent = live.alive ? "Not computed yet." : "Not computed here: run the notebook to compute it.";
       if (live.alive) live.run(wanted);
@@ -87,9 +88,9 @@ async function render({ model, el }) {
     }
     live.forget();
     shown = cell;
-    state.step = nearest(state.step, cell.steps);
-    const at = cell.steps.indexOf(state.step);
-    step.set(state.step, cell.steps);
+    const now = nearest(state.step, cell.steps); // the reader's own step stays, for cells that have it
+    const at = cell.steps.indexOf(now);
+    step.set(now, cell.steps);
     show(cell, at);
     CURVES.forEach(curve(cell, at));
     const { psnr, psnr_class_mean: mean, something_changed: changed } = cell.metrics;
