@@ -222,6 +222,7 @@ def test_chapters_run_side_by_side(root: Path, monkeypatch: pytest.MonkeyPatch) 
     assert all(f"threads {share}" in done[chapter].notebook for chapter in chapters)
 
 
+VIEW = '<script type="application/vnd.jupyter.widget-view+json">{"model_id": "a"}</script>'
 PAGE = "<html><article><p>Words</p>{}</article></html>"
 
 
@@ -244,6 +245,13 @@ PAGE = "<html><article><p>Words</p>{}</article></html>"
         ("book/index.html", PAGE.format('<div class="output traceback">'), "a cell shows an error"),
         ("book/index.html", PAGE.format('<img alt="../_images/a.png" src="index.html">'), "no alt text"),
         ("book/index.html", "<html><article> <script>x</script></article></html>", "missing or empty"),
+        ("book/index.html", PAGE.format('<script>fetch("https://x.org/a")</script>'), "a script refers to x.org"),
+        (
+            "book/index.html",
+            PAGE.format('<div class="cell tag_widget docutils">'),
+            "1 cells should show a widget, 0 do",
+        ),
+        ("book/index.html", PAGE.format(VIEW), "the widget a has no state"),
     ],
 )
 def test_verify_names_what_is_wrong(tmp_path: Path, file: str, text: str, fault: str) -> None:
