@@ -1,5 +1,4 @@
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -130,7 +129,7 @@ def test_the_inner_representation_found_is_close_to_that_of_the_forgotten_sample
             picture=None,
             rng=rng,
             iterations=60,
-            bar=SimpleNamespace(update=lambda: None),
+            tick=lambda: None,
         )
         others = inner.distance(scene.dataset.private.inputs)
         close.append(bool(inner.distance(scene.forget.inputs) < 0.5 * others.median()))
