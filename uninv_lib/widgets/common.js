@@ -140,7 +140,10 @@ function selection(model, name, root, fresh, render) {
     addEventListener("hashchange", () => read() && repaint());
     if (read()) requestAnimationFrame(() => root.scrollIntoView());
   } else link.hidden = true;
-  root.setAttribute("data-lm-suppress-shortcuts", "true"); // else JupyterLab takes the arrow keys
+  // Else JupyterLab takes the arrow keys: this is its own mark for "somebody types here", set after it has looked.
+  const typing = (yes) => root.closest(".jp-Notebook")?.classList.toggle("jp-mod-readWrite", yes);
+  root.addEventListener("focusin", () => setTimeout(typing, 0, true));
+  root.addEventListener("focusout", () => typing(false));
   new ResizeObserver(repaint).observe(root);
   const change = (patch) => {
     Object.assign(state, patch);
