@@ -34,7 +34,6 @@
     view.after(el);
     await module.default.render({ model, el });
     const cell = view.closest(".cell");
-    cell.classList.add("uninv-mounted");
     cell.nextElementSibling?.matches(".tag_widget-fallback") && cell.nextElementSibling.classList.add("uninv-replaced");
   };
 

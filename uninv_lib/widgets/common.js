@@ -2,6 +2,11 @@
 
 const COLOURS = ["#0173b2", "#de8f05", "#029e73", "#d55e00"]; // seaborn's "colorblind"
 
+// The library's words and what the reader sees of them.
+const METHODS = [["gradient_ascent", "approximate"], ["retrain", "exact"]];
+const KINDS = [["none", "none"], ["obfuscation", "noise"], ["pruning", "pruning"], ["fine_tuning", "fine-tuning"]];
+const UNITS = { none: "", obfuscation: "× the update", pruning: "of the weights", fine_tuning: "epochs" };
+
 /** An element; properties that start with "on" are event handlers. */
 function h(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
@@ -52,11 +57,7 @@ function choice(name, options, pick) {
   const inputs = options.map(([value]) => h("input", { type: "radio", name: group, onchange: () => pick(value) }));
   const labels = options.map(([, text], i) => h("label", {}, inputs[i], h("span", {}, text)));
   const root = h("fieldset", { class: "uninv-choice" }, h("legend", {}, name), ...labels);
-  const set = (value, enabled = true) =>
-    options.forEach(([other], i) => {
-      inputs[i].checked = other === value;
-      inputs[i].disabled = !enabled;
-    });
+  const set = (value) => options.forEach(([other], i) => (inputs[i].checked = other === value));
   return { root, set };
 }
 

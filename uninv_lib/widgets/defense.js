@@ -1,7 +1,5 @@
 // The defense lab: what each defense hides, and what it costs.
 
-const DEFENSES = [["none", "none"], ["obfuscation", "noise"], ["pruning", "pruning"], ["fine_tuning", "fine-tuning"]];
-const UNITS = { none: "", obfuscation: "× the update", pruning: "of the weights", fine_tuning: "epochs" };
 const SHAPES = {
   none: (x, y, r) => `<circle cx="${x}" cy="${y}" r="${r}"/>`,
   obfuscation: (x, y, r) => `<rect x="${x - r}" y="${y - r}" width="${2 * r}" height="${2 * r}"/>`,
@@ -26,7 +24,7 @@ async function render({ model, el }) {
   const pick = (name) => (value) => chosen.change({ [name]: value });
   const sample = slider("Forgotten sample", (v) => `number ${v}`, pick("request"));
   const rate = slider("Unlearning rate", signs, pick("unlearning_rate"));
-  const defense = choice("Defense", DEFENSES, pick("defense"));
+  const defense = choice("Defense", KINDS, pick("defense"));
   const strength = slider("Strength", (v) => `${v} ${UNITS[chosen.state.defense]}`, pick("strength"));
   const truth = picture("forgotten");
   const found = picture("recovered");
@@ -46,7 +44,7 @@ async function render({ model, el }) {
         xlabel: "test accuracy of the released model (%)", ylabel: "leak: PSNR of the recovery (dB)",
       });
       const mark = (o, r) => SHAPES[o.spec.defense](px(100 * utility(o)), py(leak(o)), r);
-      const colour = (o) => COLOURS[DEFENSES.findIndex(([name]) => name === o.spec.defense)];
+      const colour = (o) => COLOURS[KINDS.findIndex(([name]) => name === o.spec.defense)];
       const faint = others.map((o) => `<g fill="${colour(o)}" opacity="0.45">${mark(o, 3.5)}</g>`).join("");
       const line = best.map((o, i) => `${i ? "L" : "M"}${px(100 * utility(o))} ${py(leak(o))}`).join("");
       return `${axes}<path d="${line}" fill="none" stroke="currentColor" stroke-opacity="0.4" stroke-width="5" stroke-linejoin="round"/>${faint}
@@ -58,7 +56,7 @@ async function render({ model, el }) {
     const allowed = strengths();
     state.request = nearest(state.request, allowed.request ?? grid.axes.request);
     state.unlearning_rate = nearest(state.unlearning_rate, allowed.unlearning_rate ?? grid.axes.unlearning_rate);
-    if (!DEFENSES.some(([word]) => word === state.defense)) state.defense = fresh.defense;
+    if (!KINDS.some(([word]) => word === state.defense)) state.defense = fresh.defense;
     state.strength = nearest(state.strength, allowed[state.defense]);
     sample.set(state.request, allowed.request ?? grid.axes.request);
     rate.set(state.unlearning_rate, allowed.unlearning_rate ?? grid.axes.unlearning_rate);

@@ -1,9 +1,6 @@
 // Draw, forget, leak: everything is computed here, from the weights and digits in the widget's state.
 
 const MODELS = [["linear", "softmax regression"], ["mlp", "one hidden layer"]];
-const METHODS = [["gradient_ascent", "approximate"], ["retrain", "exact"]];
-const KINDS = [["none", "none"], ["obfuscation", "noise"], ["pruning", "pruning"], ["fine_tuning", "fine-tuning"]];
-const UNITS = { none: "", obfuscation: "× the update", pruning: "of the weights", fine_tuning: "epochs" };
 const RATES = [1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1];
 const SIZES = [1, 2, 4, 8, 16, 32, 64, 128];
 const STRENGTHS = { none: [0], obfuscation: [0.1, 0.3, 0.5, 1, 2, 3, 5, 10], pruning: [0.1, 0.2, 0.3, 0.5, 0.7, 0.9], fine_tuning: [1, 2, 3, 5, 10] };
@@ -201,7 +198,7 @@ function render({ model, el }) {
   };
 
   const root = h("section", { class: "uninv uninv-draw", "aria-label": "Draw, forget, leak" });
-  root.engine = { nets, reach, normalised, retained, tested, gradient, fineTune, add, recover, leak, UNLEARNING, DEFENSES };
+  root.engine = { nets, reach, normalised, retained, tested, gradient, leak };
   const chosen = selection(model, "draw", root, fresh, repaint);
   root.append(
     h("p", { class: "uninv-title" }, "Draw, forget, leak"),

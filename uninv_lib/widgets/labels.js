@@ -1,6 +1,5 @@
 // The label meter: what the answers of two models tell about the forgotten class.
 
-const METHODS = [["gradient_ascent", "approximate"], ["retrain", "exact"]];
 const BOXES = [["zoo", "black box"], ["gradient", "white box"]];
 
 /** A rate's Wilson score interval (95%). */

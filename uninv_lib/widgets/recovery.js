@@ -1,6 +1,5 @@
 // The recovery explorer: a forgotten picture as it emerges from the difference of two models.
 
-const METHODS = [["gradient_ascent", "approximate"], ["retrain", "exact"]];
 const CURVES = [["psnr", "PSNR (dB)"], ["cosine", "cosine of the gradients"], ["tv", "total variation"]];
 
 async function render({ model, el }) {
