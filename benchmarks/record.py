@@ -79,6 +79,60 @@ GRIDS = {
             request=range(10),
         ),
     ],
+    # C5 and C10 again, for log-odds asked at public samples: 10 models before with 10 requests each
+    **{
+        f"labels_scores_{model['model']}": grid(
+            dataset="digits",
+            **model,
+            attack="labels",
+            private_size=512,
+            forget_share=[0.01, 0.1],
+            unlearning=METHODS,
+            probes="public",
+            score="log_odds",
+            seed=range(10),
+            request=range(10),
+        )
+        for model in (NARROW, {"model": "mlp"})
+    },
+    # Both repairs apart: saturated, middling, public and boundary probes, by confidence and by log-odds
+    "labels_queries": grid(
+        dataset="digits",
+        **NARROW,
+        attack="labels",
+        private_size=512,
+        forget_share=0.1,
+        probes=["zoo", "middling", "public", "boundary"],
+        score=["confidence", "log_odds"],
+        seed=range(5),
+        request=range(10),
+    ),
+    # What a service may do to its answers, and several classes at once
+    "labels_answers": [
+        *grid(
+            dataset="digits",
+            model="mlp",
+            attack="labels",
+            private_size=512,
+            forget_share=0.1,
+            probes="boundary",
+            answers=["probabilities", "rounded", "noisy", "label"],
+            seed=range(5),
+            request=range(10),
+        ),
+        *grid(
+            dataset="digits",
+            model="mlp",
+            attack="labels",
+            private_size=512,
+            forget_share=0.1,
+            forget_classes=[2, 3],
+            probes="public",
+            score="log_odds",
+            seed=range(5),
+            request=range(10),
+        ),
+    ],
     # C7, C8, C9: the three defenses, against both attacks
     "defenses": [
         *_defended(dataset="photos", model="mlp", width=8, request=range(16)),

@@ -5,9 +5,10 @@ import torch
 
 from uninv_lib import Spec, metrics, prepare
 from uninv_lib.attacks import infer_labels, make_probes, recover_features
-from uninv_lib.attacks.costs import cosine_cost, dummy_gradient, relative_cost, total_variation
+from uninv_lib.attacks.costs import cosine_cost, dummy_gradient, features_of, relative_cost, total_variation
 from uninv_lib.attacks.layerwise import find_inner, split_of
 from uninv_lib.attacks.probes import Counted
+from uninv_lib.attacks.separation import separate
 from uninv_lib.attacks.update import difference, forgotten_gradient, head, labels_of_bias
 from uninv_lib.data import load
 from uninv_lib.models import build
@@ -23,6 +24,51 @@ def test_one_sample_is_recovered_exactly_through_a_fully_connected_layer(model, 
     error = (found.inputs - scene.forget.inputs).abs().max()
     assert error < (1e-9 if dtype == "float64" else 1e-2)
     assert torch.equal(found.labels, scene.forget.labels)
+
+
+@pytest.mark.parametrize("model", ["linear", "mlp"])
+def test_several_samples_are_recovered_exactly_through_fully_connected_layers(model, rng):
+    found = []
+    for request in range(3):
+        spec = Spec(dataset="digits", model=model, budget="smoke", dtype="float64", forget_size=2, request=request)
+        scene = prepare(spec.model_copy(update={"knowledge": ("labels",)}))
+        recovery = recover_features(scene.white_box(), rng=rng, preset="analytic")
+        found += metrics.psnr(metrics.match(recovery.inputs, scene.forget.inputs), scene.forget.inputs).tolist()
+    assert sum(ratio > 30 for ratio in found) >= 4, found  # a single confident sample of a pair stays uncertain
+
+
+def test_samples_are_told_apart_by_the_update_of_the_last_layer():
+    right = []
+    for request in range(3):
+        scene = prepare(Spec(dataset="digits", width=2, budget="smoke", forget_size=3, request=request))
+        view = replace(scene.white_box(), labels=scene.forget.labels if request else None)
+        update, point = forgotten_gradient(view)
+        last = head(view.net)[0].removesuffix(".weight")
+        entered = features_of(view.net, point, last, scene.forget.inputs)
+        found = separate(view, point, update)
+        alike = torch.cosine_similarity(found.features[:, None], entered.double()[None], dim=2).amax(0)
+        right.append(bool(alike.min() > 0.999) and set(found.labels.tolist()) == set(scene.forget.labels.tolist()))
+    assert sum(right) >= 2, right
+
+
+def test_no_more_samples_are_told_apart_than_the_rank_of_the_update_allows(convnet):
+    view = replace(convnet.white_box(), num_forgotten=10)
+    with pytest.raises(ValueError, match=r"num_forgotten: 10; allowed with 10 classes: 1 to 9"):
+        separate(view, *reversed(forgotten_gradient(view)))
+
+
+def test_several_steps_are_a_gradient_halfway():
+    spec = Spec(dataset="digits", model="mlp", budget="smoke", dtype="float64", unlearning_rate=0.1, unlearning_steps=8)
+    scene = prepare(spec.model_copy(update={"knowledge": ("unlearning_steps",)}))
+
+    def away(view):
+        update, point = forgotten_gradient(view)
+        exact = gradient(view.net, point, scene.forget)
+        flat = [torch.cat([tensor.flatten() for tensor in g.values()]) for g in (update, exact)]
+        return 1 - torch.cosine_similarity(*flat, dim=0)
+
+    knowing = scene.white_box()
+    assert away(knowing) < 0.1 * away(replace(knowing, unlearning_steps=None))
 
 
 def test_the_official_combination_is_the_forgotten_gradient_and_the_stated_one_is_not():
@@ -87,7 +133,15 @@ def test_recovery_names_the_tensor_that_does_not_match(convnet, rng):
 
 @pytest.mark.parametrize(
     "words",
-    [{"preset": "best"}, {"iteration": 3}, {"iterations": 0}, {"restarts": 0}, {"rounds": 0}, {"kinds": ("best",)}],
+    [
+        {"preset": "better"},
+        {"preset": "analytic"},
+        {"iteration": 3},
+        {"iterations": 0},
+        {"restarts": 0},
+        {"rounds": 0},
+        {"kinds": ("best",)},
+    ],
 )
 def test_recovery_refuses_unknown_settings(words, convnet, rng):
     with pytest.raises(ValueError, match="allowed"):

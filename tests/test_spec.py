@@ -30,7 +30,7 @@ from uninv_lib.sweep import frame, grid, read, record
         ({"defense": "fine_tuning", "strength": 1.5}, "whole epochs"),
         ({"preset": "paper"}, "preset 'paper' assumes the labels"),
         ({"knowledge": "pretrained"}, "serve together only"),
-        ({"knowledge": "everything"}, "'labels', 'pretrained' or 'private_size'"),
+        ({"knowledge": "everything"}, "'labels', 'pretrained', 'private_size' or 'unlearning_steps'"),
     ],
 )
 def test_a_spec_that_cannot_run_names_the_field_and_what_is_allowed(fields, message):

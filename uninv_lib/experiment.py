@@ -12,8 +12,9 @@ from torch.nn.functional import cosine_similarity
 
 from uninv_lib import metrics
 from uninv_lib.attacks import baselines, infer_labels, make_probes, recover_features
+from uninv_lib.attacks.labels import counts_of
 from uninv_lib.attacks.probes import Counted
-from uninv_lib.attacks.update import NothingChanged
+from uninv_lib.attacks.update import NothingChanged, head
 from uninv_lib.cache import code_digest, digest, kept
 from uninv_lib.progress import Progress
 from uninv_lib.provenance import commit, device_name, versions
@@ -22,11 +23,20 @@ from uninv_lib.training import evaluate, gradient
 from uninv_lib.types import Reconstruction, Record, Spec
 
 RECOVERY: dict[str, dict[str, dict[str, int]]] = {
-    "smoke": {"fast": {"iterations": 20}, "paper": {"iterations": 20, "restarts": 1}},
-    "quick": {"fast": {"iterations": 100}, "paper": {"iterations": 100, "restarts": 1}},
-    "default": {"fast": {}, "paper": {"iterations": 300, "restarts": 1}},
-    "full": {"fast": {"iterations": 1000, "restarts": 6}, "paper": {}},
+    "smoke": {
+        "fast": {"iterations": 20},
+        "best": {"iterations": 20, "rounds": 1, "restarts": 1},
+        "paper": {"iterations": 20, "restarts": 1},
+    },
+    "quick": {
+        "fast": {"iterations": 100},
+        "best": {"iterations": 200, "rounds": 2},
+        "paper": {"iterations": 100, "restarts": 1},
+    },
+    "default": {"fast": {}, "best": {}, "paper": {"iterations": 300, "restarts": 1}},
+    "full": {"fast": {"iterations": 1000, "restarts": 6}, "best": {"iterations": 2000, "restarts": 6}, "paper": {}},
 }
+"""Settings of each preset by budget; "analytic" has none."""
 Watch = Callable[[int, Tensor], None]
 """Sees (step, inputs) of a feature recovery."""
 PROBES = {"smoke": 2, "quick": 10, "default": 10, "full": 20}
@@ -62,7 +72,7 @@ def _features(scene: Scene, progress: Progress, watch: Watch | None) -> dict[str
     """Feature recovery and its null baselines, each held against the truth."""
     spec, truth = scene.spec, scene.forget.inputs
     rng = rng_of("attack", spec.seed, spec.request)
-    settings: dict[str, Any] = RECOVERY[spec.budget][spec.preset]
+    settings: dict[str, Any] = RECOVERY[spec.budget].get(spec.preset, {})
     try:
         found = recover_features(
             scene.white_box(), rng=rng, preset=spec.preset, progress=progress, callback=watch, **settings
@@ -112,11 +122,12 @@ def probes_of(scene: Scene, *, progress: Progress = False) -> tuple[Tensor, int]
             method=spec.probes,
             count=PROBES[spec.budget],
             like=scene.forget.inputs,
+            public=scene.dataset.public.inputs,
             progress=progress,
         )
         return {"probes": probes, "queries": torch.tensor(asked.queries)}
 
-    key = digest(code_digest(), spec.probes, spec.budget, spec.seed, *scene.trained.state.values())
+    key = digest(code_digest(), spec.probes, spec.answers, spec.budget, spec.seed, *scene.trained.state.values())
     found = kept("probes", key, compute)
     return found["probes"].to(scene.forget.inputs), int(found["queries"])
 
@@ -124,11 +135,22 @@ def probes_of(scene: Scene, *, progress: Progress = False) -> tuple[Tensor, int]
 def _labels(scene: Scene, progress: Progress, watch: Watch | None) -> dict[str, float]:
     """Label inference: is the forgotten class the first of the ranking, and the share of it when several are."""
     probes, queries = probes_of(scene, progress=progress)
-    scores = infer_labels(scene.black_box(), probes)
-    true = scene.forget.labels.unique()
-    named = scores.ranked[: len(true)]
+    view, name = scene.black_box(), scene.spec.score
+    scores = infer_labels(view, probes, score=name)
+    true, total = scene.forget.labels.unique(), len(scene.forget)
+
+    def right(ranked: Tensor) -> float:
+        return torch.isin(ranked[: len(true)], true).double().mean().item()
+
+    fewer = [m for m in (1, 2, 5) if m < probes.shape[1]]
+    counts = torch.bincount(scene.forget.labels, minlength=view.num_classes)
+    bias = head(scene.trained.net)[1]
+    update = scene.released[bias] - scene.trained.state[bias]
     return {
-        "label_accuracy": torch.isin(named, true).double().mean().item(),
+        "label_accuracy": right(scores.ranked),
+        **{f"label_accuracy_{m}": right(infer_labels(view, probes[:, :m], score=name).ranked) for m in fewer},
+        "label_accuracy_server": right(update.argsort()),
+        "count_error": (counts_of(scores.change.cpu(), total) - counts.cpu()).abs().sum().item() / (2 * total),
         "forgotten_label": float(scene.forget.labels[0]),
         "inferred_label": float(scores.ranked[0]),
         "rank": 1.0 + (scores.ranked == scene.forget.labels[0]).nonzero().item(),
@@ -149,7 +171,9 @@ def run(spec: Spec, *, progress: Progress = False, watch: Watch | None = None) -
     _class_mean, _max_diff); something_changed is 0 where the
     update was lost in rounding, and the recovered picture grey; update_cosine is the cosine of the update and the
     forgotten samples' gradient, 1 where unlearning shows nothing else; of label inference:
-    label_accuracy, rank, queries, change_0, change_1, ... of each class's confidence; of both: forgotten_label and
+    label_accuracy (with all probes; _1, _2, _5 with so many a class; _server by the last bias), count_error (share of
+    the forgotten samples put in a wrong class, their number known), rank, queries, change_0, change_1, ... of each
+    class's score; of both: forgotten_label and
     inferred_label (of the first sample), accuracies of the models. `watch` sees the recovered pictures as they emerge
     and the recovery itself last. Raises what `prepare` and the attacks raise.
     """

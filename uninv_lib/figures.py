@@ -134,6 +134,22 @@ def rates(table: Mapping[str, Mapping[str, tuple[float, float, float]]], *, x: s
     return figure
 
 
+def rate_curves(
+    lines: Mapping[str, Mapping[float, tuple[float, float, float]]], *, x: str, y: str, title: str
+) -> Figure:
+    """Rates with their intervals (rate, low, high) over a logarithmic x: {series: {x: ...}}, a line for each series."""
+    figure, axes = _new(1, 1, (6, 3.6))
+    for i, (name, series) in enumerate(lines.items()):
+        errors = [[r - low for r, low, _ in series.values()], [high - r for r, _, high in series.values()]]
+        style = {"color": COLOURS[i % 10], "marker": MARKERS[i % 8], "capsize": 3, "label": name}
+        axes[0, 0].errorbar(list(series), [r for r, _, _ in series.values()], errors, **style)
+    axes[0, 0].set_xscale("log")
+    axes[0, 0].set_ylim(-0.03, 1.03)
+    axes[0, 0].legend(frameon=False, fontsize=9)
+    _label(axes[0, 0], x, y, title)
+    return figure
+
+
 def tradeoff(table: pandas.DataFrame, *, x: str, y: str, labels: Mapping[str, str], title: str) -> Figure:
     """Leak (y) against utility (x): a line of medians over the strengths for each defense, strengths written beside."""
     figure, axes = _new(1, 1, (6, 4))

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from uninv_lib.cache import code_digest, digest, kept
 from uninv_lib.data import load
@@ -14,12 +15,14 @@ from uninv_lib.defenses import DEFENSES
 from uninv_lib.models import build, predictor
 from uninv_lib.progress import Progress
 from uninv_lib.training import fine_tune, fit
-from uninv_lib.types import BlackBoxView, Dataset, Spec, Split, State, Trained, WhiteBoxView
+from uninv_lib.types import BlackBoxView, Dataset, Predict, Spec, Split, State, Trained, WhiteBoxView
 from uninv_lib.unlearning import UNLEARNING
 
 EPOCHS = {"smoke": (2, 6), "quick": (5, 36), "default": (5, 36), "full": (120, 360)}
 """Epochs of pretraining with at least 1,000 public samples, and with fewer. 120 is published; 5 is what a chapter can
 wait for (ours)."""
+NOISE = 1e-3
+"""Standard deviation of a noisy service's probabilities (ours)."""
 LR = 1e-3
 """The learning rate of the private training, as in the official code."""
 
@@ -48,12 +51,32 @@ class Scene:
             labels=self.forget.labels if "labels" in known else None,
             pretrained=self.trained.pretrained if "pretrained" in known else None,
             private_size=len(self.forget) + len(self.retain) if "private_size" in known else None,
+            unlearning_steps=self.spec.unlearning_steps if "unlearning_steps" in known else None,
         )
 
     def black_box(self) -> BlackBoxView:
-        """The user's view."""
-        before, after = (predictor(self.trained.net, s) for s in (self.trained.state, self.released))
+        """The user's view: answers as the service of `spec.answers` gives them."""
+        seed, request = self.spec.seed, self.spec.request
+        noise = rng_of("answers", seed), rng_of("answers", seed, request)  # the model before serves all requests
+        before, after = (
+            _service(predictor(self.trained.net, state), self.spec.answers, rng)
+            for state, rng in zip((self.trained.state, self.released), noise, strict=True)
+        )
         return BlackBoxView(before, after, self.dataset.num_classes, self.dataset.input_shape)
+
+
+def _service(predict: Predict, answers: str, rng: torch.Generator) -> Predict:
+    """`predict` with its probabilities rounded to 2 decimals, with Gaussian noise, or the label alone (one-hot)."""
+
+    def noisy(p: Tensor) -> Tensor:
+        return p + (NOISE * torch.randn(p.shape, generator=rng)).to(p)
+
+    change: dict[str, Predict] = {
+        "rounded": lambda p: p.round(decimals=2),
+        "noisy": noisy,
+        "label": lambda p: one_hot(p.argmax(1), p.shape[1]).to(p),
+    }
+    return predict if answers == "probabilities" else lambda inputs: change[answers](predict(inputs))
 
 
 def device_of(spec: Spec) -> torch.device:
@@ -115,7 +138,7 @@ def classes_in_turn(seed: int, num_classes: int) -> list[int]:
 
 
 def choose(spec: Spec, private: Split) -> tuple[Split, Split]:
-    """(forget, retain) for this deletion request: forget_size samples, or a share of one class's samples.
+    """(forget, retain) for this deletion request: forget_size samples, or a share of each of forget_classes classes.
 
     Requests 0, 1, 2, ... take the private samples in turn, or the classes, in an order drawn from the seed.
     """
@@ -125,10 +148,15 @@ def choose(spec: Spec, private: Split) -> tuple[Split, Split]:
         )
         return private.take(order[: spec.forget_size]), private.take(order[spec.forget_size :])
     present = private.labels.unique()
-    label = present[classes_in_turn(spec.seed, len(present))[spec.request % len(present)]]
-    own = (private.labels == label).nonzero()[:, 0]
-    count = max(1, round(spec.forget_share * len(own)))
-    own = own[torch.randperm(len(own), generator=rng_of("request", spec.seed, spec.request))[:count]]
+    if spec.forget_classes > len(present):
+        raise ValueError(f"forget_classes: {spec.forget_classes}; allowed: 1 to {len(present)}, the private classes")
+    turn = classes_in_turn(spec.seed, len(present))
+    rng, chosen = rng_of("request", spec.seed, spec.request), []
+    for i in range(spec.request, spec.request + spec.forget_classes):
+        own = (private.labels == present[turn[i % len(present)]]).nonzero()[:, 0]
+        count = max(1, round(spec.forget_share * len(own)))
+        chosen.append(own[torch.randperm(len(own), generator=rng)[:count]])
+    own = torch.cat(chosen)
     rest = torch.ones(len(private), dtype=torch.bool).index_fill(0, own, False).nonzero()[:, 0]
     return private.take(own), private.take(rest)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from torch import Tensor, isfinite, nn
@@ -20,9 +20,11 @@ DATASETS = ("digits", "faces", "photos", "breast_cancer", "cifar10", "cifar100",
 ModelName = Literal["linear", "mlp", "convnet", "resnet18"]
 UnlearningName = Literal["retrain", "gradient_ascent"]
 DefenseName = Literal["none", "obfuscation", "pruning", "fine_tuning"]
-PresetName = Literal["fast", "paper"]
-ProbesName = Literal["gradient", "zoo"]
-Assumption = Literal["labels", "pretrained", "private_size"]
+PresetName = Literal["paper", "fast", "best", "analytic"]
+ProbesName = Literal["gradient", "zoo", "middling", "public", "boundary"]
+ScoreName = Literal["confidence", "log_odds"]
+AnswersName = Literal["probabilities", "rounded", "noisy", "label"]
+Assumption = Literal["labels", "pretrained", "private_size", "unlearning_steps"]
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,8 @@ class Trained:
 class WhiteBoxView:
     """What the server of the threat model sees. Each field that is not None below is an assumption beyond it.
 
-    labels: (num_forgotten,) int64, the forgotten samples' true labels; pretrained: θ_0; private_size: N.
+    labels: (num_forgotten,) int64, the forgotten samples' true labels; pretrained: θ_0; private_size: N;
+    unlearning_steps: of gradient ascent, 1 or more.
     """
 
     net: nn.Module
@@ -107,6 +110,7 @@ class WhiteBoxView:
     labels: Tensor | None = None
     pretrained: State | None = None
     private_size: int | None = None
+    unlearning_steps: int | None = None
 
 
 @dataclass(frozen=True)
@@ -135,7 +139,7 @@ class Reconstruction:
 
 @dataclass(frozen=True)
 class LabelScores:
-    """change: (classes,), mean change of each class's confidence on its own probes, after − before (β, eq. 10);
+    """change: (classes,), mean change of each class's score on its own probes, after − before (β, eq. 10);
     ranked: (classes,) int64, the most negative change first; queries: answers asked of both models together."""
 
     change: Tensor
@@ -174,6 +178,7 @@ class Spec(BaseModel):
     forget_share: float | None = Field(
         None, gt=0, le=1, description="p_u, share of one class that is forgotten; replaces forget_size"
     )
+    forget_classes: int = Field(1, ge=1, description="classes that lose that share in one request")
     unlearning: UnlearningName = Field("gradient_ascent", description="unlearning method")
     unlearning_rate: float = Field(1e-3, gt=0, description="step size of gradient ascent")
     unlearning_steps: int = Field(1, ge=1, description="steps of gradient ascent")
@@ -183,9 +188,16 @@ class Spec(BaseModel):
     )
     attack: Literal["features", "labels"] = Field("features", description="feature recovery or label inference")
     preset: PresetName = Field("fast", description="feature recovery: cost, optimiser and their settings")
-    probes: ProbesName = Field("zoo", description="label inference: white box (gradient) or black box (zoo)")
+    probes: ProbesName = Field(
+        "zoo",
+        description="label inference: searched in white box (gradient) or black box (zoo; middling: to less "
+        "confidence), or of public samples, an assumption (public, boundary)",
+    )
+    score: ScoreName = Field("confidence", description="label inference: what is compared; confidence is published")
+    answers: AnswersName = Field("probabilities", description="what the service answers a user")
     knowledge: Annotated[tuple[Assumption, ...], BeforeValidator(_assumptions)] = Field(
-        (), description="what the server knows beyond the threat model: labels, pretrained, private_size"
+        (),
+        description=f"what the server knows beyond the threat model: {', '.join(get_args(Assumption))}",
     )
     seed: int = Field(0, ge=0, description="draws the private samples, the fine-tuning, unlearning and the attack")
     request: int = Field(0, ge=0, description="which deletion request under the same model before")
@@ -212,6 +224,12 @@ class Spec(BaseModel):
             raise ValueError(f"forget_size: {self.forget_size}; allowed: 1 to private_size = {self.private_size}")
         if self.forget_share is not None and self.forget_size != 1:
             raise ValueError(f"forget_size: {self.forget_size} beside forget_share; allowed: one of the two")
+        if self.forget_classes > 1 and self.forget_share is None:
+            raise ValueError(f"forget_classes: {self.forget_classes} without forget_share; allowed: 1")
+        if self.answers in ("rounded", "label") and self.score == "log_odds":
+            raise ValueError(f"score: 'log_odds' of answers={self.answers!r} may be infinite; allowed: confidence")
+        if self.answers != "probabilities" and self.probes == "gradient":
+            raise ValueError(f"probes: 'gradient' of answers={self.answers!r}; allowed: a black box's, such as zoo")
         if (self.defense == "none") != (self.strength == 0):
             raise ValueError(
                 f"strength: {self.strength:g} with defense={self.defense!r}; allowed: 0 without one, above 0 with one"

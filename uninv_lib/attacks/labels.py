@@ -1,6 +1,8 @@
-"""Label inference: the forgotten class is the one whose confidence falls most (eqs. 9 to 11)."""
+"""Label inference: the forgotten class is the one whose confidence, or log-odds, falls most (eqs. 9 to 11)."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -8,18 +10,47 @@ from torch import Tensor
 from uninv_lib.types import BlackBoxView, LabelScores
 
 
+def log_odds(probabilities: Tensor) -> Tensor:
+    """log p − log(1 − p) of each class, (n, classes) -> (n, classes) float64; at least −69, at most 69.
+
+    1 − p is the sum of the others' probabilities: taken from one, all digits of a p near 1 would be lost.
+    """
+    p = probabilities.double()
+    others = 1 - torch.eye(p.shape[1], dtype=p.dtype, device=p.device)
+    return p.clamp_min(1e-30).log() - (p @ others).clamp_min(1e-30).log()
+
+
+SCORES: dict[str, Callable[[Tensor], Tensor]] = {"confidence": Tensor.double, "log_odds": log_odds}
+
+
+def counts_of(change: Tensor, total: int) -> Tensor:
+    """How many of `total` forgotten samples each class had, (classes,) int64: in proportion to the falls in `change`.
+
+    The largest remainders are rounded up. Where nothing fell the samples are spread evenly.
+    """
+    falls = -change.double().clamp(max=0)
+    falls = torch.ones_like(falls) if not falls.any() else falls
+    quota = total * falls / falls.sum()
+    counts = quota.floor().long()
+    counts[(quota - counts).argsort(descending=True)[: total - int(counts.sum())]] += 1
+    return counts
+
+
 @torch.no_grad()
-def infer_labels(view: BlackBoxView, probes: Tensor) -> LabelScores:
-    """Ask both models about the probes of every class and rank the classes by their confidence's change.
+def infer_labels(view: BlackBoxView, probes: Tensor, *, score: str = "confidence") -> LabelScores:
+    """Ask both models about the probes of every class and rank the classes by the change of their score.
 
     probes: (classes, m, *input_shape), probes[c] being samples that the model before takes for class c.
     For one forgotten label take ranked[0]; for K labels the first K. Asks 2 · classes · m answers.
-    Raises ValueError for probes of another shape.
+    score: "confidence" as published, "log_odds" (ours), which saturated probes do not flatten.
+    Raises ValueError for probes of another shape and for an unknown score.
     """
+    if score not in SCORES:
+        raise ValueError(f"score: {score!r}; allowed: {', '.join(SCORES)}")
     expected = (view.num_classes, "m", *view.input_shape)
     if probes.ndim != len(expected) or (probes.shape[0], *probes.shape[2:]) != (expected[0], *expected[2:]):
         raise ValueError(f"probes: shape {tuple(probes.shape)}; allowed: {expected}, m of 1 or more")
     inputs = probes.flatten(0, 1)
-    answers = [predict(inputs).unflatten(0, probes.shape[:2]).double() for predict in (view.before, view.after)]
+    answers = [SCORES[score](predict(inputs)).unflatten(0, probes.shape[:2]) for predict in (view.before, view.after)]
     change = (answers[1] - answers[0]).mean(1).diagonal()
     return LabelScores(change, change.argsort(), 2 * len(inputs))

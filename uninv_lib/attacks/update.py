@@ -38,6 +38,8 @@ def forgotten_gradient(view: WhiteBoxView) -> tuple[dict[str, Tensor], State]:
     As the paper states it (eq. 2): the difference of the two models, at θ. Our sign, after − before, points along
     the gradient for both kinds of unlearning. With θ_0 and N known, as in the official code: the combination
     N(θ_0 − θ) − (N − K)(θ_0 − θ_u), at θ_0, which is exact for one full-batch epoch of training.
+    With the number of unlearning steps k known, the difference is a sum of gradients along a path, and they are taken
+    at its mean, θ + (k − 1)/2k · (θ_u − θ), which is exact to second order in the rate where θ is to first (ours).
     Raises ValueError where the models do not match, NothingChanged where they agree.
     """
     update = difference(view.net, view.before, view.after)
@@ -48,6 +50,9 @@ def forgotten_gradient(view: WhiteBoxView) -> tuple[dict[str, Tensor], State]:
         rest = view.private_size - view.num_forgotten
         update = {name: view.private_size * trained[name] - rest * retrained[name] for name in update}
         point = view.pretrained
+    elif view.unlearning_steps is not None:
+        share = (view.unlearning_steps - 1) / (2 * view.unlearning_steps)
+        point = {name: t + share * update[name] if name in update else t for name, t in point.items()}
     if not any(change.any() for change in update.values()):
         raise NothingChanged("after: equals before in every parameter; there is nothing to invert")
     return update, point
