@@ -103,10 +103,11 @@ def pretrain(spec: Spec, *, progress: Progress = False) -> tuple[torch.nn.Module
     net = build(spec.model, dataset, width=spec.width, seed=spec.model_seed)
     device, like = device_of(spec), torch.zeros(0, dtype=getattr(torch, spec.dtype))
     public = dataset.public
-    epochs = EPOCHS[spec.budget][len(public) < 1000]
+    epochs = spec.epochs or EPOCHS[spec.budget][len(public) < 1000]
     # Published: lr 0.1 and batch 128, for 40,000 samples; small sets need more steps an epoch (ours).
     lr, batch_size = (0.1, 128) if len(public) >= 10_000 else (0.05, 32) if len(public) >= 500 else (0.05, 16)
-    fields = [spec.dataset, spec.model, spec.width, spec.model_seed, epochs, lr, batch_size, device.type]
+    bfloat16 = len(public) >= 10_000  # half the time, where minutes become hours
+    fields = [spec.dataset, spec.model, spec.width, spec.model_seed, epochs, lr, batch_size, bfloat16, device.type]
     fields.append(torch.get_num_threads())  # sums in another order give another model after enough steps
 
     def compute() -> dict[str, Tensor]:
@@ -120,6 +121,7 @@ def pretrain(spec: Spec, *, progress: Progress = False) -> tuple[torch.nn.Module
                 batch_size=batch_size,
                 augment=dataset.kind == "image",
                 flip=spec.dataset != "digits",
+                bfloat16=bfloat16,
                 progress=progress,
             )
         )

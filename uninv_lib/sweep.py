@@ -87,7 +87,7 @@ def one_thread_each(
     if not specs:
         return
     context = multiprocessing.get_context("spawn")
-    firsts = {(s.dataset, s.model, s.width, s.model_seed, s.budget, s.device): s for s in reversed(specs)}
+    firsts = {(s.dataset, s.model, s.width, s.model_seed, s.epochs, s.budget, s.device): s for s in reversed(specs)}
     with ProcessPoolExecutor(workers or os.cpu_count() or 1, mp_context=context, initializer=_one_thread) as pool:
         wait([pool.submit(pretrain, first) for first in firsts.values()])  # once, before the runs ask for it
         futures = {pool.submit(work, spec): spec for spec in specs}

@@ -43,12 +43,14 @@ def fit(
     weight_decay: float = 5e-4,
     augment: bool = False,
     flip: bool = False,
+    bfloat16: bool = False,
     progress: Progress = False,
 ) -> State:
     """Train a copy of `net` from its present weights; returns its state.
 
     SGD with Nesterov momentum 0.9, one warm-up and cosine cycle that peaks at `lr`. The paper's code trains 120
     epochs at lr 0.1, batch 128, weight decay 5e-4; the cycle reaches its accuracy in a sixth (ours).
+    bfloat16: forward and backward in 16 bits, the weights in theirs.
     """
     net = copy.deepcopy(net).train()
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a quarter faster on CPUs
@@ -60,7 +62,9 @@ def fit(
             inputs = split.inputs[batch]
             inputs = _augment(inputs, flip, rng) if augment else inputs
             optimiser.zero_grad()
-            cross_entropy(net(inputs), split.labels[batch]).backward()
+            with torch.autocast(inputs.device.type, torch.bfloat16, enabled=bfloat16):
+                loss = cross_entropy(net(inputs), split.labels[batch])
+            loss.backward()
             optimiser.step()
             schedule.step()
             tick()

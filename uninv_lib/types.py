@@ -172,6 +172,7 @@ class Spec(BaseModel):
         "photos", description=f"{', '.join(DATASETS)} or imagefolder:PATH"
     )
     model: ModelName = Field("convnet", description="architecture")
+    epochs: int | None = Field(None, ge=1, description="epochs of pretraining; without, those of the budget")
     width: int = Field(16, ge=1, le=1024, description="channels of the convnet's first layer, units of the mlp / 8")
     private_size: int = Field(32, ge=1, description="N, private samples that the model is fine-tuned on")
     forget_size: int = Field(1, ge=1, description="samples forgotten together, drawn at random")
