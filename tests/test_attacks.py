@@ -6,9 +6,12 @@ import torch
 from uninv_lib import Spec, metrics, prepare
 from uninv_lib.attacks import infer_labels, make_probes, recover_features
 from uninv_lib.attacks.costs import cosine_cost, dummy_gradient, features_of, relative_cost, total_variation
-from uninv_lib.attacks.layerwise import find_inner, split_of
+from uninv_lib.attacks.features import recover_batch
+from uninv_lib.attacks.layerwise import Phases, call, find_inner, halves, split_of
 from uninv_lib.attacks.probes import Counted
 from uninv_lib.attacks.separation import separate
+from uninv_lib.attacks.soft import SoftPool, soft_pools
+from uninv_lib.attacks.targets import alike, stack, target_of
 from uninv_lib.attacks.update import difference, forgotten_gradient, head, labels_of_bias
 from uninv_lib.data import load
 from uninv_lib.models import build
@@ -165,29 +168,56 @@ def test_a_net_is_cut_behind_the_last_pooling_that_convolutions_follow(model, cu
     assert split_of(build(model, load("digits"), width=2)) == cut
 
 
-def test_the_inner_representation_found_is_close_to_that_of_the_forgotten_sample(rng):
+def test_the_inner_representation_found_is_close_to_that_of_the_forgotten_sample():
+    scenes = [prepare(Spec(dataset="digits", width=8, budget="smoke", request=request)) for request in range(3)]
+    targets = stack([target_of(scene.white_box(), error_known=True) for scene in scenes])
+    rngs = [torch.Generator().manual_seed(i) for i in range(3)]
+    words = {"phases": Phases(200, 100, 50, 1, 1), "chunk": 3, "tick": lambda: None}
+    inner, _ = find_inner(targets, picture=None, free=[], rngs=rngs, **words)
+    front, _ = halves(targets.net)
     close = []
-    for request in range(3):
-        scene = prepare(Spec(dataset="digits", width=8, budget="smoke", request=request))
-        view = scene.white_box()
-        update, point = forgotten_gradient(view)
-        weight, bias = (update[name] for name in head(view.net))
-        inner = find_inner(
-            view.net,
-            point,
-            update,
-            lambda z, _, known=bias: (z * known).sum(),
-            [],
-            (1, *view.input_shape),
-            features=(weight.T @ bias) / bias.square().sum(),
-            picture=None,
-            rng=rng,
-            iterations=60,
-            tick=lambda: None,
-        )
-        others = inner.distance(scene.dataset.private.inputs)
-        close.append(bool(inner.distance(scene.forget.inputs) < 0.5 * others.median()))
+    for scene, values in zip(scenes, inner, strict=True):
+        own, others = (call(front, targets.point, x) for x in (scene.forget.inputs, scene.dataset.private.inputs))
+        away = (others - values).flatten(1).norm(dim=1)
+        close.append(bool((own - values).norm() < 0.5 * away.median()))
     assert sum(close) >= 2, close  # a single start may end in a local minimum
+
+
+@pytest.mark.parametrize("forgotten", [1, 2])
+def test_what_is_found_does_not_depend_on_how_requests_were_batched(forgotten):
+    spec = Spec(dataset="digits", width=2, budget="smoke", forget_size=forgotten, dtype="float64")
+    views = [prepare(spec.model_copy(update={"request": request})).white_box() for request in range(3)]
+
+    def recovered(some, **words):
+        rngs = [torch.Generator().manual_seed(i) for i in range(len(views))]
+        found = recover_batch([views[i] for i in some], rngs=[rngs[i] for i in some], iterations=20, **words)
+        return torch.stack([recovery.inputs for recovery in found])
+
+    together, alone = recovered([0, 1, 2]), torch.cat([recovered([i]) for i in range(3)])
+    assert (together - alone).abs().max() < 1e-4
+    assert (together - recovered([0, 1, 2], memory=1.0)).abs().max() < 1e-4
+
+
+def test_requests_to_other_models_go_in_other_batches(convnet):
+    other = prepare(convnet.spec.model_copy(update={"seed": 1}))
+    again = prepare(convnet.spec.model_copy(update={"request": 1}))
+    several = prepare(convnet.spec.model_copy(update={"forget_size": 2}))
+    targets = [target_of(scene.white_box(), error_known=True) for scene in (convnet, other, again, several)]
+    assert alike(targets) == [[0, 2], [1], [3]]
+
+
+def test_a_batch_needs_a_generator_for_each_request(convnet, rng):
+    with pytest.raises(ValueError, match="rngs: 1 for 2 views; allowed: one each"):
+        recover_batch([convnet.white_box()] * 2, rngs=[rng])
+
+
+def test_a_softened_pooling_is_the_maximum_when_cold_and_the_mean_when_hot(rng):
+    values = torch.rand(2, 3, 7, 8, generator=rng)
+    for temperature, pool in ((1e-4, torch.nn.functional.max_pool2d), (1e4, torch.nn.functional.avg_pool2d)):
+        assert torch.allclose(SoftPool(3, temperature)(values), pool(values, 3), atol=1e-3)
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 3), torch.nn.MaxPool2d(2), torch.nn.MaxPool2d(3, 2))
+    assert [type(layer).__name__ for layer in soft_pools(net, 1.0)] == ["Conv2d", "SoftPool", "MaxPool2d"]
+    assert list(soft_pools(net, 1.0).state_dict()) == list(net.state_dict())
 
 
 def test_the_class_whose_confidence_falls_most_is_inferred():

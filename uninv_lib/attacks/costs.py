@@ -19,20 +19,30 @@ def cosine_cost(slopes: list[Tensor], target: list[Tensor]) -> Tensor:
     return cost
 
 
+def _mean_of_changed(costs: list[Tensor], target: list[Tensor]) -> Tensor:
+    """The mean over the tensors that have a target at all."""
+    changed = torch.stack([t.abs().sum() > 0 for t in target])
+    return torch.stack(costs).where(changed, 0).sum() / changed.sum()
+
+
 def relative_cost(slopes: list[Tensor], target: list[Tensor]) -> Tensor:
     """Sum of absolute differences over sum of absolute targets, averaged over the tensors; 0 where they agree.
 
     Unlike the cosine it sees the scale, which a known output error fixes, and every layer counts the same (ours).
     """
-    pairs = [(s, t) for s, t in zip(slopes, target, strict=True) if t.any()]
-    cost: Tensor = torch.stack([(s - t).abs().sum() / t.abs().sum() for s, t in pairs]).mean()
-    return cost
+    tiny, pairs = torch.finfo(target[0].dtype).tiny, zip(slopes, target, strict=True)
+    return _mean_of_changed([(s - t).abs().sum() / t.abs().sum().clamp_min(tiny) for s, t in pairs], target)
+
+
+def squared_cost(slopes: list[Tensor], target: list[Tensor]) -> Tensor:
+    """The same with squares, which lead there from afar (ours)."""
+    tiny, pairs = torch.finfo(target[0].dtype).tiny, zip(slopes, target, strict=True)
+    return _mean_of_changed([(s - t).square().sum() / t.square().sum().clamp_min(tiny) for s, t in pairs], target)
 
 
 def angle_cost(slopes: list[Tensor], target: list[Tensor]) -> Tensor:
     """1 − cosine similarity, tensor by tensor, averaged; in [0, 2] (ours)."""
-    pairs = [(s, t) for s, t in zip(slopes, target, strict=True) if t.any()]
-    return torch.stack([cosine_cost([s], [t]) for s, t in pairs]).mean()
+    return _mean_of_changed([cosine_cost([s], [t]) for s, t in zip(slopes, target, strict=True)], target)
 
 
 def total_variation(inputs: Tensor) -> Tensor:
@@ -47,9 +57,9 @@ def total_variation(inputs: Tensor) -> Tensor:
 
 def dummy_gradient(net: nn.Module, point: State, objective: Callable[[Tensor], Tensor], x: Tensor) -> list[Tensor]:
     """∇', the gradient in all parameters at `point` of objective(logits of the dummy inputs) (eq. 3)."""
-    parameters = {name: point[name].detach().requires_grad_() for name, _ in net.named_parameters()}
-    value = objective(logits(net, {**point, **parameters}, x))
-    return list(torch.autograd.grad(value, list(parameters.values()), create_graph=True))
+    parameters = {name: point[name] for name, _ in net.named_parameters()}
+    slopes = torch.func.grad(lambda p: objective(logits(net, {**point, **p}, x)))(parameters)
+    return list(slopes.values())
 
 
 def features_of(net: nn.Module, state: State, layer: str, inputs: Tensor) -> Tensor:

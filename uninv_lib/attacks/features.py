@@ -3,179 +3,131 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, one_hot
 
 from uninv_lib.attacks import analytic
 from uninv_lib.attacks.costs import angle_cost, cosine_cost, dummy_gradient, features_of, relative_cost, total_variation
-from uninv_lib.attacks.layerwise import Inner, annealed, find_inner, most_steps, picture_of, split_of
+from uninv_lib.attacks.engine import Data, Descent, annealed, descend, halved
+from uninv_lib.attacks.layerwise import call, distance, find_inner, halves, picture_of, split_of
+from uninv_lib.attacks.memory import MEMORY, chunk_of
 from uninv_lib.attacks.presets import Preset, chosen_preset
-from uninv_lib.attacks.separation import TOLD_APART, separate
-from uninv_lib.attacks.update import forgotten_gradient, head, labels_of_bias
+from uninv_lib.attacks.targets import Targets, alike, objective, stack, target_of
+from uninv_lib.attacks.update import head
 from uninv_lib.progress import Progress, steps
-from uninv_lib.types import Reconstruction, State, WhiteBoxView
-
-
-def _anneal(preset: Preset, iteration: int) -> float:
-    """The learning rate: halved three times as published, or half a cosine."""
-    if preset.signed:
-        return preset.lr * 0.5 ** sum(iteration / preset.iterations >= milestone / 8 for milestone in (3, 5, 7))
-    return annealed(preset.lr, iteration, preset.iterations)
-
-
-Cost = Callable[[Tensor, list[Tensor], float], tuple[Tensor, Tensor]]
-"""(inputs, free variables, share of the iterations done) -> the cost that counts, and the one that steers."""
-
-
-@dataclass
-class _Best:
-    cost: Tensor
-    inputs: Tensor
-
-    def offer(self, cost: Tensor, inputs: Tensor) -> None:
-        better = cost < self.cost  # False for NaN
-        self.cost = torch.where(better, cost, self.cost)
-        self.inputs = torch.where(better, inputs, self.inputs)
-
-
-def _restart(
-    cost_of: Cost,
-    start: Tensor,
-    extra: list[Tensor],
-    preset: Preset,
-    tick: Callable[[], None],
-    watch: Callable[[Tensor], None] | None,
-) -> tuple[_Best, Tensor]:
-    """One optimisation from `start`; the best inputs met and the cost at each iteration."""
-    x = start.clone().requires_grad_()
-    free = [e.clone().requires_grad_() for e in extra]
-    optimiser: torch.optim.Optimizer = (torch.optim.AdamW if preset.signed else torch.optim.Adam)([x, *free], preset.lr)
-    best = _Best(torch.full_like(start.sum(), torch.inf), start)
-    history = start.new_full((preset.iterations,), torch.nan)
-    landmark, since = torch.inf, 0
-    for i in range(preset.iterations):
-        for group in optimiser.param_groups:
-            group["lr"] = _anneal(preset, i)
-        cost, steered = cost_of(x, free, i / preset.iterations)
-        history[i] = cost.detach()
-        best.offer(cost.detach(), x.detach())
-        tick()
-        if i % 25 == 0:  # the only moments at which the loop waits for the device
-            if not torch.isfinite(cost):
-                break
-            since = 0 if best.cost < 0.999 * landmark else since + 25
-            landmark = min(landmark, best.cost.item()) if since == 0 else landmark
-            if preset.patience is not None and since >= preset.patience:
-                break
-        for variable, slope in zip([x, *free], torch.autograd.grad(steered, [x, *free]), strict=True):
-            variable.grad = slope.sign() if preset.signed else slope
-        optimiser.step()
-        with torch.no_grad():
-            x.clamp_(0, 1)
-        if watch is not None:
-            watch(x.detach())
-    return best, history
-
-
-@dataclass(frozen=True)
-class _Target:
-    """What the dummy's gradient must imitate: objective(logits, free variables), the start of these variables, the
-    labels, and what reached the last layer, (num_forgotten, features), where the update tells it."""
-
-    objective: Callable[[Tensor, list[Tensor]], Tensor]
-    free: list[Tensor]
-    labels: Tensor
-    features: Tensor | None = None
-
-
-def _target(view: WhiteBoxView, point: State, update: dict[str, Tensor], preset: Preset) -> _Target:
-    """Known errors where the last layer's update tells them, the dummies' own cross-entropy for the published loop."""
-    slopes, errors = (update[name] for name in head(view.net))
-    if not preset.error_known:
-        if view.labels is None:
-            raise ValueError("view.labels: None; preset 'paper' assumes the forgotten samples' labels")
-        labels = view.labels.to(errors.device)
-        return _Target(lambda z, free: cross_entropy(z, labels), [], labels)
-    labels = labels_of_bias(errors, view.num_forgotten) if view.labels is None else view.labels
-    if view.num_forgotten == 1:  # the update is δ hᵀ, and δ is known
-        features = (slopes.T @ errors)[None] / errors.square().sum()
-        return _Target(lambda z, free: (z * errors).sum(), [], labels.to(errors.device), features)
-    if view.num_forgotten < len(errors):
-        found = separate(view, point, update)
-        if found.cost < TOLD_APART:
-            each = found.errors.to(errors) * (errors.norm() / found.errors.sum(0).norm()).to(errors)
-            features = found.features.to(errors)
-            return _Target(lambda z, free: (z * each).sum(), [], found.labels.to(errors.device), features)
-    onehot = one_hot(labels.to(errors.device), len(errors)).to(errors)
-
-    def shared(z: Tensor, free: list[Tensor]) -> Tensor:
-        # Only the sum of the errors is known, up to scale: each is softmax − onehot, its softmax found on the way.
-        each = free[0].softmax(1) - onehot
-        return (z * each).sum() * errors.abs().sum() / each.sum(0).abs().sum()
-
-    return _Target(shared, [torch.zeros_like(onehot)], labels.to(errors.device))
+from uninv_lib.types import Reconstruction, WhiteBoxView
 
 
 @dataclass(frozen=True)
 class _Search:
-    """One recovery: what the dummy gradient is held against, and how."""
+    """One recovery of a stack of targets: what the dummy gradients are held against, and how."""
 
-    view: WhiteBoxView
-    point: State
-    update: dict[str, Tensor]  # scaled to length 1
-    sought: _Target
+    targets: Targets
     preset: Preset
-    rng: torch.Generator
+    rngs: Sequence[torch.Generator]
+    chunk: int
     tick: Callable[[], None]
     watch: Callable[[Tensor], None] | None
 
-    def cost_of(
-        self, x: Tensor, free: list[Tensor], share: float, *, kind: str, inner: Inner | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def cost_of(self, variables: list[Tensor], data: Data, share: float, *, kind: str) -> tuple[Tensor, Tensor]:
         """Every kind of start is compared by the same cost; each but "plain" steers by another one."""
-        slopes = dummy_gradient(self.view.net, self.point, lambda z: self.sought.objective(z, free), x)
-        target, prior = list(self.update.values()), self.preset.tv * total_variation(x).mean()
+        (x, *free), net, point = variables, self.targets.net, self.targets.point
+        slopes = dummy_gradient(net, point, lambda z: objective(z, data, free), x)
+        target, prior = list(data["update"].values()), self.preset.tv * total_variation(x).mean()
         cost = (relative_cost if self.preset.error_known else cosine_cost)(slopes, target) + prior
-        if inner is not None:
-            return cost, cost + 0.01**share * inner.distance(x).mean()
-        if kind == "head" and self.sought.features is not None:
-            last = head(self.view.net)[0].removesuffix(".weight")
-            entered = features_of(self.view.net, self.point, last, x)
-            return cost, cost + (entered - self.sought.features).abs().sum() / self.sought.features.abs().sum()
+        if kind == "layerwise":
+            front, _ = halves(net)
+            away = distance(lambda inputs: call(front, point, inputs), x, data["inner"])
+            return cost, cost + 0.01**share * away.mean()
+        if kind == "head" and "features" in data:
+            entered = features_of(net, point, head(net)[0].removesuffix(".weight"), x)
+            return cost, cost + (entered - data["features"]).abs().sum() / data["features"].abs().sum()
         if kind == "angle" and share < 0.5:
             return cost, angle_cost(slopes, target) + prior
         return cost, cost
 
-    def from_noise(self, kind: str) -> list[tuple[_Best, Tensor]]:
-        shape = (self.view.num_forgotten, *self.view.input_shape)
-        start = (0.5 + 0.25 * torch.randn(shape, generator=self.rng)).clamp(0, 1).to(next(iter(self.update.values())))
-        return [_restart(partial(self.cost_of, kind=kind), start, self.sought.free, self.preset, self.tick, self.watch)]
+    def descend(self, kind: str, variables: list[Tensor], data: Data, rate: float) -> Descent:
+        schedule = halved if self.preset.signed else annealed
+        return descend(
+            lambda v, d, share: self.cost_of(v, d, share, kind=kind),
+            variables,
+            data,
+            rates=schedule(rate, self.preset.iterations),
+            chunk=self.chunk,
+            tick=self.tick,
+            signed=self.preset.signed,
+            top=1,
+            patience=self.preset.patience,
+            watch=self.watch,
+        )
 
-    def layer_by_layer(self) -> list[tuple[_Best, Tensor]]:
+    def from_noise(self, kind: str) -> list[Descent]:
+        draws = [0.5 + 0.25 * torch.randn(self.targets.shape, generator=rng) for rng in self.rngs]
+        start = torch.stack(draws).clamp(0, 1).to(next(iter(self.targets.data["update"].values())))
+        return [self.descend(kind, [start, *self.targets.free()], self.targets.data, self.preset.lr)]
+
+    def layer_by_layer(self) -> list[Descent]:
         """One result a round, each round from the picture of the one before."""
-        shape, net = (self.view.num_forgotten, *self.view.input_shape), self.view.net
-        words: dict[str, Any] = {"rng": self.rng, "iterations": self.preset.iterations, "tick": self.tick}
-        gentle, picture, free = replace(self.preset, lr=0.3 * self.preset.lr), None, self.sought.free
-        results: list[tuple[_Best, Tensor]] = []
-        for _ in range(self.preset.rounds):
-            words["picture"] = picture
-            inner = find_inner(
-                net, self.point, self.update, self.sought.objective, free, shape, features=self.sought.features, **words
+        preset, phases = self.preset, self.preset.iterations_of()
+        words: dict[str, Any] = {"rngs": self.rngs, "chunk": self.chunk, "tick": self.tick}
+        picture, free, results = None, self.targets.free(), list[Descent]()
+        for _ in range(preset.rounds):
+            inner, free = find_inner(self.targets, picture=picture, free=free, phases=phases, **words)
+            start = picture_of(
+                self.targets, inner, picture=picture, tv=preset.tv, phases=phases, watch=self.watch, **words
             )
-            start = picture_of(inner, shape, tv=self.preset.tv, watch=self.watch, **words)
-            cost = partial(self.cost_of, kind="layerwise", inner=inner)
-            results.append(_restart(cost, start, inner.free, gentle, self.tick, self.watch))
-            picture, free = results[-1][0].inputs, inner.free
-            if results[-1][0].cost < self.preset.enough:
+            data = {**self.targets.data, "inner": inner}
+            results.append(self.descend("layerwise", [start, *free], data, 0.3 * preset.lr))
+            picture = results[-1].best
+            if (results[-1].cost < preset.enough).all():
                 break
         return results
+
+
+@dataclass
+class _Best:
+    """The best inputs so far of each target, and the costs of every restart."""
+
+    cost: Tensor
+    inputs: Tensor
+    history: list[list[Tensor]]
+
+    def offer(self, index: Tensor, found: Descent) -> None:
+        better = found.cost < self.cost[index]
+        self.inputs[index[better]], self.cost[index[better]] = found.best[better], found.cost[better]
+        for i, row in zip(index.tolist(), found.history, strict=True):
+            self.history[i].append(row)
+
+
+def _recover(
+    targets: Targets,
+    preset: Preset,
+    rngs: Sequence[torch.Generator],
+    chunk: int,
+    progress: Progress,
+    watch: Callable[[Tensor], None] | None,
+) -> _Best:
+    kinds = [kind for kind in preset.kinds if kind != "layerwise" or split_of(targets.net)] or ["plain"]
+    rounds = preset.rounds if "layerwise" in kinds else 1
+    most = preset.restarts * preset.iterations * rounds + ("layerwise" in kinds) * preset.iterations_of().most(rounds)
+    like = next(iter(targets.data["update"].values()))
+    best = _Best(like.new_full((len(targets),), torch.inf), like.new_full((len(targets), *targets.shape), 0.5), [])
+    best.history = [[] for _ in range(len(targets))]
+    with steps(most, "recovery", progress) as tick:
+        for i in range(preset.restarts):
+            todo = (best.cost >= preset.enough).nonzero()[:, 0]
+            if not len(todo):
+                break
+            search = _Search(targets.take(todo), preset, [rngs[j] for j in todo.tolist()], chunk, tick, watch)
+            kind = kinds[i % len(kinds)]
+            for found in search.layer_by_layer() if kind == "layerwise" else search.from_noise(kind):
+                best.offer(todo, found)
+    return best
 
 
 def recover_features(
@@ -203,32 +155,47 @@ def recover_features(
     Raises ValueError for an unknown preset or setting, models that do not match or do not differ, missing labels;
     FloatingPointError where every restart met NaN.
     """
-    chosen = chosen_preset(preset, settings)
-    if preset == "analytic" and not analytic.applies(view):
-        raise ValueError(f"preset: 'analytic' with {view.num_forgotten} forgotten; allowed: {analytic.APPLIES}")
-    if preset != "paper" and analytic.applies(view):
-        return analytic.recover(view)
-    started = time.perf_counter()
-    update, point = forgotten_gradient(view)
-    scale = torch.stack([change.norm() for change in update.values()]).norm()
-    update = {name: change / scale for name, change in update.items()}
-    sought = _target(view, point, update, chosen)
-    kinds = [kind for kind in chosen.kinds if kind != "layerwise" or split_of(view.net)] or ["plain"]
-    rounds = chosen.rounds if "layerwise" in kinds else 1
-    most = chosen.restarts * chosen.iterations * rounds
-    most += ("layerwise" in kinds) * most_steps(chosen.iterations, rounds)
     counter = count()
-    watch = None if callback is None else lambda inputs: callback(next(counter), inputs)
-    results: list[tuple[_Best, Tensor]] = []
-    with steps(most, "recovery", progress) as tick:
-        search = _Search(view, point, update, sought, chosen, rng, tick, watch)
-        for i in range(chosen.restarts):
-            if results and min(r[0].cost.item() for r in results) < chosen.enough:
-                break
-            kind = kinds[i % len(kinds)]
-            results += search.layer_by_layer() if kind == "layerwise" else search.from_noise(kind)
-    best = min((result[0] for result in results), key=lambda b: b.cost.item())
-    if not torch.isfinite(best.cost):
-        raise FloatingPointError("recovery: the cost was not finite in any restart; try another rng or a lower lr")
-    loss = torch.stack([history for _, history in results])
-    return Reconstruction(best.inputs, sought.labels, loss, time.perf_counter() - started)
+    watch = None if callback is None else lambda stacked: callback(next(counter), stacked[0])
+    return recover_batch([view], rngs=[rng], preset=preset, progress=progress, watch=watch, **settings)[0]
+
+
+def recover_batch(
+    views: Sequence[WhiteBoxView],
+    *,
+    rngs: Sequence[torch.Generator],
+    preset: str = "fast",
+    progress: Progress = False,
+    watch: Callable[[Tensor], None] | None = None,
+    memory: float = MEMORY,
+    **settings: Any,
+) -> list[Reconstruction]:
+    """The same for several requests at once, a generator each; those to the same model run as one batch.
+
+    What is found of a request does not depend on the others beyond rounding. watch sees the pictures of all that still
+    move, (targets, n, ...). memory: bytes that one iteration may take; more targets go in chunks.
+    Reconstruction.seconds is each request's share of its batch.
+    """
+    chosen = chosen_preset(preset, settings)
+    if len(rngs) != len(views):
+        raise ValueError(f"rngs: {len(rngs)} for {len(views)} views; allowed: one each")
+    found: dict[int, Reconstruction] = {}
+    for i, view in enumerate(views):
+        if preset == "analytic" and not analytic.applies(view):
+            raise ValueError(f"preset: 'analytic' with {view.num_forgotten} forgotten; allowed: {analytic.APPLIES}")
+        if preset != "paper" and analytic.applies(view):
+            found[i] = analytic.recover(view)
+    rest = [i for i in range(len(views)) if i not in found]
+    started = time.perf_counter()
+    targets = [target_of(views[i], error_known=chosen.error_known) for i in rest]
+    read = (time.perf_counter() - started) / max(1, len(rest))
+    for group in alike(targets):
+        started, some = time.perf_counter(), stack([targets[j] for j in group])
+        chunk = chunk_of(some, memory)
+        best = _recover(some, chosen, [rngs[rest[j]] for j in group], chunk, progress, watch)
+        if not torch.isfinite(best.cost).all():
+            raise FloatingPointError("recovery: the cost was not finite in any restart; try another rng or a lower lr")
+        seconds = read + (time.perf_counter() - started) / len(group)
+        for j, inputs, labels, history in zip(group, best.inputs, some.labels, best.history, strict=True):
+            found[rest[j]] = Reconstruction(inputs, labels, torch.stack(history), seconds)
+    return [found[i] for i in range(len(views))]

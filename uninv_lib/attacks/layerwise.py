@@ -7,52 +7,41 @@ a picture from its inner representation is easier than from its gradient. The re
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
-from math import cos, pi
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate
 
-from uninv_lib.attacks.costs import dummy_gradient, features_of, relative_cost, total_variation
+from uninv_lib.attacks.costs import dummy_gradient, features_of, relative_cost, squared_cost, total_variation
+from uninv_lib.attacks.engine import Data, annealed, descend
+from uninv_lib.attacks.soft import soft_pools
+from uninv_lib.attacks.targets import Targets, objective
 from uninv_lib.attacks.update import head
 from uninv_lib.models import logits
 from uninv_lib.types import State
 
-INNER, PICTURE, SOLVED, STARTS = 8, 2, 0.02, 8
-"""Iterations for the inner representation and for the picture, in units of the preset's; the relative cost below
-which no second inner start is made; starts of the picture. Ours, measured on photos."""
-
-Objective = Callable[[Tensor, list[Tensor]], Tensor]
-"""(logits, free variables) -> the number whose gradient in the parameters imitates the update."""
-
-
-def _call(part: nn.Module, point: State, inputs: Tensor) -> Tensor:
-    """What a part of a net gives, with its share of the whole net's state."""
-    return logits(part, {name: point[name] for name in part.state_dict()}, inputs)
+STARTS, HOT, COLD, SOFTENED = 8, 4.0, 0.04, 0.9
+"""Starts of the picture; temperatures of a softened pooling, in units of the features' mean, and the share of the
+iterations that it lasts. Ours, measured on CIFAR-10."""
 
 
 @dataclass(frozen=True)
-class Inner:
-    """encode: the layers in front of the split; values: (n, channels, height, width), what they gave; free: the
-    objective's free variables at that solution."""
+class Phases:
+    """Iterations: of what entered the last convolution, of what entered those behind the split, of its polish, of the
+    picture's starts, and of the picture put together."""
 
-    encode: Callable[[Tensor], Tensor]
-    values: Tensor
-    free: list[Tensor]
+    deep: int
+    inner: int
+    polish: int
+    starts: int
+    picture: int
 
-    def error(self, inputs: Tensor) -> Tensor:
-        """Representation of the inputs minus the values found; several guesses at all n stand one after another."""
-        found: Tensor = self.encode(inputs) - self.values.repeat(len(inputs) // len(self.values), 1, 1, 1)
-        return found
-
-    def distance(self, inputs: Tensor) -> Tensor:
-        """The length of the error beside that of the values, (guesses · n,)."""
-        size = self.values.flatten(1).norm(dim=1).repeat(len(inputs) // len(self.values))
-        away: Tensor = self.error(inputs).flatten(1).norm(dim=1) / size
-        return away
+    def most(self, rounds: int) -> int:
+        """Steps of `find_inner` and `picture_of` together over all rounds, at most."""
+        return self.deep + self.inner + self.starts + rounds * (self.polish + self.picture)
 
 
 def split_of(net: nn.Module) -> int | None:
@@ -63,140 +52,170 @@ def split_of(net: nn.Module) -> int | None:
     return cuts[-1] if cuts else None
 
 
-def most_steps(iterations: int, rounds: int) -> int:
-    """Steps of `find_inner` and `picture_of` together over all rounds, at most."""
-    return ((rounds + 1) * INNER + rounds * PICTURE) * iterations + iterations // 3
+def last_of(net: nn.Module) -> int:
+    """Where the last convolution stands."""
+    return max(i for i, layer in enumerate(net.children()) if isinstance(layer, nn.Conv2d))
 
 
-def annealed(rate: float, iteration: int, iterations: int) -> float:
-    """Half a cosine, from `rate` down to 0."""
-    return rate * 0.5 * (1 + cos(pi * iteration / iterations))
-
-
-def descend(
-    cost_of: Callable[[], Tensor],
-    variables: list[Tensor],
-    *,
-    rate: float,
-    iterations: int,
-    tick: Callable[[], None],
-    top: float | None = None,
-    watch: Callable[[Tensor], None] | None = None,
-) -> Tensor:
-    """Adam on `variables` in place, the first of which is kept in [0, top] and shown to `watch`; the last cost."""
-    optimiser = torch.optim.Adam(variables, rate)
-    for i in range(iterations):
-        for group in optimiser.param_groups:
-            group["lr"] = annealed(rate, i, iterations)
-        cost = cost_of()
-        for variable, slope in zip(variables, torch.autograd.grad(cost.sum(), variables), strict=True):
-            variable.grad = slope
-        optimiser.step()
-        with torch.no_grad():
-            variables[0].clamp_(0, top)
-        tick()
-        if watch is not None:
-            watch(variables[0].detach())
-    return cost.detach()
-
-
-def find_inner(
-    net: nn.Module,
-    point: State,
-    update: dict[str, Tensor],
-    objective: Objective,
-    free: list[Tensor],
-    shape: tuple[int, ...],
-    *,
-    features: Tensor | None,
-    picture: Tensor | None,
-    rng: torch.Generator,
-    iterations: int,
-    tick: Callable[[], None],
-) -> Inner:
-    """The representation, (n, ...), whose gradient in the layers behind the split is their update.
-
-    update: by parameter name, in the scale of `objective`; shape: of the inputs, with their number in front;
-    features: what reached the last linear layer, (1, features), where it is known; picture: the inputs to start from,
-    found in an earlier round, or None for two starts from noise.
-    """
-    cut = split_of(net)
+def halves(net: nn.Module, cut: int | None = None) -> tuple[nn.Sequential, nn.Sequential]:
+    """The layers in front of the cut, which is that of `split_of` where none is given, and those behind it."""
+    cut = split_of(net) if cut is None else cut
     if cut is None or not isinstance(net, nn.Sequential):
         raise ValueError("net: no convolution behind a pooling; allowed: a net that `split_of` can cut")
     front, back = net[:cut], net[cut:]
-    target = [update[name] for name, _ in back.named_parameters()]
-    encode = partial(_call, front, point)
+    return front, back  # type: ignore[return-value]
+
+
+def call(part: nn.Module, point: State, inputs: Tensor) -> Tensor:
+    """What a part of a net gives, with its share of the whole net's state."""
+    return logits(part, {name: point[name] for name in part.state_dict()}, inputs)
+
+
+def distance(encode: Callable[[Tensor], Tensor], inputs: Tensor, values: Tensor) -> Tensor:
+    """How far the representation of n inputs is from these values, beside their length, (n,)."""
+    away: Tensor = (encode(inputs) - values).flatten(1).norm(dim=1) / values.flatten(1).norm(dim=1)
+    return away
+
+
+def find_inner(
+    targets: Targets,
+    *,
+    picture: Tensor | None,
+    free: list[Tensor],
+    rngs: Sequence[torch.Generator],
+    phases: Phases,
+    chunk: int,
+    tick: Callable[[], None],
+) -> tuple[Tensor, list[Tensor]]:
+    """The representation, (targets, n, ...), whose gradient in the layers behind the split is their update, and the
+    objective's free variables there.
+
+    picture: the inputs to start from, (targets, n, ...), found in an earlier round, or None for a start from noise. It
+    takes three steps then: what entered the last convolution, its pooling softened at first; with that as a guide,
+    what entered the others; and without it.
+    """
+    words: dict[str, Any] = {"chunk": chunk, "tick": tick}
+    front, back = halves(targets.net)
+    if picture is None:
+        before, last = halves(targets.net, last_of(targets.net))
+        start = [_noise(targets, before, rngs), *free]
+        guide, *free = _solved(last, targets, start, 0.1, phases.deep, softened=True, **words)
+        start, data = [_noise(targets, front, rngs), *free], {**targets.data, "guide": guide}
+        variables = _solved(back, replace(targets, data=data), start, 0.1, phases.inner, **words)
+    else:
+        with torch.no_grad():
+            values = call(front, targets.point, picture.flatten(0, 1)).unflatten(0, picture.shape[:2])
+        variables = [values, *free]
+    values, *free = _solved(back, targets, variables, 0.03, phases.polish, straight=True, **words)
+    return values, free
+
+
+def _noise(targets: Targets, front: nn.Module, rngs: Sequence[torch.Generator]) -> Tensor:
+    """(targets, n, ...) in place of what `front` gives."""
+    like = next(iter(targets.data["update"].values()))
     with torch.no_grad():
-        like = encode(torch.zeros(shape).to(target[0]) if picture is None else picture)
-    best, found = torch.inf, Inner(encode, like, free)
-    for _ in range(2 if picture is None else 1):
-        values = like if picture is not None else (0.3 * torch.randn(like.shape, generator=rng).abs()).to(like)
-        variables = [v.clone().requires_grad_() for v in (values, *free)]
-        cost_of = partial(_inner_cost, back, point, target, objective, features, variables)
-        rate = 0.1 if picture is None else 0.03
-        cost = descend(cost_of, variables, rate=rate, iterations=INNER * iterations, tick=tick).item()
-        if cost < best:
-            best, found = cost, Inner(encode, variables[0].detach(), [v.detach() for v in variables[1:]])
-        if best < SOLVED:
-            break
-    return found
+        given = call(front, targets.point, like.new_zeros(targets.shape))
+    return torch.stack([0.3 * torch.randn(given.shape, generator=rng).abs() for rng in rngs]).to(like)
 
 
-def _inner_cost(
-    back: nn.Module,
-    point: State,
-    target: list[Tensor],
-    objective: Objective,
-    features: Tensor | None,
+def _solved(
+    back: nn.Sequential,
+    targets: Targets,
     variables: list[Tensor],
-) -> Tensor:
+    rate: float,
+    iterations: int,
+    *,
+    softened: bool = False,
+    straight: bool = False,
+    **words: Any,
+) -> list[Tensor]:
+    """The variables, the first of which enters `back`, at which its dummy gradient is its update.
+
+    Far from the solution squares lead there, near it absolute differences (straight) do.
+    """
+
+    def cost_of(variables: list[Tensor], data: Data, share: float) -> tuple[Tensor, Tensor]:
+        part = soft_pools(back, _temperature(data, share)) if softened and share < SOFTENED else back
+        cost = _inner_cost(part, targets.point, variables, data, straight)
+        if "guide" in data:
+            away = call(back[: last_of(back)], targets.point, variables[0]) - data["guide"]
+            cost = cost + 0.01**share * away.square().sum() / data["guide"].square().sum()
+        return cost, cost
+
+    return descend(cost_of, variables, targets.data, rates=annealed(rate, iterations), top=None, **words).last
+
+
+def _temperature(data: Data, share: float) -> Tensor | float:
+    """From HOT down to COLD, in units of the features where they are known."""
+    degrees = HOT * (COLD / HOT) ** (share / SOFTENED)
+    temperature: Tensor | float = degrees * data["features"].abs().mean() if "features" in data else degrees
+    return temperature
+
+
+def _inner_cost(back: nn.Module, point: State, variables: list[Tensor], data: Data, straight: bool) -> Tensor:
     values, *free = variables
     state = {name: point[name] for name in back.state_dict()}
-    cost = relative_cost(dummy_gradient(back, state, lambda z: objective(z, free), values), target)
-    if features is None:
+    target = [data["update"][name] for name, _ in back.named_parameters()]
+    slopes = dummy_gradient(back, state, lambda z: objective(z, data, free), values)
+    measure = relative_cost if straight else squared_cost
+    cost = measure(slopes, target)
+    if "features" not in data:
         return cost
     reached = features_of(back, state, head(back)[0].removesuffix(".weight"), values)
-    return cost + (reached - features).abs().sum() / features.abs().sum()
+    return cost + measure([reached], [data["features"]])
 
 
 def picture_of(
-    inner: Inner,
-    shape: tuple[int, ...],
+    targets: Targets,
+    inner: Tensor,
     *,
     picture: Tensor | None,
     tv: float,
-    rng: torch.Generator,
-    iterations: int,
+    rngs: Sequence[torch.Generator],
+    phases: Phases,
+    chunk: int,
     tick: Callable[[], None],
     watch: Callable[[Tensor], None] | None,
 ) -> Tensor:
-    """Inputs of this shape whose representation is `inner`: from `picture`, where an earlier round found one, else from
-    starts in random plain colours, put together."""
+    """Inputs, (targets, n, ...), whose representation is `inner`: from `picture`, where an earlier round found one,
+    else from starts in random plain colours, put together."""
+    front, _ = halves(targets.net)
 
-    def cost_of(inputs: Tensor) -> Tensor:
-        return inner.distance(inputs) + tv * total_variation(inputs)
+    def encode(x: Tensor) -> Tensor:
+        return call(front, targets.point, x)
+
+    def cost_of(variables: list[Tensor], data: Data, share: float) -> tuple[Tensor, Tensor]:
+        cost = distance(encode, variables[0], data["inner"]).sum() + tv * total_variation(variables[0]).sum()
+        return cost, cost
 
     if picture is None:
-        noise = 0.1 * torch.randn(STARTS, *shape, generator=rng)
-        starts = (torch.rand(STARTS, *shape[:2], 1, 1, generator=rng) + noise).clamp(0, 1).to(inner.values)
-        tried = starts.flatten(0, 1).requires_grad_()
-        descend(partial(cost_of, tried), [tried], rate=0.1, iterations=max(1, iterations // 3), tick=tick, top=1)
-        picture = _best_parts(inner, tried.detach(), shape)
-    chosen = picture.clone().requires_grad_()
-    descend(
-        partial(cost_of, chosen), [chosen], rate=0.05, iterations=PICTURE * iterations, tick=tick, top=1, watch=watch
-    )
-    return chosen.detach()
+        tried = torch.cat([_plain_colours(targets.shape, rng) for rng in rngs]).to(inner)
+        data = {"inner": inner.repeat_interleave(STARTS, 0)}
+        rates = annealed(0.1, phases.starts)
+        tried = descend(cost_of, [tried], data, rates=rates, chunk=chunk, tick=tick, top=1).last[0]
+        picture = _best_parts(encode, inner, tried.unflatten(0, (len(targets), STARTS)))
+    rates = annealed(0.05, phases.picture)
+    found = descend(cost_of, [picture], {"inner": inner}, rates=rates, chunk=chunk, tick=tick, top=1, watch=watch)
+    return found.last[0]
+
+
+def _plain_colours(shape: tuple[int, ...], rng: torch.Generator) -> Tensor:
+    """(STARTS, n, ...)"""
+    noise = 0.1 * torch.randn(STARTS, *shape, generator=rng)
+    return (torch.rand(STARTS, *shape[:2], 1, 1, generator=rng) + noise).clamp(0, 1)
 
 
 @torch.no_grad()
-def _best_parts(inner: Inner, tried: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Each part of the picture from the start that explains the representation there best.
+def _best_parts(encode: Callable[[Tensor], Tensor], inner: Tensor, tried: Tensor) -> Tensor:
+    """Each part of the picture from the start that explains the representation there best, (targets, n, ...).
 
     A start ends right in one part of the picture and in a local minimum in another, and the representation is local.
+    tried: (targets, starts, n, ...).
     """
-    error = avg_pool2d(inner.error(tried).square().sum(1, keepdim=True), 3, 1, 1, count_include_pad=False)
-    error = interpolate(error, size=shape[-2:]).unflatten(0, (STARTS, shape[0]))
-    best = error.argmin(0, keepdim=True).expand(1, *shape)
-    chosen: Tensor = tried.unflatten(0, (STARTS, shape[0])).gather(0, best)[0]
+    found = encode(tried.flatten(0, 2)).unflatten(0, tried.shape[:3])
+    error = (found - inner[:, None]).flatten(0, 2).square().sum(1, keepdim=True)
+    error = avg_pool2d(error, 3, 1, 1, count_include_pad=False)
+    error = interpolate(error, size=tried.shape[-2:]).unflatten(0, tried.shape[:3])
+    best = error.argmin(1, keepdim=True).expand(-1, 1, *tried.shape[2:])
+    chosen: Tensor = tried.gather(1, best)[:, 0]
     return chosen

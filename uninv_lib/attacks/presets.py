@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from uninv_lib.attacks.layerwise import Phases
+
 KINDS = ("plain", "head", "angle", "layerwise")
 
 
@@ -12,7 +14,8 @@ KINDS = ("plain", "head", "angle", "layerwise")
 class Preset:
     """Settings of the optimisation. tv: weight of the total variation; patience: iterations without a better cost (by
     one part in a thousand) after which a restart ends, None for never; enough: cost below which no further restart or
-    round is made; rounds: of `layerwise`, each from the picture before; kinds: restarts take these in turn."""
+    round is made; rounds: of `layerwise`, each from the picture before; kinds: restarts take these in turn; phases:
+    lengths of the `Phases` of `layerwise`, in units of `iterations`."""
 
     error_known: bool
     signed: bool
@@ -24,6 +27,10 @@ class Preset:
     enough: float = 0.0
     rounds: int = 1
     kinds: tuple[str, ...] = ("plain",)
+    phases: tuple[float, ...] = (4, 2, 1, 1 / 3, 2)
+
+    def iterations_of(self) -> Phases:
+        return Phases(*(max(1, round(self.iterations * share)) for share in self.phases))
 
 
 PRESETS = {

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from uninv_lib.attacks.costs import features_of
-from uninv_lib.attacks.layerwise import annealed
+from uninv_lib.attacks.engine import annealed
 from uninv_lib.attacks.update import head, labels_of_bias
 from uninv_lib.types import State, WhiteBoxView
 
@@ -91,8 +91,8 @@ class _Problem:
         mixing.requires_grad_()
         cost_of = self._cost_of(one_hot(labels, len(self.bias)).double()[:, None])
         optimiser = torch.optim.Adam([mixing], RATE)
-        for i in range(steps):
-            optimiser.param_groups[0]["lr"] = annealed(RATE, i, steps)
+        for rate in annealed(RATE, steps):
+            optimiser.param_groups[0]["lr"] = rate
             mixing.grad = torch.autograd.grad(cost_of(mixing)[0].sum(), mixing)[0]
             optimiser.step()
         cost, start = cost_of(mixing)[0].min(1)

@@ -1,0 +1,217 @@
+"""Presets of feature recovery on the same targets in one run; a row a target in results/benchmark_attack.jsonl.
+
+python benchmarks/attack.py targets --dataset photos --targets 16 --presets paper,fast,best
+python benchmarks/attack.py targets --dataset imagefolder:PATH --name cifar10-jpeg --epochs 8 --presets paper --full
+python benchmarks/attack.py step --dataset photos
+
+Rows that are there already are kept and not run again.
+"""
+
+import json
+import resource
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import click
+import torch
+
+from uninv_lib import Spec, metrics, prepare
+from uninv_lib.attacks.costs import dummy_gradient, relative_cost
+from uninv_lib.attacks.features import recover_batch
+from uninv_lib.attacks.targets import objective, stack, target_of
+from uninv_lib.models import logits
+from uninv_lib.provenance import device_name, versions
+from uninv_lib.scene import device_of
+from uninv_lib.sweep import RESULTS
+from uninv_lib.training import evaluate
+
+PAPER = {"iterations": 3000, "restarts": 1}
+FULL = {"iterations": 10_000, "restarts": 5}
+FILE = RESULTS / "benchmark_attack.jsonl"
+POINTS = 40  # of a curve
+
+
+class Curve:
+    """PSNR of every target against the seconds a target that it took."""
+
+    def __init__(self, truth: torch.Tensor, steps: int) -> None:
+        self.truth, self.every, self.seen, self.rows = truth, max(1, steps // POINTS), 0, []
+        self.started = time.perf_counter()
+
+    def __call__(self, stacked: torch.Tensor) -> None:
+        self.seen += 1
+        if self.seen % self.every == 0 and len(stacked) == len(self.truth):
+            seconds = (time.perf_counter() - self.started) / len(self.truth)
+            ratios = [
+                metrics.psnr(metrics.match(x, t), t).mean().item() for x, t in zip(stacked, self.truth, strict=True)
+            ]
+            self.rows.append((seconds, ratios))
+
+    def of(self, target: int) -> list[list[float]]:
+        return [[round(seconds, 2), round(ratios[target], 2)] for seconds, ratios in self.rows]
+
+
+def attack(scenes: list, preset: str, settings: dict, name: str, label: str) -> list[dict]:
+    """A row for each scene: all are recovered as one batch."""
+    views = [scene.white_box() for scene in scenes]
+    if preset == "paper":
+        views = [replace(view, labels=scene.forget.labels) for view, scene in zip(views, scenes, strict=True)]
+    rngs = [torch.Generator().manual_seed(scene.spec.request) for scene in scenes]
+    curve = Curve(torch.stack([scene.forget.inputs for scene in scenes]), settings.get("iterations", 600))
+    found = recover_batch(views, rngs=rngs, preset=preset, progress=True, watch=curve, **settings)
+    spec, net = scenes[0].spec, scenes[0].trained.net
+    accuracy = evaluate(net, scenes[0].trained.state, scenes[0].dataset.test.to(scenes[0].forget.inputs))
+    rows = []
+    for i, (scene, recovery) in enumerate(zip(scenes, found, strict=True)):
+        truth = scene.forget.inputs
+        pictures = metrics.match(recovery.inputs, truth)
+        rows.append(
+            {
+                "dataset": name,
+                "model": spec.model,
+                "width": spec.width,
+                "epochs": spec.epochs,
+                "test_accuracy": round(accuracy, 4),
+                "preset": label,
+                "forgotten": len(truth),
+                "target": spec.model_seed * 1000 + scene.spec.request,
+                "psnr": round(metrics.psnr(pictures, truth).mean().item(), 3),
+                "psnrs": [round(ratio, 3) for ratio in metrics.psnr(pictures, truth).tolist()],
+                "ssim": round(metrics.ssim(pictures, truth).mean().item(), 4),
+                "label_accuracy": (recovery.labels.sort().values == scene.forget.labels.sort().values)
+                .double()
+                .mean()
+                .item(),
+                "cost": round(recovery.loss.nan_to_num(torch.inf).min().item(), 5),
+                "seconds": round(recovery.seconds, 2),
+                "iterations": recovery.loss.shape[1],
+                "batch": len(scenes),
+                "threads": torch.get_num_threads(),
+                "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+                "curve": curve.of(i),
+                "device": device_name(device_of(spec)),
+                "versions": versions(),
+            }
+        )
+    return rows
+
+
+def _done(file: Path) -> set[tuple]:
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    keys = ("dataset", "model", "width", "epochs", "preset", "forgotten", "target", "device")
+    return {tuple(json.loads(line)[key] for key in keys) for line in lines}
+
+
+@click.group()
+def main() -> None:
+    """Measure the attacks."""
+
+
+SHARED = [
+    click.option("--dataset", default="photos", show_default=True),
+    click.option("--name", help="what the rows call the data; without it, --dataset"),
+    click.option("--model", default="convnet", show_default=True),
+    click.option("--width", default=16, show_default=True),
+    click.option("--epochs", type=int, help="of pretraining; without it, the budget's"),
+    click.option("--forgotten", default=1, show_default=True, help="samples a request"),
+    click.option("--threads", default=1, show_default=True),
+    click.option("--device", default="auto", show_default=True),
+]
+
+
+def shared(command):
+    for option in reversed(SHARED):
+        command = option(command)
+    return command
+
+
+def _scenes(requests: range, **fields) -> list:
+    spec = Spec(budget="default", private_size=32 if fields["forget_size"] == 1 else 64, **fields)
+    return [prepare(spec.model_copy(update={"request": request}), progress=True) for request in requests]
+
+
+@main.command()
+@shared
+@click.option("--targets", default=16, show_default=True)
+@click.option("--first", default=0, show_default=True, help="the first request")
+@click.option("--batch", default=8, show_default=True, help="requests recovered together")
+@click.option("--presets", default="paper,fast,best", show_default=True)
+@click.option("--full", is_flag=True, help="paper with its own 10,000 iterations and 5 restarts")
+@click.option("--out", type=click.Path(path_type=Path), default=FILE, show_default=True)
+def targets(dataset, name, model, width, epochs, forgotten, threads, device, targets, first, batch, presets, full, out):
+    """Recover the same targets by each preset."""
+    torch.set_num_threads(threads)
+    fields = {"dataset": dataset, "model": model, "width": width, "epochs": epochs, "device": device}
+    for preset in presets.split(","):
+        label = "paper, full" if full and preset == "paper" else preset
+        settings = (FULL if full else PAPER) if preset == "paper" else {}
+        for start in range(first, first + targets, batch):
+            requests = range(start, min(start + batch, first + targets))
+            scenes = _scenes(requests, forget_size=forgotten, **fields)
+            key = (name or dataset, model, width, epochs, label, forgotten)
+            done = _done(out)
+            scenes = [s for s in scenes if (*key, s.spec.request, device_name(device_of(s.spec))) not in done]
+            if not scenes:
+                continue
+            rows = attack(scenes, preset, settings, name or dataset, label)
+            with out.open("a", encoding="utf-8") as file:
+                file.writelines(json.dumps(row) + "\n" for row in rows)
+            for row in rows:
+                keys = ("preset", "target", "psnr", "ssim", "cost", "seconds")
+                print(*(f"{key} {row[key]}" for key in keys), flush=True)
+
+
+@main.command()
+@shared
+@click.option("--targets", "count", default=8, show_default=True)
+def step(dataset, name, model, width, epochs, forgotten, threads, device, count):
+    """Seconds of one iteration a target, beside those of seven forward passes of one target."""
+    torch.set_num_threads(threads)
+    fields = {"dataset": dataset, "model": model, "width": width, "epochs": epochs, "device": device}
+    scenes = _scenes(range(count), forget_size=forgotten, **fields)
+    stacked = stack([target_of(scene.white_box(), error_known=True) for scene in scenes])
+    x = torch.stack([scene.forget.inputs for scene in scenes])
+    net, point = stacked.net, stacked.point
+
+    def iteration():
+        own = x.clone().requires_grad_()
+        data = dict(stacked.data)
+
+        def cost(v, d):
+            return relative_cost(
+                dummy_gradient(net, point, lambda z: objective(z, d, []), v), list(d["update"].values())
+            )
+
+        torch.autograd.grad(torch.func.vmap(cost)(own, data).sum(), own)
+
+    def forward():
+        with torch.no_grad():
+            logits(net, point, x[0])
+
+    times = {}
+    for label, work, repeats in (("forward", forward, 40), ("iteration", iteration, 8)) * 3:
+        for _ in range(repeats):
+            started = time.perf_counter()
+            work()
+            times.setdefault(label, []).append(time.perf_counter() - started)
+    one, all_ = (torch.tensor(times[label]).median().item() for label in ("forward", "iteration"))
+    row = {
+        "dataset": name or dataset,
+        "model": model,
+        "width": width,
+        "targets": count,
+        "forward_ms": round(1e3 * one, 3),
+        "iteration_ms": round(1e3 * all_ / count, 3),
+        "over_7_forwards": round(all_ / count / (7 * one), 3),
+        "threads": threads,
+        "device": device_name(device_of(scenes[0].spec)),
+        "versions": versions(),
+    }
+    json.dump(row, sys.stdout)
+    print()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""Gradient descent on many targets at once: one cost a target, stacked, in chunks that fit a memory budget (ours)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import cos, pi
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Data = dict[str, Any]
+"""Tensors with the targets in front, (targets, ...), by name, or dictionaries of such."""
+Cost = Callable[[list[Tensor], Data, float], tuple[Tensor, Tensor]]
+"""(variables, data, share of the iterations done), all of one target -> the cost that counts, and the one that
+steers. Whatever it calls must be known to torch.func.vmap."""
+CHECK = 25
+"""Iterations between two moments at which the loop waits for the device, to see whether anything still moves."""
+
+
+@dataclass(frozen=True)
+class Descent:
+    """best: (targets, ...), the first variable where its cost was lowest; cost: (targets,), that cost; last: the
+    variables at the end; history: (targets, iterations), NaN after a target stopped."""
+
+    best: Tensor
+    cost: Tensor
+    last: list[Tensor]
+    history: Tensor
+
+
+def annealed(rate: float, iterations: int) -> list[float]:
+    """Half a cosine, from `rate` down to 0."""
+    return [rate * 0.5 * (1 + cos(pi * i / iterations)) for i in range(iterations)]
+
+
+def halved(rate: float, iterations: int) -> list[float]:
+    """Halved at 3/8, 5/8 and 7/8, as in the official code."""
+    return [rate * 0.5 ** sum(i / iterations >= eighth / 8 for eighth in (3, 5, 7)) for i in range(iterations)]
+
+
+def rows(data: Data, index: Tensor | slice | int) -> Data:
+    """The data of some targets."""
+    return {name: rows(part, index) if isinstance(part, dict) else part[index] for name, part in data.items()}
+
+
+def costs_and_slopes(
+    cost_of: Cost, variables: list[Tensor], data: Data, share: float, *, chunk: int
+) -> tuple[Tensor, list[Tensor]]:
+    """The costs that count, (targets,), and the steering costs' gradients in the variables, `chunk` targets at a time.
+
+    Each target's cost is its own: how the targets are cut changes nothing but rounding.
+    """
+    found = []
+    for start in range(0, len(variables[0]), chunk):
+        part = slice(start, start + chunk)
+        own = [v[part].detach().requires_grad_() for v in variables]
+        if len(own[0]) == 1:  # half the time of a small net goes into the transforms
+            alone = cost_of([v[0] for v in own], rows(data, start), share)
+            counted, steered = (cost[None] for cost in alone)
+        else:
+            counted, steered = torch.func.vmap(lambda v, d: cost_of(v, d, share))(own, rows(data, part))
+        found.append((counted.detach(), *torch.autograd.grad(steered.sum(), own)))
+    cost, *slopes = (torch.cat(parts) for parts in zip(*found, strict=True))
+    return cost, slopes
+
+
+def descend(
+    cost_of: Cost,
+    variables: list[Tensor],
+    data: Data,
+    *,
+    rates: list[float],
+    chunk: int,
+    tick: Callable[[], None],
+    signed: bool = False,
+    top: float | None = None,
+    patience: int | None = None,
+    watch: Callable[[Tensor], None] | None = None,
+) -> Descent:
+    """Adam on the stacked variables, an iteration a rate; the first variable stays in [0, top].
+
+    signed: AdamW on the signs of the gradient, as published. patience: iterations without a better cost (by one part in
+    a thousand) after which a target stands still; so does one whose cost is not finite. watch sees the first variable.
+    """
+    free = [v.clone() for v in variables]
+    optimiser: torch.optim.Optimizer = (torch.optim.AdamW if signed else torch.optim.Adam)(free, rates[0])
+    best, cost = free[0].clone(), torch.full_like(free[0].flatten(1)[:, 0], torch.inf)
+    landmark, since, moving = cost.clone(), torch.zeros_like(cost), torch.ones_like(cost, dtype=torch.bool)
+    history = cost.new_full((len(cost), len(rates)), torch.nan)
+    for i, rate in enumerate(rates):
+        counted, slopes = costs_and_slopes(cost_of, free, data, i / len(rates), chunk=chunk)
+        moving &= torch.isfinite(counted)
+        history[:, i] = counted.where(moving, torch.nan)
+        better = moving & (counted < cost)
+        cost, best = counted.where(better, cost), _where(better, free[0], best)
+        if patience is not None:
+            since = (since + 1).where(cost >= 0.999 * landmark, 0)
+            landmark = cost.where(since == 0, landmark)
+            moving &= since < patience
+        tick()
+        if i % CHECK == 0 and not moving.any():
+            break
+        for variable, slope in zip(free, slopes, strict=True):
+            variable.grad = slope.sign() if signed else slope
+        optimiser.param_groups[0]["lr"] = rate
+        before = [v.clone() for v in free]
+        optimiser.step()
+        free[0].clamp_(0, top)
+        for variable, old in zip(free, before, strict=True):
+            variable.copy_(_where(moving, variable, old))
+        if watch is not None:
+            watch(free[0].clone())
+    return Descent(best, cost, free, history)
+
+
+def _where(chosen: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    """`first` of the chosen targets, (targets,), `second` of the others."""
+    return torch.where(chosen.reshape(-1, *[1] * (first.ndim - 1)), first, second)
