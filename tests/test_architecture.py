@@ -11,14 +11,14 @@ LIBRARY = Path(__file__).parents[1] / "uninv_lib"
 FLOORS = [
     {"types", "cache", "progress", "provenance", "_torchvision"},
     {"data", "models", "metrics"},
-    {"training", "unlearning", "defenses", "attacks"},
+    {"training", "unlearning", "defenses", "attacks", "forecast"},
     {"scene"},
     {"experiment"},
     {"sweep", "figures", "widgets"},
     {"notebooks", "pages"},
     {"book", "__main__"},
 ]
-DEVELOPER = {"data", "training", "unlearning", "defenses"}
+DEVELOPER = {"data", "training", "unlearning", "defenses", "forecast"}
 
 
 def imports():
