@@ -5,12 +5,13 @@ import torch
 
 from uninv_lib import Spec, metrics, prepare
 from uninv_lib.attacks import infer_labels, make_probes, recover_features
-from uninv_lib.attacks.costs import cosine_cost, dummy_gradient, features_of, relative_cost, total_variation
+from uninv_lib.attacks.costs import cosine_cost, dummy_gradient, relative_cost, total_variation
 from uninv_lib.attacks.layerwise import find_inner, split_of
 from uninv_lib.attacks.probes import Counted
 from uninv_lib.attacks.separation import separate
-from uninv_lib.attacks.update import difference, forgotten_gradient, head, labels_of_bias
+from uninv_lib.attacks.update import difference, forgotten_gradient, labels_of_bias
 from uninv_lib.data import load
+from uninv_lib.layers import features_of, head
 from uninv_lib.models import build
 from uninv_lib.training import gradient
 from uninv_lib.types import BlackBoxView

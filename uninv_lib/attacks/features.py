@@ -13,12 +13,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
 
-from uninv_lib.attacks import analytic
-from uninv_lib.attacks.costs import angle_cost, cosine_cost, dummy_gradient, features_of, relative_cost, total_variation
+from uninv_lib.attacks import analytic, second_order
+from uninv_lib.attacks.costs import angle_cost, cosine_cost, dummy_gradient, relative_cost, total_variation
 from uninv_lib.attacks.layerwise import Inner, annealed, find_inner, most_steps, picture_of, split_of
 from uninv_lib.attacks.presets import Preset, chosen_preset
 from uninv_lib.attacks.separation import TOLD_APART, separate
-from uninv_lib.attacks.update import forgotten_gradient, head, labels_of_bias
+from uninv_lib.attacks.update import forgotten_gradient, labels_of_bias
+from uninv_lib.layers import features_of, head
 from uninv_lib.progress import Progress, steps
 from uninv_lib.types import Reconstruction, State, WhiteBoxView
 
@@ -178,6 +179,21 @@ class _Search:
         return results
 
 
+def _second_order(
+    view: WhiteBoxView,
+    rng: torch.Generator,
+    preset: Preset,
+    progress: Progress,
+    callback: Callable[[int, Tensor], None] | None,
+) -> Reconstruction:
+    if view.public is None:
+        raise ValueError("view.public: None; preset 'second_order' assumes public samples")
+    counter = count()
+    watch = None if callback is None else lambda inputs: callback(next(counter), inputs)
+    with steps(preset.iterations, "recovery", progress) as tick:
+        return second_order.recover(view, rng=rng, iterations=preset.iterations, tv=preset.tv, tick=tick, watch=watch)
+
+
 def recover_features(
     view: WhiteBoxView,
     *,
@@ -192,7 +208,8 @@ def recover_features(
     preset: "paper", the published attack, which assumes `view.labels`; "fast" (ours, the default), which reads the
     output error softmax − onehot off the last bias's update (of several samples, off the last layer's: `separation`)
     and backpropagates it through the dummy input, so that no label is needed; "best", the same with more time;
-    "analytic", the closed form, which "fast" and "best" take by themselves where it `applies`.
+    "analytic", the closed form, which "fast" and "best" take by themselves where it `applies`; "second_order", for a
+    last layer trained to convergence, which assumes `view.public`.
     settings: any field of `Preset` (iterations, restarts, lr, tv, patience, ...).
     callback(step, inputs) sees the pictures as they emerge, the steps counted on from start to start.
 
@@ -206,6 +223,8 @@ def recover_features(
     chosen = chosen_preset(preset, settings)
     if preset == "analytic" and not analytic.applies(view):
         raise ValueError(f"preset: 'analytic' with {view.num_forgotten} forgotten; allowed: {analytic.APPLIES}")
+    if preset == "second_order":
+        return _second_order(view, rng, chosen, progress, callback)
     if preset != "paper" and analytic.applies(view):
         return analytic.recover(view)
     started = time.perf_counter()

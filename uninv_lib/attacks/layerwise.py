@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate
 
-from uninv_lib.attacks.costs import dummy_gradient, features_of, relative_cost, total_variation
-from uninv_lib.attacks.update import head
+from uninv_lib.attacks.costs import dummy_gradient, relative_cost, total_variation
+from uninv_lib.layers import features_of, head
 from uninv_lib.models import logits
 from uninv_lib.types import State
 
