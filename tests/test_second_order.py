@@ -81,8 +81,9 @@ def test_public_samples_suffice_where_the_first_order_fails(requests):
     assert first < 0.8
 
 
-def test_several_samples_are_told_apart():
-    found = scene(forget_size=2)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_several_samples_are_told_apart(dtype):
+    found = scene(forget_size=2, dtype=dtype)
     view = replace(found.white_box(), public=found.retain.inputs, labels=found.forget.labels)
     recovery = second_order.recover(view, rng=torch.Generator())
     assert metrics.psnr(metrics.match(recovery.inputs, found.forget.inputs), found.forget.inputs).min() > 30

@@ -59,6 +59,7 @@ def last_features(view: WhiteBoxView) -> Separated:
     slopes = last_layer_gradient(view)
     if view.num_forgotten > 1:
         names = head(view.net)
+        slopes = slopes.to(view.before[names[0]])
         return separate(view, view.before, {names[0]: slopes[:, :-1], names[1]: slopes[:, -1]})
     left, sizes, right = torch.linalg.svd(slopes, full_matrices=False)
     last = right[0, -1]
