@@ -79,7 +79,7 @@ GRIDS = {
         *grid(
             dataset="digits",
             model="linear",
-            **CONVERGED | {"request": range(8)},
+            **CONVERGED | {"request": range(4)},
             private_size=128,
             weight_decay=10.0,
             forget_size=2,

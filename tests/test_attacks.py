@@ -224,6 +224,7 @@ def test_several_samples_are_matched_before_they_are_compared():
 
 def test_intervals_hold_their_rate():
     assert metrics.wilson(5, 10) == pytest.approx((0.5, 0.2366, 0.7634), abs=1e-4)
+    assert metrics.wilson(20, 20)[2] == 1
     median, low, high = metrics.interval(torch.arange(100.0))
     assert low < median < high
     with pytest.raises(ValueError, match="allowed"):

@@ -76,4 +76,5 @@ def wilson(hits: int, trials: int, *, z: float = 1.96) -> tuple[float, float, fl
         raise ValueError(f"hits: {hits} of {trials} trials; allowed: 0 to trials, of 1 trial or more")
     rate, spread = hits / trials, z**2 / trials
     centre, half = rate + spread / 2, z * (rate * (1 - rate) / trials + spread / (4 * trials)) ** 0.5
-    return rate, (centre - half) / (1 + spread), (centre + half) / (1 + spread)
+    low, high = (centre - half) / (1 + spread), (centre + half) / (1 + spread)
+    return rate, min(low, rate), max(high, rate)  # rounding leaves 20 of 20 just below its own rate
