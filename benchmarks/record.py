@@ -8,6 +8,13 @@ CONVNET = {"model": "convnet", "width": 16}
 NARROW = {"model": "convnet", "width": 8}
 OFFICIAL = "pretrained,private_size"
 SHARES = [0.1, 0.5, 1.0]
+CONVERGED = {
+    "training": "converged",
+    "unlearning": "retrain",
+    "preset": "second_order",
+    "knowledge": "public,weight_decay",
+    "request": range(16),
+}
 METHODS = ["gradient_ascent", "retrain"]
 STRENGTHS = {"obfuscation": [0.1, 0.3, 1.0, 3.0], "pruning": [0.1, 0.3, 0.5, 0.9], "fine_tuning": [1, 5, 20]}
 
@@ -54,6 +61,53 @@ GRIDS = {
         dtype=["float32", "float64"],
         seed=range(16),
     ),
+    # Exact unlearning of a last layer trained to convergence, undone with public data
+    "second_order": [
+        *grid(dataset="digits", model="linear", **CONVERGED, private_size=[32, 128, 600], weight_decay=[1.0, 10.0]),
+        *grid(
+            dataset="digits",
+            model="linear",
+            **CONVERGED | {"knowledge": "public"},
+            private_size=[32, 128, 600],
+            weight_decay=[1.0, 10.0],
+        ),
+        *grid(dataset="digits", model="linear", **CONVERGED, private_size=600, weight_decay=10.0, dtype="float64"),
+        *grid(dataset="breast_cancer", model="linear", **CONVERGED, private_size=[32, 200], weight_decay=[1.0, 10.0]),
+        *grid(dataset="digits", model="mlp", **CONVERGED, private_size=[128, 600], weight_decay=10.0),
+        *grid(dataset="digits", **NARROW, **CONVERGED | {"request": range(8)}, private_size=600, weight_decay=10.0),
+        *grid(dataset="photos", model="linear", **CONVERGED, private_size=64, weight_decay=10.0),
+        *grid(
+            dataset="digits",
+            model="linear",
+            **CONVERGED | {"request": range(4)},
+            private_size=128,
+            weight_decay=10.0,
+            forget_size=2,
+        ),
+    ],
+    # Label inference by the last layer's parameters
+    "labels_parameters": [
+        spec
+        for model, method, seeds in (
+            ({"model": "mlp"}, "retrain", 10),
+            ({"model": "mlp"}, "gradient_ascent", 2),
+            (NARROW, "retrain", 3),
+        )
+        for spec in grid(
+            dataset="digits",
+            **model,
+            attack="labels",
+            training=["one_epoch", "converged"],
+            unlearning=method,
+            private_size=512,
+            forget_share=[0.01, 0.1],
+            knowledge="public",
+            probes="public",
+            score="log_odds",
+            seed=range(seeds),
+            request=range(10),
+        )
+    ],
     # C5, C6, C10: label inference, 5 models before with 10 requests each
     "labels": [
         *grid(

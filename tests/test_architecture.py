@@ -10,15 +10,15 @@ import pytest
 LIBRARY = Path(__file__).parents[1] / "uninv_lib"
 FLOORS = [
     {"types", "cache", "progress", "provenance", "_torchvision"},
-    {"data", "models", "metrics"},
-    {"training", "unlearning", "defenses", "attacks", "forecast"},
+    {"data", "models", "layers", "metrics"},
+    {"training", "private_training", "unlearning", "defenses", "attacks", "forecast"},
     {"scene"},
     {"experiment"},
     {"sweep", "figures", "widgets"},
     {"notebooks", "pages"},
     {"book", "__main__"},
 ]
-DEVELOPER = {"data", "training", "unlearning", "defenses", "forecast"}
+DEVELOPER = {"data", "training", "private_training", "unlearning", "defenses", "forecast"}
 
 
 def imports():

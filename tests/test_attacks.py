@@ -5,15 +5,16 @@ import torch
 
 from uninv_lib import Spec, metrics, prepare
 from uninv_lib.attacks import infer_labels, make_probes, recover_features
-from uninv_lib.attacks.costs import cosine_cost, dummy_gradient, features_of, relative_cost, total_variation
+from uninv_lib.attacks.costs import cosine_cost, dummy_gradient, relative_cost, total_variation
 from uninv_lib.attacks.features import recover_batch
 from uninv_lib.attacks.layerwise import Phases, call, find_inner, halves, split_of
 from uninv_lib.attacks.probes import Counted
 from uninv_lib.attacks.separation import separate
 from uninv_lib.attacks.soft import SoftPool, soft_pools
 from uninv_lib.attacks.targets import alike, stack, target_of
-from uninv_lib.attacks.update import difference, forgotten_gradient, head, labels_of_bias
+from uninv_lib.attacks.update import difference, forgotten_gradient, labels_of_bias
 from uninv_lib.data import load
+from uninv_lib.layers import features_of, head
 from uninv_lib.models import build
 from uninv_lib.training import gradient
 from uninv_lib.types import BlackBoxView
@@ -172,7 +173,7 @@ def test_the_inner_representation_found_is_close_to_that_of_the_forgotten_sample
     scenes = [prepare(Spec(dataset="digits", width=8, budget="smoke", request=request)) for request in range(3)]
     targets = stack([target_of(scene.white_box(), error_known=True) for scene in scenes])
     rngs = [torch.Generator().manual_seed(i) for i in range(3)]
-    words = {"phases": Phases(200, 100, 50, 1, 1), "chunk": 3, "tick": lambda: None}
+    words = {"phases": Phases(400, 200, 100, 1, 1), "chunk": 3, "tick": lambda: None}
     inner, _ = find_inner(targets, picture=None, free=[], rngs=rngs, **words)
     front, _ = halves(targets.net)
     close = []
@@ -253,6 +254,7 @@ def test_several_samples_are_matched_before_they_are_compared():
 
 def test_intervals_hold_their_rate():
     assert metrics.wilson(5, 10) == pytest.approx((0.5, 0.2366, 0.7634), abs=1e-4)
+    assert metrics.wilson(20, 20)[2] == 1
     median, low, high = metrics.interval(torch.arange(100.0))
     assert low < median < high
     with pytest.raises(ValueError, match="allowed"):

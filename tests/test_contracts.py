@@ -16,7 +16,16 @@ from uninv_lib.defenses import DEFENSES
 from uninv_lib.experiment import PROBES, RECOVERY
 from uninv_lib.models import MODELS
 from uninv_lib.scene import EPOCHS
-from uninv_lib.types import DATASETS, DefenseName, ModelName, PresetName, ProbesName, ScoreName, UnlearningName
+from uninv_lib.types import (
+    DATASETS,
+    DefenseName,
+    ModelName,
+    PresetName,
+    ProbesName,
+    ScoreName,
+    TrainingName,
+    UnlearningName,
+)
 from uninv_lib.unlearning import UNLEARNING
 
 
@@ -99,7 +108,7 @@ def test_a_defense_refuses_a_strength_that_means_nothing(method, strength, convn
 @pytest.mark.parametrize("forgotten", [1, 2])
 def test_recovery_returns_pictures_in_range_and_repeats(preset, forgotten, convnet):
     scene = prepare(convnet.spec.model_copy(update={"forget_size": forgotten}))
-    view = replace(scene.white_box(), labels=scene.forget.labels)
+    view = replace(scene.white_box(), labels=scene.forget.labels, public=scene.dataset.public.inputs)
     before, after = copy(view.before), copy(view.after)
 
     def attack():
@@ -142,7 +151,8 @@ def test_probes_are_what_the_model_takes_for_their_class(method, linear, rng):
 @pytest.mark.parametrize("unlearning", UNLEARNING)
 @pytest.mark.parametrize("defense", ["none", *DEFENSES])
 @pytest.mark.parametrize("attack", ["features", "labels"])
-def test_every_combination_runs_and_repeats_bit_for_bit(unlearning, defense, attack):
+@pytest.mark.parametrize("training", get_args(TrainingName))
+def test_every_combination_runs_and_repeats_bit_for_bit(unlearning, defense, attack, training):
     spec = Spec(
         dataset="digits",
         model="linear",
@@ -151,6 +161,7 @@ def test_every_combination_runs_and_repeats_bit_for_bit(unlearning, defense, att
         defense=defense,
         strength=STRENGTH.get(defense, 0),
         attack=attack,
+        training=training,
         probes="gradient",
     )
     first, second = run(spec), run(spec)

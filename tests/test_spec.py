@@ -29,8 +29,15 @@ from uninv_lib.sweep import frame, grid, read, record
         ({"defense": "pruning", "strength": 1}, "allowed for pruning"),
         ({"defense": "fine_tuning", "strength": 1.5}, "whole epochs"),
         ({"preset": "paper"}, "preset 'paper' assumes the labels"),
+        ({"preset": "second_order"}, "preset 'second_order' assumes public data: add 'public'"),
+        ({"knowledge": "weight_decay"}, "'weight_decay' with training='one_epoch'; allowed: 'converged'"),
+        ({"training": "twice"}, "'one_epoch' or 'converged'"),
+        ({"training": "converged", "weight_decay": 0}, "greater than 0"),
         ({"knowledge": "pretrained"}, "serve together only"),
-        ({"knowledge": "everything"}, "'labels', 'pretrained', 'private_size' or 'unlearning_steps'"),
+        (
+            {"knowledge": "everything"},
+            "'private_size', 'unlearning_steps', 'public' or 'weight_decay'",
+        ),
     ],
 )
 def test_a_spec_that_cannot_run_names_the_field_and_what_is_allowed(fields, message):

@@ -11,11 +11,13 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from uninv_lib import metrics
-from uninv_lib.attacks import baselines, infer_labels, make_probes, recover_features
+from uninv_lib.attacks import baselines, infer_labels, make_probes, recover_features, second_order
 from uninv_lib.attacks.labels import counts_of
+from uninv_lib.attacks.parameters import labels_of_parameters
 from uninv_lib.attacks.probes import Counted
-from uninv_lib.attacks.update import NothingChanged, head
+from uninv_lib.attacks.update import NothingChanged
 from uninv_lib.cache import code_digest, digest, kept
+from uninv_lib.layers import entered
 from uninv_lib.progress import Progress
 from uninv_lib.provenance import commit, device_name, versions
 from uninv_lib.scene import Scene, device_of, prepare, rng_of
@@ -27,6 +29,7 @@ RECOVERY: dict[str, dict[str, dict[str, int]]] = {
         "fast": {"iterations": 20},
         "best": {"iterations": 20, "rounds": 1, "restarts": 1},
         "paper": {"iterations": 20, "restarts": 1},
+        "second_order": {"iterations": 20},
     },
     "quick": {
         "fast": {"iterations": 100},
@@ -96,9 +99,10 @@ def _features(scene: Scene, progress: Progress, watch: Watch | None) -> dict[str
     before, after = scene.trained.state, scene.released
     exact = gradient(scene.trained.net, before, scene.forget)
     changes = torch.cat([(after[name] - before[name]).flatten() for name in exact])
-    right = (found.labels.cpu().sort().values == scene.forget.labels.cpu().sort().values).double().mean().item()
+    if spec.preset == "second_order" and (found.labels >= 0).all():
+        measured |= _second_order(scene)
     return measured | {
-        "label_accuracy": right,
+        "label_accuracy": _same_labels(found.labels, scene.forget.labels),
         "forgotten_label": float(scene.forget.labels[0]),
         "inferred_label": float(found.labels[0]),
         "something_changed": float((found.labels >= 0).all()),
@@ -106,6 +110,37 @@ def _features(scene: Scene, progress: Progress, watch: Watch | None) -> dict[str
         "update_cosine": cosine_similarity(changes, torch.cat([g.flatten() for g in exact.values()]), dim=0).item(),
         "cost": torch.nan_to_num(found.loss, nan=torch.inf).min().item(),
     }
+
+
+def _same_labels(labels: Tensor, true: Tensor) -> float:
+    return (labels.cpu().sort().values == true.cpu().sort().values).double().mean().item()
+
+
+def _second_order(scene: Scene) -> dict[str, float]:
+    """The last layer's features as found with the curvature, and without it: cosine with the true ones, labels."""
+    view, found = scene.white_box(), {}
+    true = entered(view.net, view.before, scene.forget.inputs)[:, :-1]
+    for name, known in (("", view), ("_first_order", second_order.first_order(view))):
+        last = second_order.last_features(known)
+        cosines = cosine_similarity(metrics.match(last.features, true), true)
+        found[f"feature_cosine{name}"] = cosines.mean().item()
+        found[f"label_accuracy{name}"] = _same_labels(last.labels, scene.forget.labels)
+    if second_order.is_linear(view.net):
+        inputs = second_order.recover(known, rng=rng_of("attack", scene.spec.seed)).inputs
+        found |= _image_metrics("_first_order", inputs, scene.forget.inputs)
+    return found
+
+
+def _by_parameters(scene: Scene, right: Callable[[Tensor], float]) -> dict[str, float]:
+    """Label inference by the last layer's parameters: by its bias, and with public data by what it does to them."""
+    view, found = scene.white_box(), {}
+    scores = {"": "bias"} if view.public is None else {"": "bias", "_logit": "logit", "_curvature": "curvature"}
+    for name, score in scores.items():
+        try:
+            found[f"label_accuracy_server{name}"] = right(labels_of_parameters(view, score=score).ranked)
+        except NothingChanged:  # any class is as good as another
+            found[f"label_accuracy_server{name}"] = right(torch.arange(scene.dataset.num_classes))
+    return found
 
 
 def probes_of(scene: Scene, *, progress: Progress = False) -> tuple[Tensor, int]:
@@ -144,12 +179,10 @@ def _labels(scene: Scene, progress: Progress, watch: Watch | None) -> dict[str, 
 
     fewer = [m for m in (1, 2, 5) if m < probes.shape[1]]
     counts = torch.bincount(scene.forget.labels, minlength=view.num_classes)
-    bias = head(scene.trained.net)[1]
-    update = scene.released[bias] - scene.trained.state[bias]
     return {
         "label_accuracy": right(scores.ranked),
         **{f"label_accuracy_{m}": right(infer_labels(view, probes[:, :m], score=name).ranked) for m in fewer},
-        "label_accuracy_server": right(update.argsort()),
+        **_by_parameters(scene, right),
         "count_error": (counts_of(scores.change.cpu(), total) - counts.cpu()).abs().sum().item() / (2 * total),
         "forgotten_label": float(scene.forget.labels[0]),
         "inferred_label": float(scores.ranked[0]),
@@ -170,8 +203,11 @@ def run(spec: Spec, *, progress: Progress = False, watch: Watch | None = None) -
     (psnr_0, psnr_1, ... of each where there are several), and the same with a suffix for each null baseline (_random,
     _class_mean, _max_diff); something_changed is 0 where the
     update was lost in rounding, and the recovered picture grey; update_cosine is the cosine of the update and the
-    forgotten samples' gradient, 1 where unlearning shows nothing else; of label inference:
-    label_accuracy (with all probes; _1, _2, _5 with so many a class; _server by the last bias), count_error (share of
+    forgotten samples' gradient, 1 where unlearning shows nothing else; of preset "second_order" also feature_cosine,
+    of the last layer's features found and true, and psnr, label_accuracy and feature_cosine of the same without
+    curvature (_first_order); of label inference:
+    label_accuracy (with all probes; _1, _2, _5 with so many a class; _server by the last bias, and with
+    public data by `labels_of_parameters`, _server_logit and _server_curvature), count_error (share of
     the forgotten samples put in a wrong class, their number known), rank, queries, change_0, change_1, ... of each
     class's score; of both: forgotten_label and
     inferred_label (of the first sample), accuracies of the models. `watch` sees the recovered pictures as they emerge

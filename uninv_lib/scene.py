@@ -13,8 +13,9 @@ from uninv_lib.cache import code_digest, digest, kept
 from uninv_lib.data import load
 from uninv_lib.defenses import DEFENSES
 from uninv_lib.models import build, predictor
+from uninv_lib.private_training import train_privately
 from uninv_lib.progress import Progress
-from uninv_lib.training import fine_tune, fit
+from uninv_lib.training import fit
 from uninv_lib.types import BlackBoxView, Dataset, Predict, Spec, Split, State, Trained, WhiteBoxView
 from uninv_lib.unlearning import UNLEARNING
 
@@ -52,6 +53,8 @@ class Scene:
             pretrained=self.trained.pretrained if "pretrained" in known else None,
             private_size=len(self.forget) + len(self.retain) if "private_size" in known else None,
             unlearning_steps=self.spec.unlearning_steps if "unlearning_steps" in known else None,
+            public=self.dataset.public.to(self.forget.inputs).inputs if "public" in known else None,
+            weight_decay=self.spec.weight_decay / max(1, len(self.retain)) if "weight_decay" in known else None,
         )
 
     def black_box(self) -> BlackBoxView:
@@ -177,17 +180,18 @@ def prepare(spec: Spec, *, progress: Progress = False) -> Scene:
     drawn = torch.randperm(len(dataset.private), generator=rng_of("private", spec.seed))[: spec.private_size]
     private = dataset.private.take(drawn)
     forget, retain = (part.to(like) for part in choose(spec, private))
-    recipe = Trained(net, pretrained, pretrained, lr=LR, epochs=1, batch_size=128, seed=spec.seed)
-    state = fine_tune(
+    trained = Trained(
         net,
         pretrained,
-        private.to(like),
-        rng=rng_of("fine_tune", spec.seed),
-        lr=recipe.lr,
-        epochs=recipe.epochs,
-        batch_size=recipe.batch_size,
+        pretrained,
+        lr=LR,
+        epochs=1,
+        batch_size=128,
+        seed=spec.seed,
+        training=spec.training,
+        weight_decay=spec.weight_decay,
     )
-    trained = replace(recipe, state=state)
+    trained = replace(trained, state=train_privately(trained, private.to(like), rng=rng_of("fine_tune", spec.seed)))
     options: dict[str, Any] = {"unlearning_rate": spec.unlearning_rate, "unlearning_steps": spec.unlearning_steps}
     rng = rng_of("unlearn", spec.seed, spec.request)
     unlearned = UNLEARNING[spec.unlearning](trained, forget, retain, rng=rng, **options)

@@ -18,13 +18,14 @@ Predict = Callable[[Tensor], Tensor]
 
 DATASETS = ("digits", "faces", "photos", "breast_cancer", "cifar10", "cifar100", "stl10")
 ModelName = Literal["linear", "mlp", "convnet", "resnet18"]
+TrainingName = Literal["one_epoch", "converged"]
 UnlearningName = Literal["retrain", "gradient_ascent"]
 DefenseName = Literal["none", "obfuscation", "pruning", "fine_tuning"]
-PresetName = Literal["paper", "fast", "best", "analytic"]
+PresetName = Literal["paper", "fast", "best", "analytic", "second_order"]
 ProbesName = Literal["gradient", "zoo", "middling", "public", "boundary"]
 ScoreName = Literal["confidence", "log_odds"]
 AnswersName = Literal["probabilities", "rounded", "noisy", "label"]
-Assumption = Literal["labels", "pretrained", "private_size", "unlearning_steps"]
+Assumption = Literal["labels", "pretrained", "private_size", "unlearning_steps", "public", "weight_decay"]
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,8 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Trained:
-    """A model of the developer's: `pretrained` (θ_0), fine-tuned on the private samples to `state` (θ), and how."""
+    """A model of the developer's: `pretrained` (θ_0), trained on the private samples to `state` (θ), and how: in
+    epochs of SGD by lr, epochs, batch_size and seed, or to convergence by weight_decay."""
 
     net: nn.Module
     pretrained: State
@@ -92,6 +94,8 @@ class Trained:
     epochs: int
     batch_size: int
     seed: int
+    training: TrainingName = "one_epoch"
+    weight_decay: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,8 @@ class WhiteBoxView:
     """What the server of the threat model sees. Each field that is not None below is an assumption beyond it.
 
     labels: (num_forgotten,) int64, the forgotten samples' true labels; pretrained: θ_0; private_size: N;
-    unlearning_steps: of gradient ascent, 1 or more.
+    unlearning_steps: of gradient ascent, 1 or more; public: (n, *input_shape), samples of the same kind as the private
+    ones; weight_decay: the L2 penalty of converged training, for each retained sample.
     """
 
     net: nn.Module
@@ -111,6 +116,8 @@ class WhiteBoxView:
     pretrained: State | None = None
     private_size: int | None = None
     unlearning_steps: int | None = None
+    public: Tensor | None = None
+    weight_decay: float | None = None
 
 
 @dataclass(frozen=True)
@@ -174,6 +181,12 @@ class Spec(BaseModel):
     model: ModelName = Field("convnet", description="architecture")
     epochs: int | None = Field(None, ge=1, description="epochs of pretraining; without, those of the budget")
     width: int = Field(16, ge=1, le=1024, description="channels of the convnet's first layer, units of the mlp / 8")
+    training: TrainingName = Field(
+        "one_epoch", description="private training: an epoch of SGD, or the last linear layer fitted to its optimum"
+    )
+    weight_decay: float = Field(
+        1.0, gt=0, description="converged training: L2 penalty beside the sum of the samples' losses"
+    )
     private_size: int = Field(32, ge=1, description="N, private samples that the model is fine-tuned on")
     forget_size: int = Field(1, ge=1, description="samples forgotten together, drawn at random")
     forget_share: float | None = Field(
@@ -241,6 +254,10 @@ class Spec(BaseModel):
             raise ValueError(f"strength: {self.strength:g}; allowed for fine_tuning: whole epochs")
         if self.attack == "features" and self.preset == "paper" and "labels" not in self.knowledge:
             raise ValueError(f"knowledge: {self.knowledge}; preset 'paper' assumes the labels: add 'labels'")
+        if self.preset == "second_order" and "public" not in self.knowledge:
+            raise ValueError(f"knowledge: {self.knowledge}; preset 'second_order' assumes public data: add 'public'")
+        if "weight_decay" in self.knowledge and self.training != "converged":
+            raise ValueError(f"knowledge: 'weight_decay' with training={self.training!r}; allowed: 'converged'")
         if ("pretrained" in self.knowledge) != ("private_size" in self.knowledge):
             raise ValueError(f"knowledge: {self.knowledge}; 'pretrained' and 'private_size' serve together only")
         return self

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from uninv_lib.attacks.separation import separate
-from uninv_lib.attacks.update import NothingChanged, forgotten_gradient, head, labels_of_bias
+from uninv_lib.attacks.update import NothingChanged, forgotten_gradient, labels_of_bias
+from uninv_lib.layers import head
 from uninv_lib.types import Reconstruction, State, WhiteBoxView
 
 APPLIES = "one sample and a first layer that is linear with bias; or fewer samples than classes, linear and ReLU alone"

@@ -60,14 +60,3 @@ def dummy_gradient(net: nn.Module, point: State, objective: Callable[[Tensor], T
     parameters = {name: point[name] for name, _ in net.named_parameters()}
     slopes = torch.func.grad(lambda p: objective(logits(net, {**point, **p}, x)))(parameters)
     return list(slopes.values())
-
-
-def features_of(net: nn.Module, state: State, layer: str, inputs: Tensor) -> Tensor:
-    """What reaches the last linear layer `layer`, (n, features)."""
-    caught: list[Tensor] = []
-    handle = net.get_submodule(layer).register_forward_pre_hook(lambda _, given: caught.append(given[0]))
-    try:
-        logits(net, state, inputs)
-    finally:
-        handle.remove()
-    return caught[0]

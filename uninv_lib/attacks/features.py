@@ -11,14 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from uninv_lib.attacks import analytic
-from uninv_lib.attacks.costs import angle_cost, cosine_cost, dummy_gradient, features_of, relative_cost, total_variation
+from uninv_lib.attacks import analytic, second_order
+from uninv_lib.attacks.costs import angle_cost, cosine_cost, dummy_gradient, relative_cost, total_variation
 from uninv_lib.attacks.engine import Data, Descent, annealed, descend, halved
 from uninv_lib.attacks.layerwise import call, distance, find_inner, halves, picture_of, split_of
 from uninv_lib.attacks.memory import MEMORY, chunk_of
 from uninv_lib.attacks.presets import Preset, chosen_preset
 from uninv_lib.attacks.targets import Targets, alike, objective, stack, target_of
-from uninv_lib.attacks.update import head
+from uninv_lib.layers import features_of, head
 from uninv_lib.progress import Progress, steps
 from uninv_lib.types import Reconstruction, WhiteBoxView
 
@@ -130,6 +130,19 @@ def _recover(
     return best
 
 
+def _second_order(
+    view: WhiteBoxView,
+    rng: torch.Generator,
+    preset: Preset,
+    progress: Progress,
+    watch: Callable[[Tensor], None] | None,
+) -> Reconstruction:
+    if view.public is None:
+        raise ValueError("view.public: None; preset 'second_order' assumes public samples")
+    with steps(preset.iterations, "recovery", progress) as tick:
+        return second_order.recover(view, rng=rng, iterations=preset.iterations, tv=preset.tv, tick=tick, watch=watch)
+
+
 def recover_features(
     view: WhiteBoxView,
     *,
@@ -144,7 +157,8 @@ def recover_features(
     preset: "paper", the published attack, which assumes `view.labels`; "fast" (ours, the default), which reads the
     output error softmax − onehot off the last bias's update (of several samples, off the last layer's: `separation`)
     and backpropagates it through the dummy input, so that no label is needed; "best", the same with more time;
-    "analytic", the closed form, which "fast" and "best" take by themselves where it `applies`.
+    "analytic", the closed form, which "fast" and "best" take by themselves where it `applies`; "second_order", for a
+    last layer trained to convergence, which assumes `view.public`.
     settings: any field of `Preset` (iterations, restarts, lr, tv, patience, ...).
     callback(step, inputs) sees the pictures as they emerge, the steps counted on from start to start.
 
@@ -183,7 +197,9 @@ def recover_batch(
     for i, view in enumerate(views):
         if preset == "analytic" and not analytic.applies(view):
             raise ValueError(f"preset: 'analytic' with {view.num_forgotten} forgotten; allowed: {analytic.APPLIES}")
-        if preset != "paper" and analytic.applies(view):
+        if preset == "second_order":
+            found[i] = _second_order(view, rngs[i], chosen, progress, watch)
+        elif preset != "paper" and analytic.applies(view):
             found[i] = analytic.recover(view)
     rest = [i for i in range(len(views)) if i not in found]
     started = time.perf_counter()

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate
 
-from uninv_lib.attacks.costs import dummy_gradient, features_of, relative_cost, squared_cost, total_variation
+from uninv_lib.attacks.costs import dummy_gradient, relative_cost, squared_cost, total_variation
 from uninv_lib.attacks.engine import Data, annealed, descend
 from uninv_lib.attacks.soft import soft_pools
 from uninv_lib.attacks.targets import Targets, objective
-from uninv_lib.attacks.update import head
+from uninv_lib.layers import features_of, head
 from uninv_lib.models import logits
 from uninv_lib.types import State
 

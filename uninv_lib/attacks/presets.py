@@ -74,6 +74,8 @@ PRESETS = {
 }
 # It has nothing to set: `fast` takes the closed form too, but goes on to search where there is none.
 PRESETS["analytic"] = PRESETS["fast"]
+# Of a net that is more than one linear layer it searches the picture of the features: iterations and tv count.
+PRESETS["second_order"] = PRESETS["fast"]
 
 
 def chosen_preset(name: str, settings: dict[str, Any]) -> Preset:

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from uninv_lib.attacks.costs import features_of
 from uninv_lib.attacks.engine import annealed
-from uninv_lib.attacks.update import head, labels_of_bias
+from uninv_lib.attacks.update import labels_of_bias
+from uninv_lib.layers import features_of, head
 from uninv_lib.types import State, WhiteBoxView
 
 STEPS, RATE, ROUNDS, SOLVED = 500, 0.1, 12, 1e-6

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from uninv_lib.layers import head as head  # what the server reads first is found here too
 from uninv_lib.types import State, WhiteBoxView
 
 
@@ -56,17 +57,6 @@ def forgotten_gradient(view: WhiteBoxView) -> tuple[dict[str, Tensor], State]:
     if not any(change.any() for change in update.values()):
         raise NothingChanged("after: equals before in every parameter; there is nothing to invert")
     return update, point
-
-
-def head(net: nn.Module) -> tuple[str, str]:
-    """The names of the weight and the bias of the last linear layer, the classifier.
-
-    Raises ValueError where there is no such layer or it has no bias.
-    """
-    layers = [(name, layer) for name, layer in net.named_modules() if isinstance(layer, nn.Linear)]
-    if not layers or layers[-1][1].bias is None:
-        raise ValueError("net: its last linear layer has no bias; allowed: a classifier that ends in Linear with bias")
-    return f"{layers[-1][0]}.weight", f"{layers[-1][0]}.bias"
 
 
 def labels_of_bias(update: Tensor, count: int) -> Tensor:

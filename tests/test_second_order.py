@@ -1,0 +1,139 @@
+"""The private training to convergence, and the attack that undoes exact unlearning of it."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.nn.functional import cosine_similarity, cross_entropy
+
+from uninv_lib import Spec, metrics, prepare, run
+from uninv_lib.attacks import recover_features, second_order
+from uninv_lib.attacks.parameters import SCORES, labels_of_parameters
+from uninv_lib.attacks.update import NothingChanged
+from uninv_lib.layers import entered, head, joined
+from uninv_lib.private_training import converge
+
+WORDS = {
+    "dataset": "digits",
+    "training": "converged",
+    "weight_decay": 10.0,
+    "unlearning": "retrain",
+    "private_size": 128,
+    "knowledge": "public,weight_decay",
+    "dtype": "float64",
+    "budget": "smoke",
+}
+
+
+def scene(model="linear", **changes):
+    return prepare(Spec(**{**WORDS, "model": model, "width": 4, **changes}))
+
+
+@pytest.fixture(scope="module")
+def requests():
+    return [scene(request=r) for r in range(6)]
+
+
+@pytest.mark.parametrize("model", ["linear", "mlp", "convnet"])
+@pytest.mark.parametrize("size", [8, 128])
+def test_converged_training_ends_where_the_gradient_of_the_whole_loss_is_zero(model, size):
+    found = scene(model, private_size=size)
+    net, names = found.trained.net, head(found.trained.net)
+    for state, parts in ((found.trained.state, [found.forget, found.retain]), (found.released, [found.retain])):
+        rows = torch.cat([entered(net, state, part.inputs) for part in parts])
+        labels = torch.cat([part.labels for part in parts])
+        weights = joined(state, names).requires_grad_()
+        loss = cross_entropy(rows @ weights.T, labels, reduction="sum") + 5 * weights.square().sum()
+        assert torch.autograd.grad(loss, weights)[0].norm() < 1e-4
+        untouched = set(state) - set(names)
+        assert all(torch.equal(state[name], found.trained.pretrained[name]) for name in untouched)
+
+
+def test_converged_training_without_samples_is_the_optimum_of_the_penalty():
+    found = scene(private_size=1)
+    assert not joined(found.released, head(found.trained.net)).any()
+
+
+def test_an_optimum_out_of_reach_is_an_error(monkeypatch, linear):
+    monkeypatch.setattr("uninv_lib.private_training.GOAL", 1e3)
+    with pytest.raises(FloatingPointError, match="try a larger weight_decay"):
+        converge(linear.trained.net, linear.trained.pretrained, linear.retain)
+
+
+def test_with_the_retained_samples_for_public_ones_the_recovery_is_exact(requests):
+    for found in requests:
+        view = replace(found.white_box(), public=found.retain.inputs)
+        recovery = second_order.recover(view, rng=torch.Generator())
+        assert metrics.psnr(recovery.inputs, found.forget.inputs).min() > 60
+        assert torch.equal(recovery.labels, found.forget.labels)
+
+
+def test_public_samples_suffice_where_the_first_order_fails(requests):
+    cosines = []
+    for found in requests:
+        view = found.white_box()
+        true = entered(view.net, view.before, found.forget.inputs)[:, :-1]
+        both = [second_order.last_features(v) for v in (view, second_order.first_order(view))]
+        cosines.append([cosine_similarity(f.features, true).item() for f in both])
+        assert torch.equal(both[0].labels, found.forget.labels)
+    second, first = torch.tensor(cosines).median(0).values.tolist()
+    assert second > 0.93
+    assert first < 0.8
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_several_samples_are_told_apart(dtype):
+    found = scene(forget_size=2, dtype=dtype)
+    view = replace(found.white_box(), public=found.retain.inputs, labels=found.forget.labels)
+    recovery = second_order.recover(view, rng=torch.Generator())
+    assert metrics.psnr(metrics.match(recovery.inputs, found.forget.inputs), found.forget.inputs).min() > 30
+
+
+def test_the_features_of_a_deeper_net_are_found(rng):
+    found = scene("mlp")
+    view = found.white_box()
+    true = entered(view.net, view.before, found.forget.inputs)[:, :-1]
+    assert cosine_similarity(second_order.last_features(view).features, true).item() > 0.9
+    shown = []
+    recover_features(view, rng=rng, preset="second_order", iterations=5, callback=lambda i, x: shown.append((i, x)))
+    assert [i for i, _ in shown] == list(range(5))
+    assert shown[0][1].shape == found.forget.inputs.shape
+
+
+def test_second_order_without_public_data_is_an_error(requests, rng):
+    view = second_order.first_order(requests[0].white_box())
+    with pytest.raises(ValueError, match=r"view.public: None; preset 'second_order' assumes public samples"):
+        recover_features(view, rng=rng, preset="second_order")
+    with pytest.raises(NothingChanged, match="last linear layer equals"):
+        second_order.last_features(replace(view, after=view.before))
+    with pytest.raises(ValueError, match=r"score: 'weights'; allowed: bias, logit, curvature"):
+        labels_of_parameters(view, score="weights")
+    with pytest.raises(ValueError, match=r"view.public: None; score 'logit'"):
+        labels_of_parameters(view, score="logit")
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_scores_of_parameters_rank_every_class_and_ask_nothing(score, requests):
+    scores = labels_of_parameters(requests[0].white_box(), score=score)
+    assert sorted(scores.ranked.tolist()) == list(range(10))
+    assert scores.change[scores.ranked[0]] == scores.change.min()
+    assert scores.queries == 0
+
+
+def test_the_curvature_tells_labels_that_the_bias_hides(requests):
+    right = {
+        s: sum(labels_of_parameters(r.white_box(), score=s).ranked[0] == r.forget.labels[0] for r in requests)
+        for s in SCORES
+    }
+    assert right["curvature"] == len(requests)
+    assert right["bias"] < len(requests)
+
+
+def test_a_record_holds_both_orders():
+    record = run(Spec(**WORDS, model="linear", preset="second_order"))
+    assert record.metrics["feature_cosine"] > record.metrics["feature_cosine_first_order"]
+    assert record.metrics["psnr"] > record.metrics["psnr_first_order"]
+    labels = run(Spec(**WORDS, model="linear", attack="labels", probes="public"))
+    assert {"label_accuracy_server", "label_accuracy_server_logit", "label_accuracy_server_curvature"} <= set(
+        labels.metrics
+    )

@@ -1,0 +1,46 @@
+"""The last linear layer of a net, and what reaches it: the developer fits it, the attackers read it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from uninv_lib.models import logits
+from uninv_lib.types import State
+
+
+def head(net: nn.Module) -> tuple[str, str]:
+    """The names of the weight and the bias of the last linear layer, the classifier.
+
+    Raises ValueError where there is no such layer or it has no bias.
+    """
+    layers = [(name, layer) for name, layer in net.named_modules() if isinstance(layer, nn.Linear)]
+    if not layers or layers[-1][1].bias is None:
+        raise ValueError("net: its last linear layer has no bias; allowed: a classifier that ends in Linear with bias")
+    return f"{layers[-1][0]}.weight", f"{layers[-1][0]}.bias"
+
+
+def features_of(net: nn.Module, state: State, layer: str, inputs: Tensor) -> Tensor:
+    """What reaches the last linear layer `layer`, (n, features)."""
+    caught: list[Tensor] = []
+    handle = net.get_submodule(layer).register_forward_pre_hook(lambda _, given: caught.append(given[0]))
+    try:
+        logits(net, state, inputs)
+    finally:
+        handle.remove()
+    return caught[0]
+
+
+def joined(state: State, names: tuple[str, str]) -> Tensor:
+    """[W, b] of a linear layer, (classes, features + 1), float64 on the CPU."""
+    weight, bias = (state[name].detach().cpu().double() for name in names)
+    return torch.cat([weight, bias[:, None]], 1)
+
+
+@torch.no_grad()
+def entered(net: nn.Module, state: State, inputs: Tensor) -> Tensor:
+    """[h, 1] for each input, h being what reaches the last linear layer: (n, features + 1), float64 on the CPU."""
+    layer = head(net)[0].removesuffix(".weight")
+    parts = [features_of(net, state, layer, part) for part in inputs.split(512)]
+    features = torch.cat(parts).cpu().double()
+    return torch.cat([features, features.new_ones(len(features), 1)], 1)
