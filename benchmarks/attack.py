@@ -1,7 +1,7 @@
 """Presets of feature recovery on the same targets in one run; a row a target in results/benchmark_attack.jsonl.
 
 python benchmarks/attack.py targets --dataset photos --targets 16 --presets paper,fast,best
-python benchmarks/attack.py targets --dataset imagefolder:PATH --name cifar10-jpeg --epochs 8 --presets paper --full
+python benchmarks/attack.py targets --dataset imagefolder:PATH --name cifar10-jpeg --epochs 8 --presets paper --full 5
 python benchmarks/attack.py step --dataset photos
 
 Rows that are there already are kept and not run again.
@@ -28,7 +28,7 @@ from uninv_lib.sweep import RESULTS
 from uninv_lib.training import evaluate
 
 PAPER = {"iterations": 3000, "restarts": 1}
-FULL = {"iterations": 10_000, "restarts": 5}
+FULL = {"iterations": 10_000}
 FILE = RESULTS / "benchmark_attack.jsonl"
 POINTS = 40  # of a curve
 
@@ -138,15 +138,15 @@ def _scenes(requests: range, **fields) -> list:
 @click.option("--first", default=0, show_default=True, help="the first request")
 @click.option("--batch", default=8, show_default=True, help="requests recovered together")
 @click.option("--presets", default="paper,fast,best", show_default=True)
-@click.option("--full", is_flag=True, help="paper with its own 10,000 iterations and 5 restarts")
+@click.option("--full", type=int, help="restarts of paper with its own 10,000 iterations, 5 as published")
 @click.option("--out", type=click.Path(path_type=Path), default=FILE, show_default=True)
 def targets(dataset, name, model, width, epochs, forgotten, threads, device, targets, first, batch, presets, full, out):
     """Recover the same targets by each preset."""
     torch.set_num_threads(threads)
     fields = {"dataset": dataset, "model": model, "width": width, "epochs": epochs, "device": device}
     for preset in presets.split(","):
-        label = "paper, full" if full and preset == "paper" else preset
-        settings = (FULL if full else PAPER) if preset == "paper" else {}
+        label = f"paper, 10,000 x {full}" if full and preset == "paper" else preset
+        settings = ({**FULL, "restarts": full} if full else PAPER) if preset == "paper" else {}
         for start in range(first, first + targets, batch):
             requests = range(start, min(start + batch, first + targets))
             scenes = _scenes(requests, forget_size=forgotten, **fields)

@@ -27,13 +27,13 @@ from uninv_lib.types import Reconstruction, Record, Spec
 RECOVERY: dict[str, dict[str, dict[str, int]]] = {
     "smoke": {
         "fast": {"iterations": 20},
-        "best": {"iterations": 20, "rounds": 1, "restarts": 1},
+        "best": {"iterations": 20},
         "paper": {"iterations": 20, "restarts": 1},
         "second_order": {"iterations": 20},
     },
     "quick": {
         "fast": {"iterations": 100},
-        "best": {"iterations": 200, "rounds": 2},
+        "best": {"iterations": 200},
         "paper": {"iterations": 100, "restarts": 1},
     },
     "default": {"fast": {}, "best": {}, "paper": {"iterations": 300, "restarts": 1}},
