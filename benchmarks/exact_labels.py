@@ -12,8 +12,8 @@ from torch import Tensor
 
 from uninv_lib import Spec, prepare
 from uninv_lib.attacks.labels import log_odds
-from uninv_lib.attacks.update import head
 from uninv_lib.experiment import probes_of
+from uninv_lib.layers import head
 from uninv_lib.models import logits
 from uninv_lib.scene import Scene, rng_of
 from uninv_lib.sweep import RESULTS, grid

@@ -1,3 +1,4 @@
+import copy
 from dataclasses import replace
 
 import pytest
@@ -12,11 +13,11 @@ from uninv_lib.attacks.probes import Counted
 from uninv_lib.attacks.separation import separate
 from uninv_lib.attacks.soft import SoftPool, soft_pools
 from uninv_lib.attacks.targets import alike, stack, target_of
-from uninv_lib.attacks.update import difference, forgotten_gradient, labels_of_bias
+from uninv_lib.attacks.update import difference, error_without_bias, forgotten_gradient, labels_of_bias
 from uninv_lib.data import load
-from uninv_lib.layers import features_of, head
+from uninv_lib.layers import features_of, head, last_linear
 from uninv_lib.models import build
-from uninv_lib.training import gradient
+from uninv_lib.training import gradient, step
 from uninv_lib.types import BlackBoxView
 
 
@@ -197,6 +198,35 @@ def test_what_is_found_does_not_depend_on_how_requests_were_batched(forgotten):
     together, alone = recovered([0, 1, 2]), torch.cat([recovered([i]) for i in range(3)])
     assert (together - alone).abs().max() < 1e-4
     assert (together - recovered([0, 1, 2], memory=1.0)).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("classes", [3, 10])
+def test_error_and_features_are_read_off_a_last_layer_without_bias(classes, rng):
+    weight = torch.randn(classes, 20, generator=rng)
+    features = torch.rand(20, generator=rng)
+    error = (weight @ features).softmax(0) - torch.eye(classes)[0]
+    found, entered = error_without_bias(weight, 0.01 * torch.outer(error, features))
+    assert torch.allclose(entered, features, rtol=0.02)
+    assert torch.allclose(found, 0.01 * error, rtol=0.02)
+    with pytest.raises(ValueError, match="2 classes; allowed without a bias: 3 or more"):
+        error_without_bias(weight[:2], torch.outer(error[:2], features))
+
+
+def test_a_net_without_a_last_bias_is_attacked_and_one_without_a_linear_layer_refused(convnet, rng):
+    view = convnet.white_box()
+    layer = last_linear(view.net)
+    net = copy.deepcopy(view.net)
+    net.get_submodule(layer).bias = None
+    before, after = ({n: t for n, t in s.items() if n != f"{layer}.bias"} for s in (view.before, view.after))
+    shifted = replace(view, net=net, before=before, after=step(net, before, convnet.forget, -1e-3))
+    assert set(shifted.after) == set(after)
+    found = recover_features(shifted, rng=rng, iterations=5)
+    assert torch.equal(found.labels, convnet.forget.labels)
+    with pytest.raises(ValueError, match="no bias; allowed"):
+        recover_features(replace(shifted, num_forgotten=2), rng=rng, iterations=5)
+    headless = replace(view, net=view.net[:-1])
+    with pytest.raises(ValueError, match=r"no linear layer; allowed: .* preset 'paper'"):
+        recover_features(headless, rng=rng, iterations=5)
 
 
 def test_requests_to_other_models_go_in_other_batches(convnet):

@@ -150,6 +150,21 @@ def rate_curves(
     return figure
 
 
+def bands(lines: Mapping[str, Mapping[float, tuple[float, float, float]]], *, x: str, y: str, title: str) -> Figure:
+    """Medians with a band from low to high over a logarithmic x: {series: {x: (median, low, high)}}."""
+    figure, axes = _new(1, 1, (6, 3.6))
+    for i, (name, series) in enumerate(lines.items()):
+        middle, low, high = zip(*series.values(), strict=True)
+        axes[0, 0].plot(
+            list(series), middle, color=COLOURS[i % 10], label=name, linestyle=("-", "--", ":", "-.")[i % 4]
+        )
+        axes[0, 0].fill_between(list(series), low, high, color=COLOURS[i % 10], alpha=0.2, linewidth=0)
+    axes[0, 0].set_xscale("log")
+    axes[0, 0].legend(frameon=False, fontsize=9)
+    _label(axes[0, 0], x, y, title)
+    return figure
+
+
 def tradeoff(table: pandas.DataFrame, *, x: str, y: str, labels: Mapping[str, str], title: str) -> Figure:
     """Leak (y) against utility (x): a line of medians over the strengths for each defense, strengths written beside."""
     figure, axes = _new(1, 1, (6, 4))

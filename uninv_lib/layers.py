@@ -9,15 +9,23 @@ from uninv_lib.models import logits
 from uninv_lib.types import State
 
 
+def last_linear(net: nn.Module) -> str:
+    """The name of the last linear layer, the classifier. Raises ValueError where there is none."""
+    layers: list[str] = [name for name, layer in net.named_modules() if isinstance(layer, nn.Linear)]
+    if not layers:
+        raise ValueError("net: no linear layer; allowed: a classifier that ends in one, or preset 'paper' with labels")
+    return layers[-1]
+
+
 def head(net: nn.Module) -> tuple[str, str]:
-    """The names of the weight and the bias of the last linear layer, the classifier.
+    """The names of the weight and the bias of the last linear layer.
 
     Raises ValueError where there is no such layer or it has no bias.
     """
-    layers = [(name, layer) for name, layer in net.named_modules() if isinstance(layer, nn.Linear)]
-    if not layers or layers[-1][1].bias is None:
+    layer = last_linear(net)
+    if net.get_submodule(layer).bias is None:
         raise ValueError("net: its last linear layer has no bias; allowed: a classifier that ends in Linear with bias")
-    return f"{layers[-1][0]}.weight", f"{layers[-1][0]}.bias"
+    return f"{layer}.weight", f"{layer}.bias"
 
 
 def features_of(net: nn.Module, state: State, layer: str, inputs: Tensor) -> Tensor:
@@ -40,7 +48,7 @@ def joined(state: State, names: tuple[str, str]) -> Tensor:
 @torch.no_grad()
 def entered(net: nn.Module, state: State, inputs: Tensor) -> Tensor:
     """[h, 1] for each input, h being what reaches the last linear layer: (n, features + 1), float64 on the CPU."""
-    layer = head(net)[0].removesuffix(".weight")
+    layer = last_linear(net)
     parts = [features_of(net, state, layer, part) for part in inputs.split(512)]
     features = torch.cat(parts).cpu().double()
     return torch.cat([features, features.new_ones(len(features), 1)], 1)

@@ -18,7 +18,7 @@ from uninv_lib.attacks.layerwise import call, distance, find_inner, halves, pict
 from uninv_lib.attacks.memory import MEMORY, chunk_of
 from uninv_lib.attacks.presets import Preset, chosen_preset
 from uninv_lib.attacks.targets import Targets, alike, objective, stack, target_of
-from uninv_lib.layers import features_of, head
+from uninv_lib.layers import features_of, last_linear
 from uninv_lib.progress import Progress, steps
 from uninv_lib.types import Reconstruction, WhiteBoxView
 
@@ -45,7 +45,7 @@ class _Search:
             away = distance(lambda inputs: call(front, point, inputs), x, data["inner"])
             return cost, cost + 0.01**share * away.mean()
         if kind == "head" and "features" in data:
-            entered = features_of(net, point, head(net)[0].removesuffix(".weight"), x)
+            entered = features_of(net, point, last_linear(net), x)
             return cost, cost + (entered - data["features"]).abs().sum() / data["features"].abs().sum()
         if kind == "angle" and share < 0.5:
             return cost, angle_cost(slopes, target) + prior

@@ -19,7 +19,7 @@ from uninv_lib.attacks.costs import dummy_gradient, relative_cost, squared_cost,
 from uninv_lib.attacks.engine import Data, annealed, descend
 from uninv_lib.attacks.soft import soft_pools
 from uninv_lib.attacks.targets import Targets, objective
-from uninv_lib.layers import features_of, head
+from uninv_lib.layers import features_of, last_linear
 from uninv_lib.models import logits
 from uninv_lib.types import State
 
@@ -161,7 +161,7 @@ def _inner_cost(back: nn.Module, point: State, variables: list[Tensor], data: Da
     cost = measure(slopes, target)
     if "features" not in data:
         return cost
-    reached = features_of(back, state, head(back)[0].removesuffix(".weight"), values)
+    reached = features_of(back, state, last_linear(back), values)
     return cost + measure([reached], [data["features"]])
 
 

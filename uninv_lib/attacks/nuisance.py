@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from uninv_lib.attacks import analytic
-from uninv_lib.attacks.update import difference, head
+from uninv_lib.attacks.update import difference
+from uninv_lib.layers import last_linear
 from uninv_lib.types import Reconstruction, WhiteBoxView
 
 LARGEST = 128
@@ -77,7 +78,7 @@ def labels_of_requests(views: Sequence[WhiteBoxView]) -> Tensor:
     ASSUMPTION: as `meeting`, 3 requests or more under one model before. Raises what `without_common` raises.
     """
     net = views[0].net
-    last = head(net)[0].removesuffix(".weight")
+    last = last_linear(net)
     updates = torch.stack([_layer(update, last) for update in _updates(views, 3)])
     entered = meeting(updates)
     labels = []
@@ -122,7 +123,7 @@ def private_size_of(view: WhiteBoxView) -> int:
             f"view: pretrained {'missing' if view.pretrained is None else 'known'}, {view.num_forgotten} forgotten; "
             "allowed: pretrained known, one forgotten"
         )
-    last = head(view.net)[0].removesuffix(".weight")
+    last = last_linear(view.net)
     change = _layer(difference(view.net, view.before, view.after), last)
     step = _layer(difference(view.net, view.before, view.pretrained), last)
     sizes = torch.arange(2, LARGEST + 1)

@@ -23,7 +23,7 @@ from uninv_lib.attacks.costs import total_variation
 from uninv_lib.attacks.engine import Data, annealed, descend
 from uninv_lib.attacks.separation import Separated, separate
 from uninv_lib.attacks.update import NothingChanged, difference
-from uninv_lib.layers import entered, features_of, head, joined
+from uninv_lib.layers import entered, features_of, head, joined, last_linear
 from uninv_lib.types import Reconstruction, WhiteBoxView
 
 STARTS = 8
@@ -115,7 +115,7 @@ def _inputs_with(
     watch: Callable[[Tensor], None] | None,
 ) -> tuple[Tensor, Tensor]:
     """(inputs, (1, 1) cost): of several starts, each sample's best by the distance of its features."""
-    layer, shape = head(view.net)[0].removesuffix(".weight"), (len(features), *view.input_shape)
+    layer, shape = last_linear(view.net), (len(features), *view.input_shape)
     start = (0.5 + 0.25 * torch.randn(STARTS, *shape, generator=rng)).clamp(0, 1).to(features)
 
     def costs(inputs: Tensor) -> Tensor:

@@ -10,7 +10,8 @@ from torch.nn.functional import cross_entropy, one_hot
 
 from uninv_lib.attacks.engine import Data, rows
 from uninv_lib.attacks.separation import TOLD_APART, separate
-from uninv_lib.attacks.update import forgotten_gradient, head, labels_of_bias
+from uninv_lib.attacks.update import error_without_bias, forgotten_gradient, labels_of_bias
+from uninv_lib.layers import head, last_linear
 from uninv_lib.types import State, WhiteBoxView
 
 
@@ -76,7 +77,12 @@ def _published(view: WhiteBoxView, update: dict[str, Tensor]) -> tuple[dict[str,
 
 def _read(view: WhiteBoxView, point: State, update: dict[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
     """What the last layer's update tells of the errors, and the labels."""
-    slopes, errors = (update[name] for name in head(view.net))
+    layer = last_linear(view.net)
+    slopes = update[f"{layer}.weight"]
+    if view.num_forgotten == 1 and f"{layer}.bias" not in update:
+        errors, features = error_without_bias(point[f"{layer}.weight"], slopes)
+        return {"errors": errors[None], "features": features[None]}, errors.argmin()[None]
+    errors = update[head(view.net)[1]]
     labels = labels_of_bias(errors, view.num_forgotten) if view.labels is None else view.labels
     if view.num_forgotten == 1:  # the update is δ hᵀ, and δ is known
         features = (slopes.T @ errors)[None] / errors.square().sum()

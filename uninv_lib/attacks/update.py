@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from uninv_lib.layers import head as head  # what the server reads first is found here too
 from uninv_lib.types import State, WhiteBoxView
 
 
@@ -73,3 +72,22 @@ def labels_of_bias(update: Tensor, count: int) -> Tensor:
         labels.append(int(remaining.argmin()))
         remaining[labels[-1]] += pull
     return torch.tensor(sorted(labels))
+
+
+def error_without_bias(weight: Tensor, slopes: Tensor) -> tuple[Tensor, Tensor]:
+    """One sample's output error δ and last features h, where the last layer W has no bias to tell them (ours).
+
+    weight, slopes: (classes, features), W and its update δ hᵀ, whose best fit of rank one gives the directions of both.
+    δ's largest entry is the label's, and negative. The length of h is the one whose own error, softmax(W h) − onehot,
+    points along δ. Raises ValueError for two classes, between which every error points the same way.
+    """
+    if len(weight) < 3:
+        raise ValueError(f"net: {len(weight)} classes; allowed without a bias: 3 or more")
+    left, sizes, right = torch.linalg.svd(slopes.double(), full_matrices=False)
+    sign = -left[left[:, 0].abs().argmax(), 0].sign()
+    direction, features = sign * left[:, 0], sign * right[0]
+    lengths = torch.logspace(-3, 4, 2000, dtype=torch.double, device=slopes.device)[:, None]
+    errors = (lengths * (weight.double() @ features)).softmax(1)
+    errors[:, direction.argmin()] -= 1
+    length = lengths[torch.cosine_similarity(errors, direction[None], dim=1).argmax(), 0]
+    return (direction * sizes[0] / length).to(slopes), (features * length).to(slopes)

@@ -23,7 +23,18 @@ from uninv_lib.types import Spec, Split
 from uninv_lib.widgets.base import Live
 
 FRAMES = 24
-CODE = ("attacks/*", "defenses/*", "unlearning/*", "data", "models", "training", "scene", "experiment", "metrics")
+CODE = (
+    "attacks/*",
+    "defenses/*",
+    "unlearning/*",
+    "layers",
+    "*training",
+    "data",
+    "models",
+    "scene",
+    "experiment",
+    "metrics",
+)
 """The files whose change makes kept runs stale."""
 
 
