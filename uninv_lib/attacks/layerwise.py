@@ -8,7 +8,7 @@ a picture from its inner representation is easier than from its gradient. The re
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,16 +16,16 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate
 
 from uninv_lib.attacks.costs import dummy_gradient, relative_cost, squared_cost, total_variation
-from uninv_lib.attacks.engine import Data, annealed, descend
+from uninv_lib.attacks.engine import Data, Descent, annealed, descend
 from uninv_lib.attacks.soft import soft_pools
 from uninv_lib.attacks.targets import Targets, objective
 from uninv_lib.layers import features_of, last_linear
 from uninv_lib.models import logits
 from uninv_lib.types import State
 
-STARTS, HOT, COLD, SOFTENED = 8, 4.0, 0.04, 0.9
-"""Starts of the picture; temperatures of a softened pooling, in units of the features' mean, and the share of the
-iterations that it lasts. Ours, measured on CIFAR-10."""
+STARTS, HEATS, COLD, SOFTENED = 8, (4.0, 1.0, 0.04), 0.04, 0.9
+"""Starts of the picture; temperatures from which a softened pooling cools, a start each, and down to which, in units of
+the features' mean; the share of the iterations that it lasts. Ours, measured on CIFAR-10 and photos."""
 
 
 @dataclass(frozen=True)
@@ -97,17 +97,32 @@ def find_inner(
     words: dict[str, Any] = {"chunk": chunk, "tick": tick}
     front, back = halves(targets.net)
     if picture is None:
-        before, last = halves(targets.net, last_of(targets.net))
-        start = [_noise(targets, before, rngs), *free]
-        guide, *free = _solved(last, targets, start, 0.1, phases.deep, softened=True, **words)
+        guide, *free = _deepest(targets, free, rngs, phases.deep, **words)
         start, data = [_noise(targets, front, rngs), *free], {**targets.data, "guide": guide}
-        variables = _solved(back, replace(targets, data=data), start, 0.1, phases.inner, **words)
+        variables = _solved(back, targets.point, data, start, 0.1, phases.inner, **words).last
     else:
         with torch.no_grad():
             values = call(front, targets.point, picture.flatten(0, 1)).unflatten(0, picture.shape[:2])
         variables = [values, *free]
-    values, *free = _solved(back, targets, variables, 0.03, phases.polish, straight=True, **words)
-    return values, free
+    found = _solved(back, targets.point, targets.data, variables, 0.03, phases.polish, straight=True, **words)
+    return found.last[0], found.last[1:]
+
+
+def _deepest(
+    targets: Targets, free: list[Tensor], rngs: Sequence[torch.Generator], iterations: int, **words: Any
+) -> list[Tensor]:
+    """What entered the last convolution, and the free variables: of a start from each heat the one that fits best."""
+    front, last = halves(targets.net, last_of(targets.net))
+    index = torch.arange(len(targets), device=targets.labels.device).repeat_interleave(len(HEATS))
+    start = [v[index] for v in (_noise(targets, front, rngs), *free)]
+    heats = start[0].new_tensor(HEATS).repeat(len(targets))
+    if "features" in targets.data:
+        heats = heats * targets.data["features"][index].abs().flatten(1).mean(1)
+    data = {**targets.take(index).data, "heat": heats}
+    found = _solved(last, targets.point, data, start, 0.1, iterations, **words)
+    cost = found.history[:, -1].nan_to_num(torch.inf).unflatten(0, (len(targets), len(HEATS)))
+    best = cost.argmin(1) + torch.arange(len(targets), device=cost.device) * len(HEATS)
+    return [v[best] for v in found.last]
 
 
 def _noise(targets: Targets, front: nn.Module, rngs: Sequence[torch.Generator]) -> Tensor:
@@ -120,36 +135,32 @@ def _noise(targets: Targets, front: nn.Module, rngs: Sequence[torch.Generator]) 
 
 def _solved(
     back: nn.Sequential,
-    targets: Targets,
+    point: State,
+    data: Data,
     variables: list[Tensor],
     rate: float,
     iterations: int,
     *,
-    softened: bool = False,
     straight: bool = False,
     **words: Any,
-) -> list[Tensor]:
+) -> Descent:
     """The variables, the first of which enters `back`, at which its dummy gradient is its update.
 
-    Far from the solution squares lead there, near it absolute differences (straight) do.
+    Far from the solution squares lead there, near it absolute differences (straight) do. Data with a "heat" soften the
+    pooling at first; with a "guide" they say what is to enter the last convolution.
     """
 
     def cost_of(variables: list[Tensor], data: Data, share: float) -> tuple[Tensor, Tensor]:
-        part = soft_pools(back, _temperature(data, share)) if softened and share < SOFTENED else back
-        cost = _inner_cost(part, targets.point, variables, data, straight)
+        part = back
+        if "heat" in data and share < SOFTENED:
+            part = soft_pools(back, data["heat"] * (COLD / HEATS[0]) ** (share / SOFTENED))
+        cost = _inner_cost(part, point, variables, data, straight)
         if "guide" in data:
-            away = call(back[: last_of(back)], targets.point, variables[0]) - data["guide"]
+            away = call(back[: last_of(back)], point, variables[0]) - data["guide"]
             cost = cost + 0.01**share * away.square().sum() / data["guide"].square().sum()
         return cost, cost
 
-    return descend(cost_of, variables, targets.data, rates=annealed(rate, iterations), top=None, **words).last
-
-
-def _temperature(data: Data, share: float) -> Tensor | float:
-    """From HOT down to COLD, in units of the features where they are known."""
-    degrees = HOT * (COLD / HOT) ** (share / SOFTENED)
-    temperature: Tensor | float = degrees * data["features"].abs().mean() if "features" in data else degrees
-    return temperature
+    return descend(cost_of, variables, data, rates=annealed(rate, iterations), top=None, **words)
 
 
 def _inner_cost(back: nn.Module, point: State, variables: list[Tensor], data: Data, straight: bool) -> Tensor:
