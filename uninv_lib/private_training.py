@@ -55,7 +55,7 @@ def converge(net: nn.Module, state: State, private: Split, *, weight_decay: floa
 def _optimum(rows: Tensor, labels: Tensor, classes: int, weight_decay: float) -> Tensor:
     """(classes, columns of rows), float64, by Newton's method in a trust region (scipy's trust-ncg).
 
-    L-BFGS took two to four times as long here and stopped at a gradient a hundred times longer.
+    L-BFGS stopped at a gradient a hundred times longer, and on photos took two to four times as long.
     """
     from scipy.optimize import minimize
 
