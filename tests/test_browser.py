@@ -537,7 +537,7 @@ def test_explorer_shows_what_the_library_finds(visit, one_thread):
 def test_explorer_obeys_its_controls(visit):
     cells = saved("recovery")["cells"]
     tab = visit(WIDGETS["recovery"])
-    for sample, share in ((1, 0), (4, 0.5), (6, 1)):
+    for sample, share in ((10, 0), (12, 0.5), (14, 1)):
         drag(tab, "Forgotten sample", share)
         for position, size in enumerate((1, 2)):
             slide(tab, "Forgotten together", position)

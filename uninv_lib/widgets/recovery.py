@@ -16,7 +16,7 @@ from uninv_lib.widgets.observe import Observed, observe, recall
 
 FIXED: dict[str, Any] = {"dataset": "photos", "model": "convnet", "width": 8, "budget": "quick", "device": "cpu"}
 AXES: dict[str, list[Any]] = {
-    "sample": [1, 4, 6],
+    "sample": [10, 12, 14],
     "unlearning": ["gradient_ascent", "retrain"],
     "unlearning_rate": [1e-7, 1e-5, 1e-3],
     "forget_size": [1, 2],
