@@ -230,6 +230,23 @@ def test_a_net_without_a_last_bias_is_attacked_and_one_without_a_linear_layer_re
         recover_features(headless, rng=rng, iterations=5)
 
 
+def test_a_target_that_is_solved_gets_no_further_round_for_its_neighbours_sake():
+    spec = Spec(dataset="digits", width=2, budget="smoke", dtype="float64")
+    views = [prepare(spec.model_copy(update={"request": request})).white_box() for request in range(2)]
+
+    def recovered(some, **words):
+        rngs = [torch.Generator().manual_seed(i) for i in some]
+        return recover_batch([views[i] for i in some], rngs=rngs, iterations=10, rounds=2, **words)
+
+    first = [recovery.loss[0].min().item() for recovery in recovered([0, 1], enough=0.0)]
+    enough = sum(first) / 2
+    together, alone = recovered([0, 1], enough=enough), [recovered([i], enough=enough)[0] for i in range(2)]
+    assert sorted(len(recovery.loss) for recovery in together) == [1, 2]
+    for one, other in zip(together, alone, strict=True):
+        assert one.loss.shape == other.loss.shape
+        assert (one.inputs - other.inputs).abs().max() < 1e-4
+
+
 def test_requests_to_other_models_go_in_other_batches(convnet):
     other = prepare(convnet.spec.model_copy(update={"seed": 1}))
     again = prepare(convnet.spec.model_copy(update={"request": 1}))

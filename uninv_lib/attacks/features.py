@@ -46,7 +46,7 @@ class _Search:
             return cost, cost + 0.01**share * away.mean()
         if kind == "head" and "features" in data:
             entered = features_of(net, point, last_linear(net), x)
-            return cost, cost + (entered - data["features"]).abs().sum() / data["features"].abs().sum()
+            return cost, cost + relative_cost([entered], [data["features"]])
         if kind == "angle" and share < 0.5:
             return cost, angle_cost(slopes, target) + prior
         return cost, cost
@@ -91,16 +91,18 @@ class _Search:
 
 @dataclass
 class _Best:
-    """The best inputs so far of each target, and the costs of every restart."""
+    """The best inputs so far of each target, and the costs of every restart, until its cost is below `enough`."""
 
     cost: Tensor
     inputs: Tensor
     history: list[list[Tensor]]
+    enough: float
 
     def offer(self, index: Tensor, found: Descent) -> None:
-        better = found.cost < self.cost[index]
+        sought = self.cost[index] >= self.enough  # others of the batch may need a round that this one does not
+        better = sought & (found.cost < self.cost[index])
         self.inputs[index[better]], self.cost[index[better]] = found.best[better], found.cost[better]
-        for i, row in zip(index.tolist(), found.history, strict=True):
+        for i, row in zip(index[sought].tolist(), found.history[sought], strict=True):
             self.history[i].append(row)
 
 
@@ -116,8 +118,12 @@ def _recover(
     rounds = preset.rounds if "layerwise" in kinds else 1
     most = preset.restarts * preset.iterations * rounds + ("layerwise" in kinds) * preset.iterations_of().most(rounds)
     like = next(iter(targets.data["update"].values()))
-    best = _Best(like.new_full((len(targets),), torch.inf), like.new_full((len(targets), *targets.shape), 0.5), [])
-    best.history = [[] for _ in range(len(targets))]
+    best = _Best(
+        like.new_full((len(targets),), torch.inf),
+        like.new_full((len(targets), *targets.shape), 0.5),
+        [[] for _ in range(len(targets))],
+        preset.enough,
+    )
     with steps(most, "recovery", progress) as tick:
         for i in range(preset.restarts):
             todo = (best.cost >= preset.enough).nonzero()[:, 0]

@@ -9,8 +9,8 @@ from uninv_lib.attacks.targets import Targets
 from uninv_lib.models import logits
 
 MEMORY, COPIES = 2e9, 10
-"""Bytes for one iteration; what a double backward holds, in units of the parameters and of what the layers give. Ours,
-measured in benchmarks/attack.py."""
+"""Bytes for one iteration; what a double backward holds, in units of the parameters and of what the layers give: our
+estimate, not measured yet."""
 
 
 def chunk_of(targets: Targets, memory: float) -> int:
