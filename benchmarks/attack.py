@@ -2,14 +2,13 @@
 
 python benchmarks/attack.py targets --dataset photos --targets 16 --presets paper,fast,best
 python benchmarks/attack.py targets --dataset imagefolder:PATH --name cifar10-jpeg --epochs 8 --presets paper --full 5
-python benchmarks/attack.py step --dataset photos
+python benchmarks/attack.py step --dataset photos --epochs 1
 
 Rows that are there already are kept and not run again.
 """
 
 import json
 import resource
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -18,9 +17,9 @@ import click
 import torch
 
 from uninv_lib import Spec, metrics, prepare
-from uninv_lib.attacks.costs import dummy_gradient, relative_cost
 from uninv_lib.attacks.features import recover_batch
-from uninv_lib.attacks.targets import objective, stack, target_of
+from uninv_lib.attacks.memory import bytes_of
+from uninv_lib.attacks.targets import target_of
 from uninv_lib.models import logits
 from uninv_lib.provenance import device_name, versions
 from uninv_lib.scene import device_of
@@ -165,52 +164,63 @@ def targets(dataset, name, model, width, epochs, forgotten, threads, device, tar
 
 @main.command()
 @shared
-@click.option("--targets", "count", default=8, show_default=True)
-def step(dataset, name, model, width, epochs, forgotten, threads, device, count):
-    """Seconds of one iteration a target, beside those of seven forward passes of one target."""
+@click.option("--sizes", default="1,8,32,128", show_default=True, help="targets in one batch, ascending")
+@click.option("--out", type=click.Path(path_type=Path), default=RESULTS / "benchmark_step.jsonl", show_default=True)
+def step(dataset, name, model, width, epochs, forgotten, threads, device, sizes, out):
+    """Seconds of one iteration a target over those of seven forward passes of one target, and the memory it takes."""
     torch.set_num_threads(threads)
     fields = {"dataset": dataset, "model": model, "width": width, "epochs": epochs, "device": device}
-    scenes = _scenes(range(count), forget_size=forgotten, **fields)
-    stacked = stack([target_of(scene.white_box(), error_known=True) for scene in scenes])
-    x = torch.stack([scene.forget.inputs for scene in scenes])
-    net, point = stacked.net, stacked.point
+    for size in map(int, sizes.split(",")):
+        scenes = _scenes(range(size), forget_size=forgotten, **fields)
+        row = {"dataset": name or dataset, "model": model, "width": width, "targets": size, **_step(scenes)}
+        row |= {"threads": threads, "device": device_name(device_of(scenes[0].spec)), "versions": versions()}
+        with out.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        print(json.dumps(row), flush=True)
 
-    def iteration():
-        own = x.clone().requires_grad_()
-        data = dict(stacked.data)
 
-        def cost(v, d):
-            return relative_cost(
-                dummy_gradient(net, point, lambda z: objective(z, d, []), v), list(d["update"].values())
-            )
+def _step(scenes: list) -> dict:
+    """One iteration on all scenes as one batch. copies: its memory in units of `bytes_of`."""
+    views = [scene.white_box() for scene in scenes]
+    net, point, x = scenes[0].trained.net, scenes[0].trained.state, scenes[0].forget.inputs
 
-        torch.autograd.grad(torch.func.vmap(cost)(own, data).sum(), own)
-
+    @torch.no_grad()
     def forward():
-        with torch.no_grad():
-            logits(net, point, x[0])
+        logits(net, point, x)
 
-    times = {}
-    for label, work, repeats in (("forward", forward, 40), ("iteration", iteration, 8)) * 3:
-        for _ in range(repeats):
-            started = time.perf_counter()
-            work()
-            times.setdefault(label, []).append(time.perf_counter() - started)
-    one, all_ = (torch.tensor(times[label]).median().item() for label in ("forward", "iteration"))
-    row = {
-        "dataset": name or dataset,
-        "model": model,
-        "width": width,
-        "targets": count,
+    def search(iterations):
+        rngs = [torch.Generator().manual_seed(0) for _ in views]
+        recover_batch(views, rngs=rngs, iterations=iterations, kinds=("plain",), patience=None, memory=1e15)
+
+    held, one = _peak_mib(scenes[0]), _timed(forward, repeats=40)
+    each = (_timed(search, 12, repeats=3) - _timed(search, 2, repeats=3)) / 10 / len(scenes)
+    taken = (_peak_mib(scenes[0]) - held) / len(scenes)
+    return {
         "forward_ms": round(1e3 * one, 3),
-        "iteration_ms": round(1e3 * all_ / count, 3),
-        "over_7_forwards": round(all_ / count / (7 * one), 3),
-        "threads": threads,
-        "device": device_name(device_of(scenes[0].spec)),
-        "versions": versions(),
+        "iteration_ms": round(1e3 * each, 3),
+        "over_7_forwards": round(each / (7 * one), 3),
+        "mib_a_target": round(taken, 2),
+        "copies": round(taken * 2**20 / bytes_of(target_of(views[0], error_known=True)), 2),
     }
-    json.dump(row, sys.stdout)
-    print()
+
+
+def _timed(work, *arguments, repeats: int) -> float:
+    """The median of its seconds."""
+    taken = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        work(*arguments)
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        taken.append(time.perf_counter() - started)
+    return sorted(taken)[len(taken) // 2]
+
+
+def _peak_mib(scene) -> float:
+    """Of the graphics card where the work is there, else of the process, so far."""
+    if device_of(scene.spec).type == "cuda":
+        return torch.cuda.max_memory_allocated() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
+from torch.nn.functional import one_hot
 
 from uninv_lib import Spec, metrics, prepare
 from uninv_lib.attacks import infer_labels, make_probes, recover_features
@@ -16,9 +18,9 @@ from uninv_lib.attacks.targets import alike, stack, target_of
 from uninv_lib.attacks.update import difference, error_without_bias, forgotten_gradient, labels_of_bias
 from uninv_lib.data import load
 from uninv_lib.layers import features_of, head, last_linear
-from uninv_lib.models import build
+from uninv_lib.models import build, logits, state_of
 from uninv_lib.training import gradient, step
-from uninv_lib.types import BlackBoxView
+from uninv_lib.types import BlackBoxView, WhiteBoxView
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -62,9 +64,11 @@ def test_no_more_samples_are_told_apart_than_the_rank_of_the_update_allows(convn
         separate(view, *reversed(forgotten_gradient(view)))
 
 
-def test_several_steps_are_a_gradient_halfway():
+@pytest.mark.parametrize(("forgotten", "batch"), [(1, None), (4, None), (4, 2)])
+def test_several_steps_are_a_gradient_halfway(forgotten, batch):
     spec = Spec(dataset="digits", model="mlp", budget="smoke", dtype="float64", unlearning_rate=0.1, unlearning_steps=8)
-    scene = prepare(spec.model_copy(update={"knowledge": ("unlearning_steps",)}))
+    knowledge = {"knowledge": ("unlearning_steps",), "forget_size": forgotten, "unlearning_batch_size": batch}
+    scene = prepare(spec.model_copy(update=knowledge))
 
     def away(view):
         update, point = forgotten_gradient(view)
@@ -213,7 +217,7 @@ def test_error_and_features_are_read_off_a_last_layer_without_bias(classes, rng)
         error_without_bias(weight[:2], torch.outer(error[:2], features))
 
 
-def test_a_net_without_a_last_bias_is_attacked_and_one_without_a_linear_layer_refused(convnet, rng):
+def test_a_net_without_a_last_bias_is_attacked_and_one_without_a_classifier_refused(convnet, rng):
     view = convnet.white_box()
     layer = last_linear(view.net)
     net = copy.deepcopy(view.net)
@@ -223,11 +227,27 @@ def test_a_net_without_a_last_bias_is_attacked_and_one_without_a_linear_layer_re
     assert set(shifted.after) == set(after)
     found = recover_features(shifted, rng=rng, iterations=5)
     assert torch.equal(found.labels, convnet.forget.labels)
-    with pytest.raises(ValueError, match="no bias; allowed"):
+    with pytest.raises(ValueError, match="without a bias; allowed then: a linear one and one forgotten sample"):
         recover_features(replace(shifted, num_forgotten=2), rng=rng, iterations=5)
-    headless = replace(view, net=view.net[:-1])
-    with pytest.raises(ValueError, match=r"no linear layer; allowed: .* preset 'paper'"):
-        recover_features(headless, rng=rng, iterations=5)
+    net = nn.Sequential(view.net[0], nn.Flatten(), nn.LayerNorm(64)).to(convnet.forget.inputs)
+    before = state_of(net)
+    shifted = replace(view, net=net, before=before, after=step(net, before, convnet.forget, -1e-3))
+    with pytest.raises(ValueError, match=r"no convolution; allowed: .* preset 'paper'"):
+        recover_features(shifted, rng=rng, iterations=5)
+
+
+@pytest.mark.parametrize("forgotten", [1, 2])
+def test_a_convolution_may_give_the_logits(convnet, rng, forgotten):
+    private = convnet.dataset.private.take(torch.arange(forgotten))
+    layers = [nn.Conv2d(1, 8, 3, padding=1), nn.Tanh(), nn.Conv2d(8, 10, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    net = nn.Sequential(convnet.trained.net[0], *layers).double().eval()
+    before, forget = state_of(net), private.to(torch.zeros((), dtype=torch.double))
+    view = WhiteBoxView(net, before, step(net, before, forget, -1e-3), tuple(forget.inputs.shape[1:]), forgotten)
+    target = target_of(view, error_known=True)
+    error = logits(net, before, forget.inputs).softmax(1) - one_hot(forget.labels, 10)
+    read = target.data["errors" if forgotten == 1 else "total"].flatten()
+    assert torch.cosine_similarity(read, error.sum(0), dim=0) > 1 - 1e-9
+    assert torch.equal(recover_features(view, rng=rng, iterations=5).labels, forget.labels.sort().values)
 
 
 def test_a_target_that_is_solved_gets_no_further_round_for_its_neighbours_sake():

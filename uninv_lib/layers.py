@@ -13,7 +13,20 @@ def last_linear(net: nn.Module) -> str:
     """The name of the last linear layer, the classifier. Raises ValueError where there is none."""
     layers: list[str] = [name for name, layer in net.named_modules() if isinstance(layer, nn.Linear)]
     if not layers:
-        raise ValueError("net: no linear layer; allowed: a classifier that ends in one, or preset 'paper' with labels")
+        raise ValueError("net: no linear layer; allowed: a classifier that ends in one")
+    return layers[-1]
+
+
+def classifier(net: nn.Module) -> str:
+    """The name of the layer that gives the logits: the last linear one or convolution, whose positions are then pooled.
+
+    The update of its bias is the output error, softmax − onehot, either way. Raises ValueError where there is neither.
+    """
+    layers: list[str] = [name for name, layer in net.named_modules() if isinstance(layer, (nn.Linear, nn.Conv2d))]
+    if not layers:
+        raise ValueError(
+            "net: no linear layer and no convolution; allowed: one of them last, or preset 'paper' with labels"
+        )
     return layers[-1]
 
 

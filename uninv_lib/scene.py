@@ -192,7 +192,9 @@ def prepare(spec: Spec, *, progress: Progress = False) -> Scene:
         weight_decay=spec.weight_decay,
     )
     trained = replace(trained, state=train_privately(trained, private.to(like), rng=rng_of("fine_tune", spec.seed)))
-    options: dict[str, Any] = {"unlearning_rate": spec.unlearning_rate, "unlearning_steps": spec.unlearning_steps}
+    options: dict[str, Any] = {
+        name: getattr(spec, name) for name in ("unlearning_rate", "unlearning_steps", "unlearning_batch_size")
+    }
     rng = rng_of("unlearn", spec.seed, spec.request)
     unlearned = UNLEARNING[spec.unlearning](trained, forget, retain, rng=rng, **options)
     released = unlearned

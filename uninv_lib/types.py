@@ -196,6 +196,7 @@ class Spec(BaseModel):
     unlearning: UnlearningName = Field("gradient_ascent", description="unlearning method")
     unlearning_rate: float = Field(1e-3, gt=0, description="step size of gradient ascent")
     unlearning_steps: int = Field(1, ge=1, description="steps of gradient ascent")
+    unlearning_batch_size: int | None = Field(None, ge=1, description="forgotten samples a step takes; without, all")
     defense: DefenseName = Field("none", description="what is done to the unlearned model before release")
     strength: float = Field(
         0.0, ge=0, description="obfuscation: relative norm; pruning: share of weights; fine_tuning: epochs"
@@ -238,6 +239,8 @@ class Spec(BaseModel):
             raise ValueError(f"forget_size: {self.forget_size}; allowed: 1 to private_size = {self.private_size}")
         if self.forget_share is not None and self.forget_size != 1:
             raise ValueError(f"forget_size: {self.forget_size} beside forget_share; allowed: one of the two")
+        if self.unlearning_batch_size and self.unlearning != "gradient_ascent":
+            raise ValueError(f"unlearning_batch_size: with unlearning={self.unlearning!r}; allowed: 'gradient_ascent'")
         if self.forget_classes > 1 and self.forget_share is None:
             raise ValueError(f"forget_classes: {self.forget_classes} without forget_share; allowed: 1")
         if self.answers in ("rounded", "label") and self.score == "log_odds":

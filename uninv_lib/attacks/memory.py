@@ -15,6 +15,11 @@ estimate, not measured yet."""
 
 def chunk_of(targets: Targets, memory: float) -> int:
     """Targets that one iteration may take together, at least one."""
+    return max(1, int(memory / (COPIES * bytes_of(targets))))
+
+
+def bytes_of(targets: Targets) -> int:
+    """Bytes of the parameters and of what every layer gives for one target."""
     given = sum(targets.point[name].nbytes for name, _ in targets.net.named_parameters())
     leaves = [layer for layer in targets.net.modules() if not list(layer.children())]
     sizes: list[int] = []
@@ -30,4 +35,4 @@ def chunk_of(targets: Targets, memory: float) -> int:
     finally:
         for handle in handles:
             handle.remove()
-    return max(1, int(memory / (COPIES * (given + sum(sizes)))))
+    return given + sum(sizes)

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy, one_hot
 from uninv_lib.attacks.engine import Data, rows
 from uninv_lib.attacks.separation import TOLD_APART, separate
 from uninv_lib.attacks.update import error_without_bias, forgotten_gradient, labels_of_bias
-from uninv_lib.layers import head, last_linear
+from uninv_lib.layers import classifier
 from uninv_lib.types import State, WhiteBoxView
 
 
@@ -77,17 +77,22 @@ def _published(view: WhiteBoxView, update: dict[str, Tensor]) -> tuple[dict[str,
 
 def _read(view: WhiteBoxView, point: State, update: dict[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
     """What the last layer's update tells of the errors, and the labels."""
-    layer = last_linear(view.net)
-    slopes = update[f"{layer}.weight"]
-    if view.num_forgotten == 1 and f"{layer}.bias" not in update:
+    layer = classifier(view.net)
+    slopes, linear = update[f"{layer}.weight"], isinstance(view.net.get_submodule(layer), nn.Linear)
+    if view.num_forgotten == 1 and linear and f"{layer}.bias" not in update:
         errors, features = error_without_bias(point[f"{layer}.weight"], slopes)
         return {"errors": errors[None], "features": features[None]}, errors.argmin()[None]
-    errors = update[head(view.net)[1]]
+    if f"{layer}.bias" not in update:
+        raise ValueError(f"net: {layer!r} without a bias; allowed then: a linear one and one forgotten sample")
+    errors = update[f"{layer}.bias"]
     labels = labels_of_bias(errors, view.num_forgotten) if view.labels is None else view.labels
-    if view.num_forgotten == 1:  # the update is δ hᵀ, and δ is known
-        features = (slopes.T @ errors)[None] / errors.square().sum()
-        return {"errors": errors[None], "features": features}, labels.to(errors.device)
-    if view.num_forgotten < len(errors):
+    if view.num_forgotten == 1:
+        # Of a linear layer the update is δ hᵀ, and δ is known; of a convolution it mixes what stands at each position.
+        known = {"errors": errors[None]}
+        if linear:
+            known["features"] = (slopes.T @ errors)[None] / errors.square().sum()
+        return known, labels.to(errors.device)
+    if linear and view.num_forgotten < len(errors):
         found = separate(view, point, update)
         if found.cost < TOLD_APART:
             each = found.errors.to(errors) * (errors.norm() / found.errors.sum(0).norm()).to(errors)
