@@ -24,6 +24,7 @@ from uninv_lib.sweep import frame, grid, read, record
         ({"seed": "three"}, "valid integer"),
         ({"forget_size": 33}, "forget_size: 33; allowed: 1 to private_size = 32"),
         ({"forget_share": 0.5, "forget_size": 2}, "allowed: one of the two"),
+        ({"unlearning": "retrain", "unlearning_batch_size": 1}, "unlearning_batch_size: .* allowed: 'gradient_ascent'"),
         ({"defense": "pruning"}, "strength: 0 with defense='pruning'"),
         ({"strength": 1}, "allowed: 0 without one"),
         ({"defense": "pruning", "strength": 1}, "allowed for pruning"),

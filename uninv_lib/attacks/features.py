@@ -43,7 +43,7 @@ class _Search:
         if kind == "layerwise":
             front, _ = halves(net)
             away = distance(lambda inputs: call(front, point, inputs), x, data["inner"])
-            return cost, cost + 0.01**share * away.mean()
+            return cost, cost + 0.1**share * away.mean()
         if kind == "head" and "features" in data:
             entered = features_of(net, point, last_linear(net), x)
             return cost, cost + relative_cost([entered], [data["features"]])
@@ -115,8 +115,9 @@ def _recover(
     watch: Callable[[Tensor], None] | None,
 ) -> _Best:
     kinds = [kind for kind in preset.kinds if kind != "layerwise" or split_of(targets.net)] or ["plain"]
-    rounds = preset.rounds if "layerwise" in kinds else 1
-    most = preset.restarts * preset.iterations * rounds + ("layerwise" in kinds) * preset.iterations_of().most(rounds)
+    turns = [kinds[i % len(kinds)] for i in range(preset.restarts)]
+    layers = preset.iterations_of().most(preset.rounds) + (preset.rounds - 1) * preset.iterations
+    most = preset.restarts * preset.iterations + turns.count("layerwise") * layers
     like = next(iter(targets.data["update"].values()))
     best = _Best(
         like.new_full((len(targets),), torch.inf),
@@ -125,12 +126,11 @@ def _recover(
         preset.enough,
     )
     with steps(most, "recovery", progress) as tick:
-        for i in range(preset.restarts):
+        for kind in turns:
             todo = (best.cost >= preset.enough).nonzero()[:, 0]
             if not len(todo):
                 break
             search = _Search(targets.take(todo), preset, [rngs[j] for j in todo.tolist()], chunk, tick, watch)
-            kind = kinds[i % len(kinds)]
             for found in search.layer_by_layer() if kind == "layerwise" else search.from_noise(kind):
                 best.offer(todo, found)
     return best
