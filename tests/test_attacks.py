@@ -1,5 +1,6 @@
 import copy
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -236,15 +237,19 @@ def test_a_net_without_a_last_bias_is_attacked_and_one_without_a_classifier_refu
         recover_features(shifted, rng=rng, iterations=5)
 
 
+def _one_step(normalise, layers, forget):
+    net = nn.Sequential(normalise, *layers).double().eval()
+    before, forget = state_of(net), forget.to(torch.zeros((), dtype=torch.double))
+    return WhiteBoxView(net, before, step(net, before, forget, -1e-3), tuple(forget.inputs.shape[1:]), len(forget))
+
+
 @pytest.mark.parametrize("forgotten", [1, 2])
 def test_a_convolution_may_give_the_logits(convnet, rng, forgotten):
-    private = convnet.dataset.private.take(torch.arange(forgotten))
     layers = [nn.Conv2d(1, 8, 3, padding=1), nn.Tanh(), nn.Conv2d(8, 10, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
-    net = nn.Sequential(convnet.trained.net[0], *layers).double().eval()
-    before, forget = state_of(net), private.to(torch.zeros((), dtype=torch.double))
-    view = WhiteBoxView(net, before, step(net, before, forget, -1e-3), tuple(forget.inputs.shape[1:]), forgotten)
+    forget = convnet.dataset.private.take(torch.arange(forgotten))
+    view = _one_step(convnet.trained.net[0], layers, forget)
     target = target_of(view, error_known=True)
-    error = logits(net, before, forget.inputs).softmax(1) - one_hot(forget.labels, 10)
+    error = logits(view.net, view.before, forget.inputs.double()).softmax(1) - one_hot(forget.labels, 10)
     read = target.data["errors" if forgotten == 1 else "total"].flatten()
     assert torch.cosine_similarity(read, error.sum(0), dim=0) > 1 - 1e-9
     assert torch.equal(recover_features(view, rng=rng, iterations=5).labels, forget.labels.sort().values)
@@ -265,6 +270,19 @@ def test_a_target_that_is_solved_gets_no_further_round_for_its_neighbours_sake()
     for one, other in zip(together, alone, strict=True):
         assert one.loss.shape == other.loss.shape
         assert (one.inputs - other.inputs).abs().max() < 1e-4
+
+
+def test_a_compiled_search_finds_the_same(monkeypatch, convnet):
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))  # traced, but no compiler is needed
+    private = convnet.dataset.private
+    layers = [nn.Conv2d(1, 4, 3), nn.Tanh(), nn.Flatten(), nn.Linear(144, 10)]
+    views = [_one_step(convnet.trained.net[0], layers, private.take(torch.tensor([i]))) for i in range(2)]
+    rngs = [[torch.Generator().manual_seed(i) for i in range(2)] for _ in range(2)]
+    plain, traced = (
+        recover_batch(views, rngs=rngs[c], iterations=5, kinds=("plain",), compiled=bool(c)) for c in range(2)
+    )
+    for one, other in zip(plain, traced, strict=True):
+        assert (one.inputs - other.inputs).abs().max() < 1e-6
 
 
 def test_requests_to_other_models_go_in_other_batches(convnet):

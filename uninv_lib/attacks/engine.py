@@ -12,9 +12,13 @@ from torch import Tensor
 
 Data = dict[str, Any]
 """Tensors with the targets in front, (targets, ...), by name, or dictionaries of such."""
-Cost = Callable[[list[Tensor], Data, float], tuple[Tensor, Tensor]]
-"""(variables, data, share of the iterations done), all of one target -> the cost that counts, and the one that
-steers. Whatever it calls must be known to torch.func.vmap."""
+Share = float | Tensor
+"""Of the iterations that are done; a tensor, (), where the step is compiled."""
+Cost = Callable[[list[Tensor], Data, Any], tuple[Tensor, Tensor]]
+"""(variables, data, share), all of one target -> the cost that counts, and the one that steers. Whatever it calls must
+be known to torch.func.vmap."""
+Step = Callable[[Cost, list[Tensor], Data, Share], tuple[Tensor, list[Tensor]]]
+"""(cost, variables, data, share) of stacked targets -> the costs that count, and the slopes of those that steer."""
 CHECK = 25
 """Iterations between two moments at which the loop waits for the device, to see whether anything still moves."""
 
@@ -45,25 +49,39 @@ def rows(data: Data, index: Tensor | slice | int) -> Data:
     return {name: rows(part, index) if isinstance(part, dict) else part[index] for name, part in data.items()}
 
 
-def costs_and_slopes(
-    cost_of: Cost, variables: list[Tensor], data: Data, share: float, *, chunk: int
+def stacked(cost_of: Cost, variables: list[Tensor], data: Data, share: Share) -> tuple[Tensor, list[Tensor]]:
+    """The costs that count, (targets,), and the steering costs' gradients in the variables."""
+    own = [v.detach().requires_grad_() for v in variables]
+    if len(own[0]) == 1:  # half the time of a small net goes into the transforms
+        alone = cost_of([v[0] for v in own], rows(data, 0), share)
+        counted, steered = (cost[None] for cost in alone)
+    else:
+        counted, steered = torch.func.vmap(lambda v, d: cost_of(v, d, share))(own, data)
+    return counted.detach(), list(torch.autograd.grad(steered.sum(), own))
+
+
+def traceable(cost_of: Cost, variables: list[Tensor], data: Data, share: Share) -> tuple[Tensor, list[Tensor]]:
+    """The same for `torch.compile`, which knows no autograd.grad; slower where it is not compiled."""
+
+    def steered(own: list[Tensor]) -> tuple[Tensor, Tensor]:
+        counted, steers = torch.func.vmap(lambda v, d: cost_of(v, d, share))(own, data)
+        return steers.sum(), counted
+
+    slopes, counted = torch.func.grad(steered, has_aux=True)(variables)
+    return counted, slopes
+
+
+def in_chunks(
+    step: Step, cost_of: Cost, variables: list[Tensor], data: Data, share: Share, *, chunk: int
 ) -> tuple[Tensor, list[Tensor]]:
-    """The costs that count, (targets,), and the steering costs' gradients in the variables, `chunk` targets at a time.
+    """`step` of all targets, `chunk` of them at a time.
 
     Each target's cost is its own: how the targets are cut changes nothing but rounding.
     """
-    found = []
-    for start in range(0, len(variables[0]), chunk):
-        part = slice(start, start + chunk)
-        own = [v[part].detach().requires_grad_() for v in variables]
-        if len(own[0]) == 1:  # half the time of a small net goes into the transforms
-            alone = cost_of([v[0] for v in own], rows(data, start), share)
-            counted, steered = (cost[None] for cost in alone)
-        else:
-            counted, steered = torch.func.vmap(lambda v, d: cost_of(v, d, share))(own, rows(data, part))
-        found.append((counted.detach(), *torch.autograd.grad(steered.sum(), own)))
-    cost, *slopes = (torch.cat(parts) for parts in zip(*found, strict=True))
-    return cost, slopes
+    parts = [slice(start, start + chunk) for start in range(0, len(variables[0]), chunk)]
+    found = [step(cost_of, [v[part] for v in variables], rows(data, part), share) for part in parts]
+    costs, slopes = zip(*found, strict=True)
+    return torch.cat(costs), [torch.cat(pieces) for pieces in zip(*slopes, strict=True)]
 
 
 def descend(
@@ -77,20 +95,25 @@ def descend(
     signed: bool = False,
     top: float | None = None,
     patience: int | None = None,
+    compiled: bool = False,
     watch: Callable[[Tensor], None] | None = None,
 ) -> Descent:
     """Adam on the stacked variables, an iteration a rate; the first variable stays in [0, top].
 
     signed: AdamW on the signs of the gradient, as published. patience: iterations without a better cost (by one part in
-    a thousand) after which a target stands still; so does one whose cost is not finite. watch sees the first variable.
+    a thousand) after which a target stands still; so does one whose cost is not finite. compiled: a minute or more for
+    the first step of a cost, a net and a number of targets, the others in about half their time (`attack.py step`).
+    watch sees the first variable.
     """
+    step: Step = torch.compile(traceable, dynamic=False) if compiled else stacked
     free = [v.clone() for v in variables]
     optimiser: torch.optim.Optimizer = (torch.optim.AdamW if signed else torch.optim.Adam)(free, rates[0])
     best, cost = free[0].clone(), torch.full_like(free[0].flatten(1)[:, 0], torch.inf)
     landmark, since, moving = cost.clone(), torch.zeros_like(cost), torch.ones_like(cost, dtype=torch.bool)
     history = cost.new_full((len(cost), len(rates)), torch.nan)
     for i, rate in enumerate(rates):
-        counted, slopes = costs_and_slopes(cost_of, free, data, i / len(rates), chunk=chunk)
+        share = cost.new_tensor(i / len(rates)) if compiled else i / len(rates)
+        counted, slopes = in_chunks(step, cost_of, free, data, share, chunk=chunk)
         moving &= torch.isfinite(counted)
         history[:, i] = counted.where(moving, torch.nan)
         better = moving & (counted < cost)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from uninv_lib.attacks import analytic, second_order
 from uninv_lib.attacks.costs import angle_cost, cosine_cost, dummy_gradient, relative_cost, total_variation
-from uninv_lib.attacks.engine import Data, Descent, annealed, descend, halved
+from uninv_lib.attacks.engine import Data, Descent, Share, annealed, descend, halved
 from uninv_lib.attacks.layerwise import call, distance, find_inner, halves, picture_of, split_of
 from uninv_lib.attacks.memory import MEMORY, chunk_of
 from uninv_lib.attacks.presets import Preset, chosen_preset
@@ -34,7 +34,7 @@ class _Search:
     tick: Callable[[], None]
     watch: Callable[[Tensor], None] | None
 
-    def cost_of(self, variables: list[Tensor], data: Data, share: float, *, kind: str) -> tuple[Tensor, Tensor]:
+    def cost_of(self, variables: list[Tensor], data: Data, share: Share, *, kind: str) -> tuple[Tensor, Tensor]:
         """Every kind of start is compared by the same cost; each but "plain" steers by another one."""
         (x, *free), net, point = variables, self.targets.net, self.targets.point
         slopes = dummy_gradient(net, point, lambda z: objective(z, data, free), x)
@@ -63,6 +63,7 @@ class _Search:
             signed=self.preset.signed,
             top=1,
             patience=self.preset.patience,
+            compiled=self.preset.compiled and kind in ("layerwise", "plain"),  # nothing in them that breaks the trace
             watch=self.watch,
         )
 

@@ -47,7 +47,7 @@ class Phases:
 def split_of(net: nn.Module) -> int | None:
     """Where to cut `net`: behind its last pooling that still has a convolution behind it; None where there is none."""
     layers = list(net) if isinstance(net, nn.Sequential) else []
-    last = max((i for i, layer in enumerate(layers) if isinstance(layer, nn.Conv2d)), default=-1)
+    last = max([-1, *(i for i, layer in enumerate(layers) if isinstance(layer, nn.Conv2d))])
     cuts = [i + 1 for i, layer in enumerate(layers) if isinstance(layer, nn.MaxPool2d) and i < last]
     return cuts[-1] if cuts else None
 

@@ -15,7 +15,8 @@ class Preset:
     """Settings of the optimisation. tv: weight of the total variation; patience: iterations without a better cost (by
     one part in a thousand) after which a restart ends, None for never; enough: cost below which no further restart or
     round is made; rounds: of `layerwise`, each from the picture before; kinds: restarts take these in turn; phases:
-    lengths of the `Phases` of `layerwise`, in units of `iterations`."""
+    lengths of the `Phases` of `layerwise`, in units of `iterations`; compiled: the search over the whole net runs as
+    one function of `torch.compile`, which a night of recoveries pays back (see `descend`)."""
 
     error_known: bool
     signed: bool
@@ -28,6 +29,7 @@ class Preset:
     rounds: int = 1
     kinds: tuple[str, ...] = ("plain",)
     phases: tuple[float, ...] = (4, 2, 1, 1 / 3, 4 / 3)
+    compiled: bool = False
 
     def iterations_of(self) -> Phases:
         return Phases(*(max(1, round(self.iterations * share)) for share in self.phases))
