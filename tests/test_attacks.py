@@ -14,6 +14,7 @@ from uninv_lib.attacks.features import recover_batch
 from uninv_lib.attacks.layerwise import Phases, call, find_inner, halves, split_of
 from uninv_lib.attacks.probes import Counted
 from uninv_lib.attacks.separation import separate
+from uninv_lib.attacks.sequence import in_sequence
 from uninv_lib.attacks.soft import SoftPool, soft_pools
 from uninv_lib.attacks.targets import alike, stack, target_of
 from uninv_lib.attacks.update import difference, error_without_bias, forgotten_gradient, labels_of_bias
@@ -170,9 +171,14 @@ def test_a_recovery_that_stalls_ends_early(convnet, rng):
     assert found.loss.isnan().any()
 
 
-@pytest.mark.parametrize(("model", "cut"), [("convnet", 20), ("resnet18", None), ("mlp", None)])
-def test_a_net_is_cut_behind_the_last_pooling_that_convolutions_follow(model, cut):
-    assert split_of(build(model, load("digits"), width=2)) == cut
+@pytest.mark.parametrize(("model", "cut"), [("convnet", 20), ("resnet18", 11), ("mlp", None)])
+def test_a_net_is_cut_behind_its_last_pooling_or_before_its_last_stride(model, cut, rng):
+    net = build(model, load("digits"), width=2)
+    sequence, names = in_sequence(net)
+    assert split_of(sequence) == cut
+    inputs, state = torch.rand(2, 1, 8, 8, generator=rng), state_of(net)
+    same = logits(sequence, {name: state[old] for name, old in names.items()}, inputs)
+    assert torch.allclose(same, logits(net, state, inputs), atol=1e-6)
 
 
 def test_the_inner_representation_found_is_close_to_that_of_the_forgotten_sample():

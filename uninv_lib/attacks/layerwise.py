@@ -45,16 +45,22 @@ class Phases:
 
 
 def split_of(net: nn.Module) -> int | None:
-    """Where to cut `net`: behind its last pooling that still has a convolution behind it; None where there is none."""
-    layers = list(net) if isinstance(net, nn.Sequential) else []
-    last = max([-1, *(i for i, layer in enumerate(layers) if isinstance(layer, nn.Conv2d))])
-    cuts = [i + 1 for i, layer in enumerate(layers) if isinstance(layer, nn.MaxPool2d) and i < last]
-    return cuts[-1] if cuts else None
+    """Where to cut `net`: behind its last pooling that still has a convolution behind it, or in front of its last
+    layer or block that strides; None where there is neither."""
+    layers, last = list(net) if isinstance(net, nn.Sequential) else [], last_of(net)
+    pooled = [i + 1 for i, layer in enumerate(layers) if isinstance(layer, nn.MaxPool2d) and i < last]
+    strided = [i for i, layer in enumerate(layers) if any(c.stride[0] > 1 for c in _convolutions(layer))]
+    cuts = [i for i in pooled + strided if i > 1]
+    return max(cuts) if cuts else None
 
 
 def last_of(net: nn.Module) -> int:
-    """Where the last convolution stands."""
-    return max(i for i, layer in enumerate(net.children()) if isinstance(layer, nn.Conv2d))
+    """Where the last layer or block with a convolution stands, -1 where there is none."""
+    return max([-1, *(i for i, layer in enumerate(net.children()) if _convolutions(layer))])
+
+
+def _convolutions(layer: nn.Module) -> list[nn.Conv2d]:
+    return [part for part in layer.modules() if isinstance(part, nn.Conv2d)]
 
 
 def halves(net: nn.Module, cut: int | None = None) -> tuple[nn.Sequential, nn.Sequential]:
@@ -113,15 +119,16 @@ def _deepest(
 ) -> list[Tensor]:
     """What entered the last convolution, and the free variables: of a start from each heat the one that fits best."""
     front, last = halves(targets.net, last_of(targets.net))
-    index = torch.arange(len(targets), device=targets.labels.device).repeat_interleave(len(HEATS))
+    warm = HEATS if any(isinstance(layer, nn.MaxPool2d) for layer in last) else HEATS[:1]
+    index = torch.arange(len(targets), device=targets.labels.device).repeat_interleave(len(warm))
     start = [v[index] for v in (_noise(targets, front, rngs), *free)]
-    heats = start[0].new_tensor(HEATS).repeat(len(targets))
+    heats = start[0].new_tensor(warm).repeat(len(targets))
     if "features" in targets.data:
         heats = heats * targets.data["features"][index].abs().flatten(1).mean(1)
     data = {**targets.take(index).data, "heat": heats}
     found = _solved(last, targets.point, data, start, 0.1, iterations, **words)
-    cost = found.history[:, -1].nan_to_num(torch.inf).unflatten(0, (len(targets), len(HEATS)))
-    best = cost.argmin(1) + torch.arange(len(targets), device=cost.device) * len(HEATS)
+    cost = found.history[:, -1].nan_to_num(torch.inf).unflatten(0, (len(targets), len(warm)))
+    best = cost.argmin(1) + torch.arange(len(targets), device=cost.device) * len(warm)
     return [v[best] for v in found.last]
 
 

@@ -10,6 +10,7 @@ from torch.nn.functional import cross_entropy, one_hot
 
 from uninv_lib.attacks.engine import Data, rows
 from uninv_lib.attacks.separation import TOLD_APART, separate
+from uninv_lib.attacks.sequence import in_sequence
 from uninv_lib.attacks.update import error_without_bias, forgotten_gradient, labels_of_bias
 from uninv_lib.layers import classifier
 from uninv_lib.types import State, WhiteBoxView
@@ -17,7 +18,7 @@ from uninv_lib.types import State, WhiteBoxView
 
 @dataclass(frozen=True)
 class Targets:
-    """Updates of requests to the same net, made at the same point.
+    """Updates of requests to the same net (as `in_sequence` opens it), made at the same point.
 
     data: "update", by parameter name, each request's of length 1 over all; with "errors", (targets, n, classes), and
     "features", (targets, n, features), where the last layer's update tells them; with "total", the sum of the errors,
@@ -61,11 +62,13 @@ def target_of(view: WhiteBoxView, *, error_known: bool) -> Targets:
     assumption, and each dummy's own cross-entropy makes its gradient."""
     update, point = forgotten_gradient(view)
     scale = torch.stack([change.norm() for change in update.values()]).norm()
-    update = {name: change / scale for name, change in update.items()}
+    net, names = in_sequence(view.net)
+    update = {name: update[old] / scale for name, old in names.items() if old in update}
+    view, point = replace(view, net=net), {name: point[old] for name, old in names.items()}
     data, labels = _read(view, point, update) if error_known else _published(view, update)
     stacked = {name: tensor[None] for name, tensor in data.items()}
     stacked["update"] = {name: tensor[None] for name, tensor in update.items()}  # type: ignore[assignment]
-    return Targets(view.net, point, (view.num_forgotten, *view.input_shape), stacked, labels[None])
+    return Targets(net, point, (view.num_forgotten, *view.input_shape), stacked, labels[None])
 
 
 def _published(view: WhiteBoxView, update: dict[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
