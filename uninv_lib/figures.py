@@ -113,7 +113,8 @@ def points(table: pandas.DataFrame, *, x: str, y: str, hue: str, labels: Mapping
         style = {"color": COLOURS[i % 10], "marker": MARKERS[i % 8], "capsize": 3, "label": _shown(name)}
         axis.errorbar([places[value] + shift for value in at], [m[0] for m in middle], errors, **style)
     axis.set_xticks(range(len(places)), [f"{v:g}" if isinstance(v, (int, float)) else str(v) for v in places])
-    axis.legend(title=labels[hue], frameon=False, fontsize=9)
+    below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.16), "ncols": 3}  # beside the points, which are many
+    axis.legend(title=labels[hue], frameon=False, fontsize=9, **below)
     _label(axis, labels[x], labels[y], title)
     return figure
 
