@@ -90,6 +90,7 @@ def attack(scenes: list, preset: str, settings: dict, name: str, label: str) -> 
                 "seconds": round(recovery.seconds, 2),
                 "iterations": recovery.loss.shape[1],
                 "batch": len(scenes),
+                "compiled": settings["compiled"],
                 "threads": torch.get_num_threads(),
                 "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
                 "curve": curve.of(i),
@@ -153,6 +154,7 @@ def _scenes(requests: range, **fields) -> list:
 @click.option("--presets", default="paper,fast,best", show_default=True)
 @click.option("--iterations", default=3000, show_default=True, help="of paper; published: 10000")
 @click.option("--restarts", default=1, show_default=True, help="of paper; published: 5")
+@click.option("--compiled", is_flag=True, help="by torch.compile")
 @click.option("--out", type=click.Path(path_type=Path), default=FILE, show_default=True)
 def targets(
     dataset,
@@ -169,15 +171,16 @@ def targets(
     presets,
     iterations,
     restarts,
+    compiled,
     out,
 ):
     """Recover the same targets by each preset."""
     torch.set_num_threads(threads)
     fields = {"dataset": dataset, "model": model, "width": width, "epochs": epochs, "device": device}
     for preset in presets.split(","):
-        settings, label = {}, preset
+        settings, label = {"compiled": compiled}, preset
         if preset == "paper":
-            settings = {"iterations": iterations, "restarts": restarts}
+            settings |= {"iterations": iterations, "restarts": restarts}
             label = "paper" if (iterations, restarts) == (3000, 1) else f"paper, {iterations:,} x {restarts}"
         for start in range(first, first + targets, batch):
             requests = range(start, min(start + batch, first + targets))
