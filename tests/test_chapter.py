@@ -1,0 +1,141 @@
+"""One run of a chapter with papermill: its parameters are checked, and its Records stand beside the output."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from uninv_lib import Record, Spec, chapter
+from uninv_lib.chapter import ParameterError, save_records, spec_of
+
+PARAMETERS = 'dataset: str = "digits"\nseed: int = 0\nunlearning_rate: float = 1e-3'
+SMALL = Spec(dataset="digits", model="linear", budget="smoke", device="cpu")
+
+
+def notebook(*injected: str, before: str = "import math") -> dict:
+    """The globals of a chapter after its parameters cell, and the cell that papermill injects if there is one."""
+    cells = [before, PARAMETERS, *(f"# Parameters\n{line}" for line in injected)]
+    names: dict = {"In": ["", *cells]}
+    for cell in cells:
+        exec(cell if cell != before else "", names)
+    return names
+
+
+def test_a_chapter_without_papermill_has_its_defaults():
+    assert spec_of(notebook()) == Spec(dataset="digits")
+    assert spec_of(notebook(), device="cpu") == Spec(dataset="digits", device="cpu")
+
+
+@pytest.mark.parametrize("line", ["unlearning_rate = 1", 'unlearning_rate = "1"', "unlearning_rate = True"])
+def test_whole_numbers_text_and_flags_are_taken_as_the_field_reads_them(line):
+    assert spec_of(notebook(line)).unlearning_rate == 1.0
+
+
+def test_a_misspelt_parameter_is_an_error_that_lists_the_allowed_ones():
+    with pytest.raises(ParameterError, match=r"'unlearning_rat'; did you mean 'unlearning_rate'\? allowed: da"):
+        spec_of(notebook("unlearning_rat = 0.5"))
+    with pytest.raises(ParameterError, match="unknown parameter 'width'"):  # a field of Spec that this chapter ignores
+        spec_of(notebook("width = 8"))
+
+
+def test_a_value_that_is_not_allowed_is_an_error_that_names_field_value_and_allowed():
+    with pytest.raises(ParameterError, match=r"'cats'; allowed: digits, faces.* \(came: 'cats'\)"):
+        spec_of(notebook('dataset = "cats"'))
+    with pytest.raises(ParameterError, match=r"seed: .*\(came: \[1, 2\]\)"):
+        spec_of(notebook("seed = [1, 2]"))
+
+
+def test_paths_that_papermill_injects_are_no_parameters():
+    assert spec_of(notebook('PAPERMILL_OUTPUT_PATH = "out.ipynb"')) == Spec(dataset="digits")
+
+
+def test_a_reader_may_run_cells_again_and_mistype_one():
+    names = notebook("seed = 3")
+    names["In"] += ["seed =", PARAMETERS]
+    exec(PARAMETERS, names)
+    assert spec_of(names).seed == 0
+
+
+def test_a_notebook_shows_the_message_and_not_the_way_to_it():
+    with pytest.raises(ParameterError) as caught:
+        spec_of(notebook("seed = -1"))
+    assert caught.value._render_traceback_() == [f"ParameterError: {caught.value}"]
+    assert caught.value.__suppress_context__
+
+
+def test_records_stand_whole_beside_the_output_one_a_line(tmp_path):
+    names = {"PAPERMILL_OUTPUT_PATH": str(tmp_path / "seed-{seed}.0.ipynb"), "seed": 3}
+    save_records(names, SMALL, SMALL.model_copy(update={"seed": 1}), SMALL)
+    assert [file.name for file in tmp_path.iterdir()] == ["seed-3.0.records.jsonl"]
+    lines = (tmp_path / "seed-3.0.records.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [Record.model_validate_json(line).spec.seed for line in lines] == [0, 1]
+
+
+def test_a_run_that_fails_leaves_the_old_records_and_no_draft(tmp_path, monkeypatch):
+    (tmp_path / "out.records.jsonl").write_text("old\n")
+    monkeypatch.setattr(chapter, "run", lambda spec: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        save_records({"PAPERMILL_OUTPUT_PATH": str(tmp_path / "out.ipynb")}, SMALL)
+    assert [file.read_text() for file in tmp_path.iterdir()] == ["old\n"]
+
+
+@pytest.mark.parametrize("names", [{}, {"PAPERMILL_OUTPUT_PATH": "-"}, {"PAPERMILL_OUTPUT_PATH": ""}])
+def test_without_an_output_notebook_nothing_is_run(names, monkeypatch):
+    monkeypatch.setattr(chapter, "run", lambda spec: 1 / 0)
+    save_records(names, SMALL)
+
+
+def small_chapter(folder: Path) -> Path:
+    """A chapter of three cells: its parameters, their check, its Record."""
+    cells = [
+        PARAMETERS,
+        'from uninv_lib import chapter\nspec = chapter.spec_of(globals(), model="linear", budget="smoke")',
+        "chapter.save_records(globals(), spec)",
+    ]
+    made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    made.cells[0].metadata["tags"] = ["parameters"]
+    made.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(made, folder / "chapter.ipynb")
+    return folder / "chapter.ipynb"
+
+
+def papermill(source: Path, *words: str, place: Path) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "papermill", "--no-progress-bar", str(source), *words]
+    environment = os.environ | {"PYTHONPATH": str(Path(chapter.__file__).parents[1])}
+    return subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True)
+
+
+def test_the_plain_command_keeps_records_beside_its_output_from_any_directory(tmp_path):
+    for name in ("elsewhere", "runs"):
+        (tmp_path / name).mkdir()
+    words = [
+        "../runs/{dataset}-{seed}.ipynb",
+        "-p",
+        "dataset",
+        "digits",
+        "-p",
+        "seed",
+        "3",
+        "-r",
+        "unlearning_rate",
+        "1",
+    ]
+    done = papermill(small_chapter(tmp_path), *words, place=tmp_path / "elsewhere")
+    assert done.returncode == 0, done.stderr
+    assert {file.name for file in (tmp_path / "runs").iterdir()} == {"digits-3.ipynb", "digits-3.records.jsonl"}
+    record = Record.model_validate_json((tmp_path / "runs" / "digits-3.records.jsonl").read_text())
+    assert (record.spec.seed, record.spec.unlearning_rate) == (3, 1.0)
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_papermill_ends_with_the_message_about_a_misspelt_parameter(tmp_path):
+    done = papermill(small_chapter(tmp_path), "out.ipynb", "-p", "sed", "3", place=tmp_path)
+    assert done.returncode != 0
+    assert done.stderr.strip().splitlines()[-2:] == [
+        'Exception encountered at "In [3]":',
+        "ParameterError: unknown parameter 'sed'; did you mean 'seed'? allowed: dataset, seed, unlearning_rate",
+    ]
+    assert not (tmp_path / "out.records.jsonl").exists()
