@@ -1,5 +1,6 @@
 """One run of a chapter with papermill: its parameters are checked, and its Records stand beside the output."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -7,11 +8,14 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import torch
 
-from uninv_lib import Record, Spec, chapter
+from uninv_lib import Record, Spec, chapter, figures
 from uninv_lib.chapter import ParameterError, save_records, spec_of
+from uninv_lib.sweep import read
 
 PARAMETERS = 'dataset: str = "digits"\nseed: int = 0\nunlearning_rate: float = 1e-3'
+CHAPTERS = Path(__file__).parents[1] / "book"
 SMALL = Spec(dataset="digits", model="linear", budget="smoke", device="cpu")
 
 
@@ -66,76 +70,80 @@ def test_a_notebook_shows_the_message_and_not_the_way_to_it():
     assert caught.value.__suppress_context__
 
 
-def test_records_stand_whole_beside_the_output_one_a_line(tmp_path):
+@pytest.fixture
+def instant(monkeypatch):
+    """Runs that take no time."""
+    monkeypatch.setattr(
+        chapter, "run", lambda spec: Record(spec=spec, metrics={}, seconds={}, versions={}, commit=None, device="cpu")
+    )
+
+
+def test_records_stand_whole_beside_the_output_one_a_line(tmp_path, instant):
     names = {"PAPERMILL_OUTPUT_PATH": str(tmp_path / "seed-{seed}.0.ipynb"), "seed": 3}
     save_records(names, SMALL, SMALL.model_copy(update={"seed": 1}), SMALL)
     assert [file.name for file in tmp_path.iterdir()] == ["seed-3.0.records.jsonl"]
-    lines = (tmp_path / "seed-3.0.records.jsonl").read_text(encoding="utf-8").splitlines()
-    assert [Record.model_validate_json(line).spec.seed for line in lines] == [0, 1]
+    assert [record.spec.seed for record in read(tmp_path / "seed-3.0.records.jsonl")] == [0, 1]
 
 
-def test_a_run_that_fails_leaves_the_old_records_and_no_draft(tmp_path, monkeypatch):
+@pytest.mark.parametrize("broken", ["write_text", "replace"])
+def test_a_full_disk_leaves_the_old_records_and_no_draft(tmp_path, instant, monkeypatch, broken):
     (tmp_path / "out.records.jsonl").write_text("old\n")
-    monkeypatch.setattr(chapter, "run", lambda spec: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
+
+    def full(file, *_, **__):
+        file.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, broken, full)
+    with pytest.raises(OSError, match="No space"):
         save_records({"PAPERMILL_OUTPUT_PATH": str(tmp_path / "out.ipynb")}, SMALL)
     assert [file.read_text() for file in tmp_path.iterdir()] == ["old\n"]
 
 
-@pytest.mark.parametrize("names", [{}, {"PAPERMILL_OUTPUT_PATH": "-"}, {"PAPERMILL_OUTPUT_PATH": ""}])
-def test_without_an_output_notebook_nothing_is_run(names, monkeypatch):
+@pytest.mark.parametrize("path", ["", "-", "{pm.run_uuid}.ipynb"])
+def test_without_a_known_output_notebook_nothing_is_run(path, monkeypatch):
     monkeypatch.setattr(chapter, "run", lambda spec: 1 / 0)
-    save_records(names, SMALL)
+    save_records({}, SMALL)
+    save_records({"PAPERMILL_OUTPUT_PATH": path}, SMALL)
 
 
-def small_chapter(folder: Path) -> Path:
-    """A chapter of three cells: its parameters, their check, its Record."""
-    cells = [
-        PARAMETERS,
-        'from uninv_lib import chapter\nspec = chapter.spec_of(globals(), model="linear", budget="smoke")',
-        "chapter.save_records(globals(), spec)",
-    ]
-    made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-    made.cells[0].metadata["tags"] = ["parameters"]
-    made.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+def first_chapter(folder: Path) -> Path:
+    """Chapter 1 without its claims, which have settings of their own."""
+    made = nbformat.read(next(CHAPTERS.glob("01_*.ipynb")), 4)
+    made.cells = [cell for cell in made.cells if not cell.id.startswith(("claim", "solution"))]
     nbformat.write(made, folder / "chapter.ipynb")
     return folder / "chapter.ipynb"
 
 
-def papermill(source: Path, *words: str, place: Path) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "papermill", "--no-progress-bar", str(source), *words]
-    environment = os.environ | {"PYTHONPATH": str(Path(chapter.__file__).parents[1])}
+def papermill(source: Path, words: str, place: Path) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "papermill", "--no-progress-bar", str(source), *words.split()]
+    environment = os.environ | {"PYTHONPATH": str(CHAPTERS.parent)}
     return subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True)
 
 
 def test_the_plain_command_keeps_records_beside_its_output_from_any_directory(tmp_path):
     for name in ("elsewhere", "runs"):
         (tmp_path / name).mkdir()
-    words = [
-        "../runs/{dataset}-{seed}.ipynb",
-        "-p",
-        "dataset",
-        "digits",
-        "-p",
-        "seed",
-        "3",
-        "-r",
-        "unlearning_rate",
-        "1",
-    ]
-    done = papermill(small_chapter(tmp_path), *words, place=tmp_path / "elsewhere")
+    words = "../runs/{dataset}-{seed}.ipynb -p dataset faces -p seed 3 -p unlearning_rate 1 -r request 4"
+    done = papermill(first_chapter(tmp_path), words, tmp_path / "elsewhere")
     assert done.returncode == 0, done.stderr
-    assert {file.name for file in (tmp_path / "runs").iterdir()} == {"digits-3.ipynb", "digits-3.records.jsonl"}
-    record = Record.model_validate_json((tmp_path / "runs" / "digits-3.records.jsonl").read_text())
-    assert (record.spec.seed, record.spec.unlearning_rate) == (3, 1.0)
+    assert {file.name for file in (tmp_path / "runs").iterdir()} == {"faces-3.ipynb", "faces-3.records.jsonl"}
+    (record,) = read(tmp_path / "runs" / "faces-3.records.jsonl")
+    asked = Spec(dataset="faces", model="linear", seed=3, unlearning_rate=1.0, request=4, device="cpu")
+    assert record.spec == asked
+    assert record.metrics["psnr"] > 50
     assert not list((tmp_path / "elsewhere").iterdir())
 
 
 def test_papermill_ends_with_the_message_about_a_misspelt_parameter(tmp_path):
-    done = papermill(small_chapter(tmp_path), "out.ipynb", "-p", "sed", "3", place=tmp_path)
+    done = papermill(first_chapter(tmp_path), "out.ipynb -p sed 3", tmp_path)
     assert done.returncode != 0
-    assert done.stderr.strip().splitlines()[-2:] == [
-        'Exception encountered at "In [3]":',
-        "ParameterError: unknown parameter 'sed'; did you mean 'seed'? allowed: dataset, seed, unlearning_rate",
-    ]
+    assert done.stderr.strip().splitlines()[-1] == (
+        "ParameterError: unknown parameter 'sed'; did you mean 'seed'? "
+        "allowed: dataset, model, unlearning_rate, seed, request, dtype"
+    )
     assert not (tmp_path / "out.records.jsonl").exists()
+
+
+def test_samples_of_a_table_are_drawn_as_bar_codes():
+    drawn = figures.pictures({"samples": torch.rand(2, 30), "probes": torch.rand(2, 30)})
+    assert [axis.images[0].get_array().shape for axis in drawn.axes] == [(10, 30)] * 4

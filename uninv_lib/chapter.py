@@ -62,8 +62,8 @@ def _parameters(cells: Sequence[str]) -> tuple[list[str], list[str]]:
 def save_records(notebook: Mapping[str, Any], *specs: Spec) -> None:
     """Run each Spec, and write the Records to NAME.records.jsonl where papermill executes the chapter to NAME.ipynb.
 
-    One Record a line, as in results/; the file appears whole, or not at all. Where no output notebook is written, in
-    JupyterLab or the book, nothing is run. Raises what `run` raises.
+    One Record a line, as in results/; the file appears whole, or not at all. Where no output notebook is known, in
+    JupyterLab or the book, nothing is run. Raises what `run` raises, and OSError where the file cannot be written.
     """
     output = _output(notebook)
     if output is None:
@@ -71,9 +71,12 @@ def save_records(notebook: Mapping[str, Any], *specs: Spec) -> None:
     file = output.with_name(output.name.removesuffix(".ipynb") + ".records.jsonl")
     draft = file.with_name(f".{file.name}.{os.getpid()}")
     lines = [run(spec).model_dump_json() + "\n" for spec in dict.fromkeys(specs)]
-    draft.write_text("".join(lines), encoding="utf-8")
-    draft.replace(file)
-    print(f"{len(lines)} Records in {file.name}")
+    try:
+        draft.write_text("".join(lines), encoding="utf-8")
+        draft.replace(file)
+    finally:
+        draft.unlink(missing_ok=True)
+    print(f"Records in {file.name}: {len(lines)}")
 
 
 def _output(notebook: Mapping[str, Any]) -> Path | None:
@@ -88,4 +91,6 @@ def _output(notebook: Mapping[str, Any]) -> Path | None:
 
                 context = papermill.make_context("papermill", words[at + 1 :], resilient_parsing=True)
                 given, base = context.params["output_path"], parent.cwd()
-    return Path(base, given.format(**notebook)) if given not in ("", "-") else None
+    with suppress(KeyError):  # a name that only papermill knows, as {pm.run_uuid}
+        return Path(base, given.format(**notebook)) if given not in ("", "-") else None
+    return None
