@@ -14,7 +14,7 @@ FLOORS = [
     {"training", "private_training", "unlearning", "defenses", "attacks", "forecast"},
     {"scene"},
     {"experiment"},
-    {"sweep", "figures", "widgets"},
+    {"sweep", "chapter", "figures", "widgets"},
     {"notebooks", "pages"},
     {"book", "__main__"},
 ]

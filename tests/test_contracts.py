@@ -13,7 +13,7 @@ from uninv_lib.attacks.presets import PRESETS
 from uninv_lib.attacks.probes import METHODS
 from uninv_lib.data import LOADERS
 from uninv_lib.defenses import DEFENSES
-from uninv_lib.experiment import PROBES, RECOVERY
+from uninv_lib.experiment import PROBES, RECOVERY, recover_or_grey
 from uninv_lib.models import MODELS
 from uninv_lib.scene import EPOCHS
 from uninv_lib.types import (
@@ -167,3 +167,10 @@ def test_every_combination_runs_and_repeats_bit_for_bit(unlearning, defense, att
     first, second = run(spec), run(spec)
     assert first.metrics == second.metrics
     assert first.model_validate_json(first.model_dump_json()) == first
+
+
+def test_an_update_lost_in_rounding_is_answered_with_grey(linear, rng):
+    view = replace(linear.white_box(), after=linear.white_box().before)
+    found = recover_or_grey(view, rng=rng)
+    assert torch.equal(found.inputs, torch.full_like(linear.forget.inputs, 0.5))
+    assert found.labels.tolist() == [-1]

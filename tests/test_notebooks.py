@@ -8,6 +8,7 @@ from typing import Any
 
 import nbformat
 import pytest
+from papermill import inspect_notebook
 
 CHAPTERS = sorted(Path(__file__).parents[1].glob("book/[0-9]*.ipynb"))
 MOST_LINES = 25
@@ -58,6 +59,25 @@ def test_parameters_are_one_cell_of_annotated_assignments(chapter: Path) -> None
     wrong = [ast.unparse(node) for node in statements if not (isinstance(node, ast.AnnAssign) and node.value)]
     assert statements
     assert not wrong, "each line reads `name: type = value`"
+
+
+@each_chapter
+def test_help_of_papermill_shows_type_and_comment_of_each_parameter(chapter: Path) -> None:
+    tagged = next(cell for cell in cells(chapter, "code") if "parameters" in tags(cell))
+    shown = inspect_notebook(chapter)
+    assert list(shown) == [node.target.id for node in ast.parse(tagged.source).body]
+    assert [name for name, said in shown.items() if said["inferred_type_name"] == "None" or not said["help"]] == []
+
+
+@each_chapter
+def test_parameters_are_checked_at_once_and_records_saved_last(chapter: Path) -> None:
+    code = cells(chapter, "code")
+    parameters = next(i for i, cell in enumerate(code) if "parameters" in tags(cell))
+    checks = [i for i, cell in enumerate(code) if "spec_of(globals()" in cell.source]
+    saves = [i for i, cell in enumerate(code) if "save_records(globals(), " in cell.source]
+    assert len(checks) == len(saves) == 1
+    assert checks[0] - parameters <= 2
+    assert all("hide-cell" in tags(cell) for cell in code[saves[0] + 1 :]), "only solutions come after"
 
 
 @each_chapter

@@ -22,7 +22,7 @@ from uninv_lib.progress import Progress
 from uninv_lib.provenance import commit, device_name, versions
 from uninv_lib.scene import Scene, device_of, prepare, rng_of
 from uninv_lib.training import evaluate, gradient
-from uninv_lib.types import Reconstruction, Record, Spec
+from uninv_lib.types import Reconstruction, Record, Spec, WhiteBoxView
 
 RECOVERY: dict[str, dict[str, dict[str, int]]] = {
     "smoke": {
@@ -71,18 +71,28 @@ def _image_metrics(name: str, inputs: Tensor, truth: Tensor) -> dict[str, float]
     return found
 
 
+def recover_or_grey(view: WhiteBoxView, *, rng: torch.Generator, **options: Any) -> Reconstruction:
+    """`recover_features`; where the update was lost in rounding, a result and no failure, grey with the labels −1.
+
+    Raises what else `recover_features` raises.
+    """
+    try:
+        return recover_features(view, rng=rng, **options)
+    except NothingChanged:
+        like = next(iter(view.net.parameters()))
+        grey = torch.full((view.num_forgotten, *view.input_shape), 0.5).to(like)
+        unknown = torch.full((view.num_forgotten,), -1, device=like.device)
+        return Reconstruction(grey, unknown, torch.ones(1, 1), 0.0)
+
+
 def _features(scene: Scene, progress: Progress, watch: Watch | None) -> dict[str, float]:
     """Feature recovery and its null baselines, each held against the truth."""
     spec, truth = scene.spec, scene.forget.inputs
     rng = rng_of("attack", spec.seed, spec.request)
     settings: dict[str, Any] = RECOVERY[spec.budget].get(spec.preset, {})
-    try:
-        found = recover_features(
-            scene.white_box(), rng=rng, preset=spec.preset, progress=progress, callback=watch, **settings
-        )
-    except NothingChanged:  # a result, not a failure: the attacker answers with grey
-        grey, unknown = torch.full_like(truth, 0.5), torch.full_like(scene.forget.labels, -1)
-        found = Reconstruction(grey, unknown, torch.ones(1, 1), 0.0)
+    found = recover_or_grey(
+        scene.white_box(), rng=rng, preset=spec.preset, progress=progress, callback=watch, **settings
+    )
     if watch is not None:
         watch(-1, found.inputs)
     public, view = scene.dataset.public.to(truth), scene.black_box()

@@ -42,8 +42,9 @@ def _new(rows: int, columns: int, size: tuple[float, float]) -> tuple[Figure, An
 def pictures(rows: Mapping[str, Tensor], titles: Sequence[str] = ()) -> Figure:
     """Images in [0, 1], a named row for each (n, channels, height, width); titles stand above the first row.
 
-    Rows of one image each stand side by side instead.
+    Rows of one image each stand side by side instead. Samples of a table, (n, features), are drawn as bar codes.
     """
+    rows = {name: row if row.ndim == 4 else row[:, None, None].expand(-1, 1, 10, -1) for name, row in rows.items()}
     if len(rows) > 1 and all(len(row) == 1 for row in rows.values()) and len({r.shape for r in rows.values()}) == 1:
         return pictures({"": torch.cat(list(rows.values()))}, titles=list(rows))
     columns = max(len(row) for row in rows.values())
