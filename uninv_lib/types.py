@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args
 
@@ -160,6 +160,13 @@ def _one_of_datasets(name: Any) -> str:
     raise ValueError(f"unknown dataset {name!r}; allowed: {', '.join(DATASETS)}, imagefolder:PATH")
 
 
+def unknown(kind: str, name: object, allowed: Collection[str]) -> str:
+    """The message about a name that is none of the allowed ones, with the nearest of them."""
+    close = difflib.get_close_matches(str(name), allowed, 1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"unknown {kind} {name!r}; {hint}allowed: {', '.join(allowed)}"
+
+
 def _assumptions(value: Any) -> Any:
     """A comma-separated string (command line, papermill) or any sequence -> the names, sorted, each once."""
     if isinstance(value, str):
@@ -227,9 +234,7 @@ class Spec(BaseModel):
     def _known_fields(cls, values: Any) -> Any:
         for name in values if isinstance(values, Mapping) else ():
             if name not in cls.model_fields:
-                close = difflib.get_close_matches(str(name), cls.model_fields, 1)
-                hint = f"did you mean {close[0]!r}? " if close else ""
-                raise ValueError(f"unknown field {name!r}; {hint}allowed: {', '.join(cls.model_fields)}")
+                raise ValueError(unknown("field", name, cls.model_fields))
         return values
 
     @model_validator(mode="after")
