@@ -81,6 +81,8 @@ def _csv(source: Path, target: Path) -> int:
 
 def _jsonl(source: Path, target: Path) -> int:
     records = sorted((record for _, found in _runs(source) for record in found), key=_place)
+    if not records:
+        raise ValueError(f"{source}: no Record; allowed: the folder of a sweep, or a .jsonl file of Records")
     target.write_text("".join(f"{record.model_dump_json()}\n" for record in records), encoding="utf-8")
     return len(records)
 
