@@ -21,6 +21,8 @@ Value = TypeVar("Value")
 ATTEMPTS = 3
 TAIL = 25
 """Lines of a traceback that are kept."""
+TIMEOUT = 30.0
+"""Seconds to wait for a scheduler to answer."""
 POLL = 1.0
 """Seconds between two looks at a cluster that has no free worker."""
 
@@ -66,7 +68,7 @@ def connect(scheduler: str | None = None, *, workers: int | None = None, devices
             yield client
         return
     try:
-        client = Client(scheduler, timeout=30, set_as_default=False)
+        client = Client(scheduler, timeout=TIMEOUT, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise EngineError(f"scheduler: nothing answers at {scheduler!r}: {error}") from error
     with client:
