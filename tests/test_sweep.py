@@ -294,3 +294,16 @@ def test_a_report_stands_alone(tmp_path):
 def test_a_report_names_what_was_varied_and_what_repeated():
     found = table(RESULTS / "private_size_closed_form.jsonl", RESULTS)
     assert varied(found) == ["private_size", "knowledge", "dtype"]
+
+
+def test_the_slurm_configuration_gives_a_job_script_that_starts_a_worker(monkeypatch):
+    pytest.importorskip("dask_jobqueue")
+    monkeypatch.syspath_prepend(RESULTS.parent / "clusters")
+    import dask
+    import slurm
+
+    with dask.config.set({}), slurm.cluster() as cluster:
+        script = cluster.job_script()
+    assert "#SBATCH --cpus-per-task=8" in script
+    assert "export OMP_NUM_THREADS=8" in script
+    assert re.search(r"-m distributed\.cli\.dask_worker tcp://\S+ .*--nthreads 1 .*--lifetime 470m", script)

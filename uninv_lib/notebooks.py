@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 import time
@@ -104,6 +105,7 @@ def papermill_run(
     kernel = {"kernel_name": "python3", "kernel_manager_class": Kernel}
     quiet = {"progress_bar": False, "record_timing": False}
     place = {"resources": {"metadata": {"path": str(folder)}}}
+    logging.getLogger("papermill").setLevel(logging.ERROR)  # its warning of a parameter, which a chapter checks itself
     try:
         with TemporaryDirectory() as connection:
             return papermill.execute_notebook(source, output, dict(parameters), **place, **kernel, **hooks, **quiet)

@@ -7,7 +7,7 @@ import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from uninv_lib.sweep.records import read, row
 from uninv_lib.sweep.store import DONE, Store
@@ -17,8 +17,18 @@ from uninv_lib.types import Record, Spec
 if TYPE_CHECKING:
     import pandas
 
-ORIGIN = ("run", "seconds", "finished", "threads", "code", "schema")
-"""The columns of `done.json` beside the inputs."""
+ORIGIN = {
+    "run": "string",
+    "seconds": "Float64",
+    "finished": "string",
+    "threads": "Int64",
+    "code": "string",
+    "schema": "Int64",
+    "notebook": "string",
+}
+"""The columns that say where a row comes from, of `done.json`, and their types."""
+TYPES = {"integer": "Int64", "floating": "Float64", "mixed-integer-float": "Float64", "boolean": "boolean"}
+"""What pandas finds in a column -> its type; else a string."""
 
 
 def table(source: Path, home: Path) -> pandas.DataFrame:
@@ -36,10 +46,10 @@ def table(source: Path, home: Path) -> pandas.DataFrame:
         found = _read(source)
         links = [None if pandas.isna(link) else _relative(source.parent / link, home) for link in found["notebook"]]
         return found.assign(notebook=pandas.Series(links, index=found.index, dtype="string"))
-    found = pandas.DataFrame(list(_rows(source, home))).convert_dtypes()
+    found = pandas.DataFrame(list(_rows(source, home)), dtype=object)
     if found.empty:
         raise ValueError(f"{source}: no finished run; allowed: the folder of a sweep, or a .jsonl file of Records")
-    return found
+    return _typed(found)
 
 
 def _read(source: Path) -> pandas.DataFrame:
@@ -47,7 +57,20 @@ def _read(source: Path) -> pandas.DataFrame:
 
     if source.suffix == ".parquet":
         return pandas.read_parquet(source)
-    return pandas.read_csv(source, keep_default_na=False, na_values=[""]).convert_dtypes()
+    return _typed(pandas.read_csv(source, keep_default_na=False, na_values=[""], dtype_backend="numpy_nullable"))
+
+
+def _typed(found: pandas.DataFrame) -> pandas.DataFrame:
+    """Each column with the type of its field of Spec, or of ORIGIN, else of its values; what is absent is NA."""
+    from pandas.api.types import infer_dtype
+
+    kinds = ORIGIN | {name: _kind(field.annotation) for name, field in Spec.model_fields.items()}
+    return found.astype({n: kinds.get(n) or TYPES.get(infer_dtype(found[n], skipna=True), "string") for n in found})
+
+
+def _kind(annotation: Any) -> str:
+    allowed = (annotation, *get_args(annotation))
+    return "Int64" if int in allowed else "Float64" if float in allowed else "string"
 
 
 def collect(source: Path, target: Path) -> int:
@@ -98,7 +121,7 @@ def _place(record: Record) -> list[tuple[bool, Any]]:
 def _runs(source: Path) -> Iterator[tuple[dict[str, Any], list[Record]]]:
     """(where it comes from, its Records) of each run, the last of those with the same inputs."""
     if source.is_file():
-        yield from (({}, [record]) for record in _records(source))
+        yield from (({"seconds": sum(record.seconds.values())}, [record]) for record in _records(source))
         return
     if not source.is_dir():
         raise FileNotFoundError(f"{source}: no such file or folder")
@@ -125,12 +148,13 @@ def _records(file: Path) -> list[Record]:
 def _rows(source: Path, home: Path) -> Iterator[dict[str, Any]]:
     for done, records in _runs(source):
         origin: dict[str, Any] = {name: done.get(name) for name in ORIGIN}
-        executed = done.get("notebook") and _relative(source / done["run"] / NOTEBOOK, home)
+        if origin["notebook"]:
+            origin["notebook"] = _relative(source / done["run"] / NOTEBOOK, home)
         inputs = {_column(name): _cell(value) for name, value in done.get("inputs", {}).items()}
         for record in records:
-            yield origin | {"notebook": executed} | inputs | row(record) | _provenance(record.model_dump())
+            yield origin | inputs | row(record) | _provenance(record.model_dump())
         if not records:
-            yield origin | {"notebook": executed} | inputs | _provenance(done)
+            yield origin | inputs | _provenance(done)
 
 
 def _column(name: str) -> str:

@@ -60,7 +60,8 @@ def size(workers: int | None, devices: int) -> int:
 def connect(scheduler: str | None = None, *, workers: int | None = None, devices: int = 0) -> Iterator[Client]:
     """A client of the cluster at the address `scheduler`, or of one on this machine that ends with the block.
 
-    That one has `size(workers, devices)` processes that share the cores and, in turn, the graphics cards.
+    That one has `size(workers, devices)` processes that share the cores and, in turn, the graphics cards; threads set
+    in the environment, by OMP_NUM_THREADS and its like, stand.
     Raises EngineError where nothing answers at the address.
     """
     if scheduler is None:
@@ -90,7 +91,7 @@ def _local(workers: int, devices: int) -> Iterator[SpecCluster]:
         }
         for i in range(workers)
     }
-    scheduler = {"cls": Scheduler, "options": {"dashboard": False, "host": "127.0.0.1", "port": 0}}
+    scheduler = {"cls": Scheduler, "options": {"dashboard_address": "127.0.0.1:0", "host": "127.0.0.1", "port": 0}}
     with dask.config.set(settings), SpecCluster(specification, scheduler, silence_logs=CRITICAL) as cluster:
         yield cluster
 
