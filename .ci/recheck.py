@@ -32,7 +32,8 @@ def candidates() -> list[Record]:
 
 def _may_be_recomputed(record: Record) -> bool:
     searched = record.spec.model == "convnet" and record.spec.attack == "features"
-    return record.device == "cpu" and sum(record.seconds.values()) < SECONDS and not searched
+    exact = record.spec.answers == "probabilities"  # others jump by a step where the last digit differs
+    return record.device == "cpu" and sum(record.seconds.values()) < SECONDS and exact and not searched
 
 
 def differences(old: Record, new: Record) -> list[str]:

@@ -231,7 +231,9 @@ def test_a_sweep_keeps_what_runs_tells_what_fails_and_goes_on(finished):
     assert again.exit_code == 0
     (failed,) = (folder / "runs" / "failed").iterdir()
     assert json.loads((failed / "failure.json").read_text())["attempts"] == 3
-    assert all(read(run / "records.jsonl")[0].metrics["psnr"] > 40 for run in (folder / "runs").glob("*[0-9a-f]"))
+    assert all(
+        read(folder / "runs" / run / "records.jsonl")[0].metrics["psnr"] > 40 for run in Store(folder / "runs").done()
+    )
 
 
 @pytest.mark.parametrize("ending", ["parquet", "csv"])

@@ -29,6 +29,7 @@ address, out, count, sleep = sys.argv[1:]
 errors = run_missing(trivial.runs(int(count), sleep=float(sleep)), Store(Path(out)), scheduler=address)
 sys.exit(len(errors))
 """
+RUNS = 400
 MOMENTS = ["worker"] * 12 + ["client"] * 5 + ["scheduler"] * 3
 
 
@@ -151,7 +152,7 @@ def test_a_scheduler_that_does_not_answer_is_an_error(tmp_path, monkeypatch):
 
 
 def test_any_process_may_be_killed_at_any_moment(tmp_path):
-    count, sleep, rng = 400, 0.05, random.Random(0)
+    count, sleep, rng = RUNS, 0.05, random.Random(0)
     cluster, out, moments = Cluster(tmp_path), tmp_path / "runs", rng.sample(MOMENTS, len(MOMENTS))
     Store(out)
     cluster.start()
