@@ -10,7 +10,6 @@ from uninv_lib.__main__ import main
 from uninv_lib.data import load
 from uninv_lib.models import build
 from uninv_lib.scene import choose, device_of
-from uninv_lib.sweep import frame, grid, read, record
 
 
 @pytest.mark.parametrize(
@@ -105,26 +104,3 @@ def test_run_refuses_a_wrong_field_in_one_line():
 def test_help_lists_every_field():
     text = CliRunner().invoke(main, ["run", "--help"]).output
     assert all(f"--{name.replace('_', '-')}" in text for name in Spec.model_fields)
-
-
-def test_a_sweep_runs_only_what_is_missing_and_survives_a_torn_line(tmp_path):
-    specs = grid(dataset="digits", model="linear", budget="smoke", request=range(3))
-    file = tmp_path / "runs.jsonl"
-    assert record(specs[:2], file, workers=1) == []
-    first = file.read_text()
-    file.write_text(first + '{"spec":{"data')
-    assert record(specs, file, workers=1) == []
-    assert file.read_text().startswith(first)
-    assert [r.spec.request for r in read(file)] == [0, 1, 2]
-    assert frame(read(file))["psnr"].gt(40).all()
-
-
-def test_a_failing_run_does_not_stop_the_others(tmp_path):
-    specs = [
-        Spec(dataset="faces", model="linear", budget="smoke", private_size=500),
-        *grid(dataset="digits", model="linear", budget="smoke"),
-    ]
-    failures = record(specs, tmp_path / "runs.jsonl", workers=1)
-    assert len(failures) == 1
-    assert "allowed for faces" in failures[0]
-    assert len(read(tmp_path / "runs.jsonl")) == 1

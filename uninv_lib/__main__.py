@@ -1,4 +1,4 @@
-"""The command line: python -m uninv_lib run | book."""
+"""The command line: python -m uninv_lib run | sweep | collect | report | book."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from typing import Any, Literal, get_args, get_origin
 import click
 from pydantic import ValidationError
 
+from uninv_lib.sweep.commands import CAUGHT, collect, report, sweep
 from uninv_lib.types import Spec, explain
-
-CAUGHT = (ValueError, OSError, RuntimeError, FloatingPointError, ModuleNotFoundError)
 
 
 def _spec_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -64,6 +63,9 @@ def book(jobs: int) -> None:
     except BookError as error:
         raise click.ClickException(str(error)) from error
 
+
+for command in (sweep, collect, report):
+    main.add_command(command)
 
 if __name__ == "__main__":
     sys.exit(main())

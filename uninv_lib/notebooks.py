@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -53,43 +54,65 @@ class _ThisInterpreter(KernelSpecManager):
 
 
 def execute(root: Path, chapter: Path, threads: int, *, key: str, tick: Callable[[], Any]) -> Executed:
-    """Run one notebook in a kernel of this interpreter, in the folder `root`, with `threads` threads.
+    """Run one chapter of the book in a kernel of this interpreter, in the folder `root`, with `threads` threads.
 
     Raises BookError that names the chapter, the cell and the error.
     """
-    start, peak, at = time.perf_counter(), 0.0, 0
+    start, peak = time.perf_counter(), 0.0
+
+    def after(mb: float) -> None:
+        nonlocal peak
+        peak = max(peak, mb)
+        tick()
+
+    try:
+        notebook = papermill_run(root / chapter, None, {}, folder=root, threads=threads, after=after)
+    except BookError as error:
+        raise BookError(f"{chapter}: {error}") from error
+    return Executed(key, round(time.perf_counter() - start, 1), round(peak), _cleaned(chapter, notebook))
+
+
+def papermill_run(
+    source: Path,
+    output: Path | None,
+    parameters: Mapping[str, Any],
+    *,
+    folder: Path,
+    threads: int = 1,
+    after: Callable[[float], Any] = lambda mb: None,
+) -> Any:
+    """Execute `source` in a kernel of this interpreter, in `folder`; returns the notebook, written to `output` too.
+
+    `after` is called after each cell with the kernel's peak memory (MB). Raises BookError that names the cell and the
+    error; `output` then holds the notebook as far as it came.
+    """
+    at: dict[str, Any] = {"cell": "none", "index": 0}
     kernels: list[AsyncKernelManager] = []
 
     class Kernel(AsyncKernelManager):
         def __init__(self, **given: Any) -> None:
             super().__init__(kernel_spec_manager=_ThisInterpreter(), **given)
             self.kernel_spec_manager.threads = threads
-            self.connection_file = f"{folder}/kernel.json"
+            self.connection_file = f"{connection}/kernel.json"
             if os.name == "posix":
                 self.transport = "ipc"  # the TCP ports of parallel kernels collide now and then
             kernels.append(self)
 
-    def before(cell_index: int, **_: Any) -> None:
-        nonlocal at
-        at = cell_index
+    def before(cell: Any, cell_index: int, **_: Any) -> None:
+        at.update(cell=cell.get("id", "none"), index=cell_index)
 
-    def after(**_: Any) -> None:
-        nonlocal peak
-        peak = max(peak, _peak_mb(kernels[0]))
-        tick()
-
-    quiet = {"progress_bar": False, "record_timing": False}
-    hooks = {"on_cell_start": before, "on_cell_executed": after}
+    hooks = {"on_cell_start": before, "on_cell_executed": lambda **_: after(_peak_mb(kernels[0]))}
     kernel = {"kernel_name": "python3", "kernel_manager_class": Kernel}
-    place = {"metadata": {"path": str(root)}}
+    quiet = {"progress_bar": False, "record_timing": False}
+    place = {"resources": {"metadata": {"path": str(folder)}}}
+    logging.getLogger("papermill").setLevel(logging.ERROR)  # its warning of a parameter, which a chapter checks itself
     try:
-        with TemporaryDirectory() as folder:
-            notebook = papermill.execute_notebook(root / chapter, None, resources=place, **kernel, **hooks, **quiet)
+        with TemporaryDirectory() as connection:
+            return papermill.execute_notebook(source, output, dict(parameters), **place, **kernel, **hooks, **quiet)
     except PapermillExecutionError as error:
-        raise BookError(_failure(root, chapter, error.cell_index, str(error))) from error
+        raise BookError(_failure(at, str(error))) from error
     except RuntimeError as error:  # the kernel died, or did not start
-        raise BookError(_failure(root, chapter, at, f"{error} (out of memory?)")) from error
-    return Executed(key, round(time.perf_counter() - start, 1), round(peak), _cleaned(chapter, notebook))
+        raise BookError(_failure(at, f"{error} (out of memory?)")) from error
 
 
 def _peak_mb(kernel: AsyncKernelManager) -> float:
@@ -101,10 +124,9 @@ def _peak_mb(kernel: AsyncKernelManager) -> float:
     return float(psutil.Process(provisioner.pid).memory_info().rss) / 2**20
 
 
-def _failure(root: Path, chapter: Path, cell_index: int, error: str) -> str:
-    cell_id = cells_of(root, chapter)[cell_index].get("id", "none")
+def _failure(at: Mapping[str, Any], error: str) -> str:
     tail = "\n".join(error.strip().splitlines()[-25:])
-    return f"{chapter}: cell {cell_index + 1} (id {cell_id}) failed\n{tail}"
+    return f"cell {at['index'] + 1} (id {at['cell']}) failed\n{tail}"
 
 
 def _cleaned(chapter: Path, notebook: Any) -> str:

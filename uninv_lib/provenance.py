@@ -1,4 +1,4 @@
-"""Where numbers come from: versions, the checkout's commit, the device."""
+"""Where numbers come from: versions, the code, the checkout's commit, the device."""
 
 from __future__ import annotations
 
@@ -10,8 +10,24 @@ from pathlib import Path
 
 import torch
 
+from uninv_lib.cache import digest
+
 COMPUTING = ("uninv-lib", "torch", "numpy", "scikit-learn", "scikit-image")
 """The packages whose versions a Record holds."""
+
+FILES = (
+    "attacks/*",
+    "defenses/*",
+    "unlearning/*",
+    "layers",
+    "*training",
+    "data",
+    "models",
+    "scene",
+    "experiment",
+    "metrics",
+)
+"""The files whose change may change a Record."""
 
 
 def versions(packages: tuple[str, ...] = COMPUTING) -> dict[str, str]:
@@ -23,6 +39,14 @@ def versions(packages: tuple[str, ...] = COMPUTING) -> dict[str, str]:
         except PackageNotFoundError:
             found[package] = "absent"
     return found
+
+
+@lru_cache(maxsize=1)
+def code() -> str:
+    """Hash of torch's version and of the files that a run executes, 16 hex digits."""
+    folder = Path(__file__).parent
+    files = [file for name in FILES for file in sorted(folder.glob(f"{name}.py"))]
+    return digest(torch.__version__.split("+")[0], [file.read_text(encoding="utf-8") for file in files])
 
 
 @lru_cache(maxsize=1)

@@ -10,32 +10,20 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, tensor
+from tqdm.auto import tqdm
 
 from uninv_lib import metrics
 from uninv_lib.attacks.costs import cosine_cost, total_variation
 from uninv_lib.attacks.update import difference
 from uninv_lib.cache import digest, kept
 from uninv_lib.experiment import run
+from uninv_lib.provenance import code
 from uninv_lib.scene import Scene, prepare
-from uninv_lib.sweep import one_thread_each
 from uninv_lib.training import gradient
 from uninv_lib.types import Spec, Split
 from uninv_lib.widgets.base import Live
 
 FRAMES = 24
-CODE = (
-    "attacks/*",
-    "defenses/*",
-    "unlearning/*",
-    "layers",
-    "*training",
-    "data",
-    "models",
-    "scene",
-    "experiment",
-    "metrics",
-)
-"""The files whose change makes kept runs stale."""
 
 
 @dataclass(frozen=True)
@@ -79,12 +67,6 @@ def observe(spec: Spec, *, live: Live = run) -> Observed:
     return Observed(record.metrics, truth, frames, steps, _curves(scene, frames))
 
 
-def _code() -> list[str]:
-    library = Path(__file__).parents[1]
-    files = [file for name in CODE for file in sorted(library.glob(f"{name}.py"))]
-    return [f.read_text(encoding="utf-8") for f in [*files, Path(__file__)]]
-
-
 def recall(spec: Spec, *, compute: bool = True) -> Observed | None:
     """`observe`, kept on disk by the Spec and the code; without `compute` None where it is not kept."""
 
@@ -102,7 +84,9 @@ def recall(spec: Spec, *, compute: bool = True) -> Observed | None:
         }
 
     try:
-        found = kept("observed", digest(torch.__version__, _code(), spec.model_dump(mode="json")), work)
+        found = kept(
+            "observed", digest(code(), Path(__file__).read_text(encoding="utf-8"), spec.model_dump(mode="json")), work
+        )
     except LookupError:
         return None
     numbers: dict[str, Any] = {name: value.tolist() for name, value in found.items()}
@@ -120,6 +104,14 @@ def _keep(spec: Spec) -> None:
 
 
 def fill(specs: Iterable[Spec], *, workers: int | None = None) -> list[str]:
-    """Observe those Specs that are not kept yet, a thread each; returns one message for each that failed."""
+    """Observe those Specs that are not kept yet, in `workers` processes; returns one message for each that failed."""
     missing = [spec for spec in specs if recall(spec, compute=False) is None]
-    return [result for result in one_thread_each(missing, _keep, workers=workers) if isinstance(result, str)]
+    if not missing:
+        return []
+    from uninv_lib.sweep.engine import connect, each
+    from uninv_lib.sweep.work import pretrain_once
+
+    with connect(workers=workers) as client:
+        pretrain_once(client, missing)
+        outcomes = list(tqdm(each(client, missing, _keep), total=len(missing), unit="run"))
+    return [f"{o.item.model_dump_json(exclude_defaults=True)}: {o.error}" for o in outcomes if o.error is not None]

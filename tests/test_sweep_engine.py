@@ -1,0 +1,194 @@
+"""Runs on a cluster of processes of which any may die at any moment: nothing is lost, nothing is done twice."""
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import trivial
+
+from uninv_lib.sweep.engine import EngineError
+from uninv_lib.sweep.runner import WRITES, run_missing
+from uninv_lib.sweep.store import DONE, Store
+
+TESTS = Path(__file__).parent
+CLIENT = """
+import sys, trivial
+from pathlib import Path
+from uninv_lib.sweep.runner import run_missing
+from uninv_lib.sweep.store import Store
+address, out, count, sleep = sys.argv[1:]
+errors = run_missing(trivial.runs(int(count), sleep=float(sleep)), Store(Path(out)), scheduler=address)
+sys.exit(len(errors))
+"""
+RUNS = 400
+MOMENTS = ["worker"] * 12 + ["client"] * 5 + ["scheduler"] * 3
+
+
+class Cluster:
+    """A scheduler and two workers, each a process of its own on loopback, as on two nodes."""
+
+    def __init__(self, folder):
+        self.file, self.processes = folder / "scheduler.json", []
+        paths = os.pathsep.join([str(TESTS), str(TESTS.parent), os.environ.get("PYTHONPATH", "")])
+        settings = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0", "OMP_NUM_THREADS": "1"}
+        self.environment = os.environ | settings | {"PYTHONPATH": paths}
+
+    def start(self):
+        self.file.unlink(missing_ok=True)
+        place = ["--scheduler-file", str(self.file), "--no-dashboard"]
+        self._python("-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", *place)
+        while not (self.file.exists() and self.file.read_text().endswith("}")):
+            time.sleep(0.05)
+        self.address = json.loads(self.file.read_text())["address"]
+        for _ in range(2):
+            self._python("-m", "distributed.cli.dask_worker", "--nthreads", "1", "--memory-limit", "0", *place)
+
+    def stop(self):
+        for process in self.processes:
+            children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+            for member in [*children, process]:
+                member.kill()
+            process.wait()
+        self.processes.clear()
+
+    def client(self, out, count, sleep):
+        return self._python("-c", CLIENT, self.address, str(out), str(count), str(sleep), mine=False)
+
+    def workers(self):
+        """The processes that compute, below their nannies."""
+        nannies = [psutil.Process(p.pid) for p in self.processes[1:]]
+        return [c for nanny in nannies for c in nanny.children() if "spawn_main" in " ".join(c.cmdline())]
+
+    def _python(self, *words, mine=True):
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        process = subprocess.Popen([sys.executable, *words], env=self.environment, **quiet)
+        if mine:
+            self.processes.append(process)
+        return process
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    made = Cluster(tmp_path_factory.mktemp("cluster"))
+    made.start()
+    yield made
+    made.stop()
+
+
+def whole(out):
+    """The numbers of the finished runs, each of whose files is as its mark says."""
+    numbers = []
+    for name in Store(out).done():
+        done = json.loads((out / name / DONE).read_text())
+        assert done["run"] == name
+        for file, expected in done["sha256"].items():
+            assert hashlib.sha256((out / name / file).read_bytes()).hexdigest() == expected
+        numbers.append(done["inputs"]["number"])
+    return sorted(numbers)
+
+
+def test_a_run_that_fails_or_kills_its_worker_is_tried_three_times_and_blocks_no_other(cluster, tmp_path):
+    store, poisoned, failing = Store(tmp_path), trivial.runs(1, dies=True), trivial.runs(1, fails=True)
+    errors = run_missing([*poisoned, *failing, *trivial.runs(20)], store, scheduler=cluster.address)
+    assert errors == {
+        poisoned[0].name: "the process died (out of memory? killed?)",
+        failing[0].name: "ValueError: this run cannot be",
+    }
+    told = [json.loads((store.failed / run.name / "failure.json").read_text()) for run in (*poisoned, *failing)]
+    assert [failure["attempts"] for failure in told] == [3, 3]
+    assert 'raise ValueError("this run cannot be")' in told[1]["traceback"]
+    assert whole(tmp_path) == list(range(20))
+
+
+def test_two_sweeps_share_a_folder(cluster, tmp_path):
+    runs, failures = trivial.runs(30, sleep=0.02), []
+    sweeps = [
+        threading.Thread(target=lambda: failures.append(run_missing(runs, Store(tmp_path), scheduler=cluster.address)))
+        for _ in range(2)
+    ]
+    for thread in sweeps:
+        thread.start()
+    for thread in sweeps:
+        thread.join()
+    assert failures == [{}, {}]
+    assert whole(tmp_path) == list(range(30))
+    assert not list(tmp_path.glob(".draft-*"))
+
+
+def test_a_disk_that_is_full_for_a_moment_costs_that_run_and_one_that_stays_full_ends_the_sweep(
+    cluster, tmp_path, monkeypatch
+):
+    store, runs, keep, tried = Store(tmp_path), trivial.runs(12), Store.keep, []
+
+    def full(self, name, files):
+        tried.append(name)
+        if len(tried) in (1, 2, 4) or len(tried) > 6:
+            raise OSError(28, "No space left on device")
+        keep(self, name, files)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "keep", full)
+        with pytest.raises(OSError, match="No space left"):
+            run_missing(runs, store, scheduler=cluster.address)
+    assert len(tried) == 6 + WRITES
+    assert len(whole(tmp_path)) == 3
+    assert run_missing(runs, store, scheduler=cluster.address) == {}
+    assert whole(tmp_path) == list(range(12))
+
+
+def test_a_scheduler_that_does_not_answer_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr("uninv_lib.sweep.engine.TIMEOUT", 0.2)
+    with pytest.raises(EngineError, match=r"scheduler: nothing answers at 'tcp://127.0.0.1:9'"):
+        run_missing(trivial.runs(1), Store(tmp_path), scheduler="tcp://127.0.0.1:9")
+
+
+def test_any_process_may_be_killed_at_any_moment(tmp_path):
+    count, sleep, rng = RUNS, 0.05, random.Random(0)
+    cluster, out, moments = Cluster(tmp_path), tmp_path / "runs", rng.sample(MOMENTS, len(MOMENTS))
+    Store(out)
+    cluster.start()
+    client = cluster.client(out, count, sleep)
+    try:
+        while moments:
+            seen = len(Store(out).done())
+            while client.poll() is None and len(Store(out).done()) < seen + rng.randint(1, 8):
+                time.sleep(rng.uniform(0, 0.1))
+            if client.poll() is None and _kill(cluster, client, moments[-1], rng):
+                moments.pop()
+            if client.poll() is not None:
+                if cluster.processes[0].poll() is not None:
+                    cluster.stop()
+                    cluster.start()
+                count += 40 * (len(whole(out)) == count)
+                client = cluster.client(out, count, sleep)
+        client.wait()
+        client = cluster.client(out, count, sleep)  # tries again what was killed three times
+        assert client.wait() == 0
+    finally:
+        client.kill()
+        cluster.stop()
+    assert whole(out) == list(range(count))
+    assert sum(1 for entry in out.iterdir() if entry.name[0] not in ".f") == count
+
+
+def _kill(cluster, client, victim, rng):
+    """Whether there was one to kill; returns when those that depend on it have noticed."""
+    if victim == "worker":
+        workers = cluster.workers()
+        if workers:
+            os.kill(rng.choice(workers).pid, signal.SIGKILL)
+        return bool(workers)
+    process = client if victim == "client" else cluster.processes[0]
+    process.kill()
+    process.wait()
+    client.wait()
+    return True

@@ -1,0 +1,22 @@
+"""Work that takes no time, for tests and benchmarks of sweeps; workers import it from here."""
+
+import os
+import time
+
+from uninv_lib.sweep.work import named
+
+FILE = "records.jsonl"
+
+
+def work(inputs):
+    """Sleep, then fail or die where the inputs say so."""
+    time.sleep(inputs.get("sleep", 0.0))
+    if inputs.get("dies"):
+        os._exit(9)
+    if inputs.get("fails"):
+        raise ValueError("this run cannot be")
+    return {FILE: str(inputs["number"]).encode() * 1000}
+
+
+def runs(count, **common):
+    return [named({"number": i, "device": "cpu", **common}, work) for i in range(count)]

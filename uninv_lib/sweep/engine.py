@@ -1,0 +1,170 @@
+"""Work in many processes, by Dask: on this machine, or on a cluster that runs already."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from logging import CRITICAL
+from queue import Empty, SimpleQueue
+from typing import Any, Generic, TypeVar
+
+import dask
+from dask.system import CPU_COUNT
+from distributed import Client, Future, KilledWorker, Nanny, Scheduler, SpecCluster
+
+Item = TypeVar("Item")
+Value = TypeVar("Value")
+ATTEMPTS = 3
+TAIL = 25
+"""Lines of a traceback that are kept."""
+TIMEOUT = 30.0
+"""Seconds to wait for a scheduler to answer."""
+POLL = 1.0
+"""Seconds between two looks at a cluster that has no free worker."""
+
+
+class EngineError(Exception):
+    """The cluster is gone or cannot be reached; what was finished is kept."""
+
+
+class WorkError(Exception):
+    """Work that failed, with files to look at."""
+
+    def __init__(self, message: str, files: dict[str, bytes]) -> None:
+        super().__init__(message)
+        self.files = files
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[Item, Value]):
+    """What became of an item: a value, or an error (its message, where it arose, and files of a WorkError)."""
+
+    item: Item
+    value: Value | None = None
+    error: str | None = None
+    trace: str = ""
+    files: dict[str, bytes] = field(default_factory=dict)
+    attempts: int = 1
+
+
+def size(workers: int | None, devices: int) -> int:
+    """Processes on this machine: as asked for, else one a device, else one a core."""
+    return workers or devices or CPU_COUNT
+
+
+@contextmanager
+def connect(scheduler: str | None = None, *, workers: int | None = None, devices: int = 0) -> Iterator[Client]:
+    """A client of the cluster at the address `scheduler`, or of one on this machine that ends with the block.
+
+    That one has `size(workers, devices)` processes that share the cores and, in turn, the graphics cards; threads set
+    in the environment, by OMP_NUM_THREADS and its like, stand.
+    Raises EngineError where nothing answers at the address.
+    """
+    if scheduler is None:
+        with _local(size(workers, devices), devices) as cluster, Client(cluster, set_as_default=False) as client:
+            yield client
+        return
+    try:
+        client = Client(scheduler, timeout=TIMEOUT, set_as_default=False)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise EngineError(f"scheduler: nothing answers at {scheduler!r}: {error}") from error
+    with client:
+        yield client
+
+
+@contextmanager
+def _local(workers: int, devices: int) -> Iterator[SpecCluster]:
+    threads = str(max(1, CPU_COUNT // workers))
+    # set before a worker starts: torch reads them when it is imported
+    variables = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
+    settings = {"distributed.nanny.pre-spawn-environ": variables, "distributed.scheduler.allowed-failures": 0}
+    cards = (os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(devices)))).split(",")
+    common = {"nthreads": 1, "memory_limit": 0, "dashboard_address": None, "silence_logs": CRITICAL}
+    specification = {
+        i: {
+            "cls": Nanny,
+            "options": common | {"env": {"CUDA_VISIBLE_DEVICES": cards[i % len(cards)]} if devices else {}},
+        }
+        for i in range(workers)
+    }
+    scheduler = {"cls": Scheduler, "options": {"dashboard_address": "127.0.0.1:0", "host": "127.0.0.1", "port": 0}}
+    with dask.config.set(settings), SpecCluster(specification, scheduler, silence_logs=CRITICAL) as cluster:
+        yield cluster
+
+
+def each(client: Client, items: Iterable[Item], work: Callable[[Item], Value]) -> Iterator[Outcome[Item, Value]]:
+    """work(item) for each, as they end; what fails, or kills its process, is tried three times in all.
+
+    At most one item a worker's thread is under way, so that an item that kills its worker takes no other along, and
+    `items` are drawn, and values held, no sooner than needed. Raises EngineError where the cluster is lost.
+    """
+    waiting = iter(items)
+    again: deque[tuple[Item, int]] = deque()
+    flying: dict[Any, tuple[Future[Any], Item, int]] = {}
+    ended: SimpleQueue[Future[Any]] = SimpleQueue()
+    try:
+        while True:
+            free = _threads(client) - len(flying)
+            for item, attempt in _next(again, waiting, free):
+                future = client.submit(_attempt, work, item, pure=False)
+                flying[future.key] = future, item, attempt
+                future.add_done_callback(ended.put)
+            if not flying and free > 0:
+                return
+            with suppress(Empty):
+                future = ended.get(timeout=POLL)
+                _, item, attempt = flying.pop(future.key)
+                outcome = _outcome(future, item, attempt)
+                if outcome.error is not None and outcome.attempts < ATTEMPTS:
+                    again.append((item, outcome.attempts + 1))
+                else:
+                    yield outcome
+    finally:
+        for future, _, _ in flying.values():
+            with suppress(Exception):  # the scheduler may be gone
+                future.cancel()
+
+
+def _next(again: deque[tuple[Item, int]], waiting: Iterator[Item], count: int) -> Iterator[tuple[Item, int]]:
+    for _ in range(count):
+        if again:
+            yield again.popleft()
+        else:
+            for item in waiting:
+                yield item, 1
+                break
+
+
+def _threads(client: Client) -> int:
+    try:
+        return sum(client.nthreads().values())
+    except (OSError, TimeoutError, RuntimeError, ValueError) as error:
+        raise EngineError(f"the scheduler is gone: {error}") from error
+
+
+def _outcome(future: Future[Any], item: Any, attempt: int) -> Outcome[Any, Any]:
+    if future.status in ("cancelled", "lost"):
+        raise EngineError("the scheduler is gone, or was restarted")
+    try:
+        value, error, trace, files = future.result()
+    except KilledWorker as killed:  # a scheduler that is not ours may have tried it several times itself
+        attempt += killed.allowed_failures
+        return Outcome(item, error="the process died (out of memory? killed?)", attempts=attempt)
+    except Exception as failure:  # such as a value that cannot be sent
+        return Outcome(item, error=f"{type(failure).__name__}: {failure}", attempts=attempt)
+    finally:
+        future.release()
+    return Outcome(item, value, error, trace, files, attempt)
+
+
+def _attempt(work: Callable[[Any], Any], item: Any) -> tuple[Any, str | None, str, dict[str, bytes]]:
+    """In a worker: errors become text there, for not every exception can be sent."""
+    try:
+        return work(item), None, "", {}
+    except Exception as error:
+        trace = "\n".join(traceback.format_exc().splitlines()[-TAIL:])
+        return None, f"{type(error).__name__}: {error}", trace, getattr(error, "files", {})

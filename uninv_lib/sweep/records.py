@@ -1,0 +1,46 @@
+"""Specs of a grid, and the Records of a file as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from uninv_lib.types import Record, Spec
+
+if TYPE_CHECKING:
+    import pandas
+
+RESULTS = Path(__file__).resolve().parents[2] / "results"
+"""The committed Records of the long runs, in a checkout of the project."""
+
+
+def grid(**axes: Any) -> list[Spec]:
+    """The Specs of every combination: a list or a range is an axis, anything else is common to all."""
+    lists = {name: list(value) if isinstance(value, (list, range)) else [value] for name, value in axes.items()}
+    return [Spec(**dict(zip(lists, values, strict=True))) for values in product(*lists.values())]
+
+
+def read(file: Path | str) -> list[Record]:
+    """The Records of a file, or of results/NAME.jsonl for a bare NAME. A torn last line is left out."""
+    path = RESULTS / f"{file}.jsonl" if isinstance(file, str) else file
+    if not path.is_file():
+        there = ", ".join(sorted(p.stem for p in RESULTS.glob("*.jsonl"))) or "nothing"
+        raise FileNotFoundError(f"results: no {path.name} in {path.parent}; there: {there}")
+    lines = path.read_text(encoding="utf-8").split("\n")
+    return [Record.model_validate_json(line) for line in lines[:-1] if line]
+
+
+def row(record: Record) -> dict[str, Any]:
+    """The fields of a Record's Spec, its metrics, and its seconds by stage."""
+    seconds = {f"seconds_{stage}": value for stage, value in record.seconds.items()}
+    fields = record.spec.model_dump() | {"knowledge": " ".join(record.spec.knowledge) or "none"}
+    return fields | record.metrics | seconds
+
+
+def frame(records: Iterable[Record]) -> pandas.DataFrame:
+    """A table with one `row` a Record."""
+    import pandas
+
+    return pandas.DataFrame([row(record) for record in records])
