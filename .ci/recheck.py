@@ -1,9 +1,10 @@
 """Recompute three committed Records, chosen by the commit's hash, and compare: python .ci/recheck.py [HASH].
 
 Left out are Records that took over a minute, those of a graphics card, and those of convnets: an older version of the
-search made some of them, and the labels of others hang on the last digits of their training. On one machine's CPU metrics repeat bit for bit; on another one sums
-are in another order, and what follows differs in the last digits. Labels and shares must be the same; PSNR may differ
-by 1 dB, which is far below what any chapter claims, and the rest by a hundredth of its size.
+search made some of them, and the labels of others hang on the last digits of their training. On one machine's CPU
+metrics repeat bit for bit; on another one sums are in another order, and what follows differs in the last digits.
+Labels and shares must be the same; PSNR may differ by 1 dB, which is far below what any chapter claims, and the rest
+by a hundredth of its size.
 """
 
 import math

@@ -1,6 +1,6 @@
 """Measure what limits label inference after exact unlearning: python benchmarks/exact_labels.py; exact_labels.jsonl.
 
-The requests are those of `labels_scores_mlp` (record.py). Beside the attack stand three oracles, which know what no
+The requests are those of `labels_scores_mlp` (sweeps). Beside the attack stand three oracles, which know what no
 attacker does: all private samples, many trainings of both models, and an update without nuisance.
 """
 
