@@ -8,6 +8,7 @@ import os
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ SERIES = 8
 """Lines in a panel, at most: so many markers can be told apart."""
 ALL = "all runs"
 Interval = tuple[float, float, float]
+ABSENT = (nan, nan, nan)
 
 
 @dataclass(frozen=True)
@@ -106,13 +108,13 @@ def _chart(found: pandas.DataFrame, metric: str, axes: Sequence[str]) -> Chart:
 
 def _panel(group: pandas.DataFrame, metric: str, x: str, series: str, *, title: str, is_rate: bool) -> Panel:
     measure = _rate if is_rate else _median
-    places = group.groupby([series, x])[metric]
-    found = {key: measure(values) for key, values in places}
+    found = {(line, place): measure(values) for (place, line), values in group.groupby([x, series])[metric]}
     labels = {x: x, metric: metric, series: series}
     if is_rate:
-        lines: dict[str, dict[str, Interval]] = {}
-        for (line, place), values in found.items():
-            lines.setdefault(str(line), {})[str(place)] = values
+        lines: dict[str, dict[str, Interval]] = {
+            str(line): {str(place): found.get((line, place), ABSENT) for place in sorted(group[x].unique())}
+            for line in group[series].unique()
+        }
         figure = figures.rates(lines, x=x, y=metric, title=title)
     else:
         figure = figures.points(group, x=x, y=metric, hue=series, labels=labels, title=title)
