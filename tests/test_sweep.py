@@ -7,6 +7,7 @@ import re
 import time
 from pathlib import Path
 
+import nbformat
 import pytest
 import trivial
 from click.testing import CliRunner
@@ -17,6 +18,7 @@ from uninv_lib import Spec
 from uninv_lib.__main__ import main
 from uninv_lib.sweep import RESULTS, read
 from uninv_lib.sweep.collect import collect, table
+from uninv_lib.sweep.engine import WorkError
 from uninv_lib.sweep.plan import Grid, PlanError, plan
 from uninv_lib.sweep.report import report, varied
 from uninv_lib.sweep.store import DONE, STALE, Store
@@ -24,6 +26,7 @@ from uninv_lib.sweep.work import complete, named
 
 SWEEPS = RESULTS.parent / "sweeps"
 CHAPTER = RESULTS.parent / "book" / "03_feature_recovery.ipynb"
+KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 SMOKE = "dataset: digits, model: linear, budget: smoke, device: cpu"
 
 
@@ -149,6 +152,32 @@ def test_the_committed_records_are_those_of_their_sweep(file):
     recorded = [record.spec for record in read(file.stem)]
     assert {Spec(**run.inputs) for run in plan(file)} == set(recorded)
     assert len(set(recorded)) == len(recorded)
+
+
+@pytest.fixture
+def notebook(tmp_path):
+    """A grid over a notebook that saves where papermill says, and fails where it is told to."""
+    made = nbformat.v4.new_notebook(metadata={"kernelspec": KERNEL})
+    cell = nbformat.v4.new_code_cell
+    parameters = "shares: list[float] = [0.5]\nfails: bool = False\nname: str = 'true'\nPAPERMILL_OUTPUT_PATH = ''"
+    save = "open(PAPERMILL_OUTPUT_PATH.replace('.ipynb', '.records.jsonl'), 'w').write(repr((shares, fails, name)))"
+    made.cells = [cell(parameters, metadata={"tags": ["parameters"]}), cell(save), cell("assert not fails, 'as told'")]
+    nbformat.write(made, tmp_path / "small.ipynb")
+    return planned(tmp_path, "notebook: small.ipynb\ngrid: {shares: [[1, 0.1]], fails: [false, true]}")
+
+
+def test_a_notebook_is_executed_with_its_parameters_and_kept_with_its_records(notebook):
+    files = complete(notebook[0])
+    assert list(files) == ["notebook.ipynb", "records.jsonl", DONE]
+    assert files["records.jsonl"] == b"([1.0, 0.1], False, 'true')"
+    assert nbformat.reads(files["notebook.ipynb"].decode(), 4).cells[-1].execution_count
+    assert json.loads(files[DONE])["notebook"] == "small.ipynb"
+
+
+def test_a_notebook_that_fails_is_kept_as_far_as_it_came(notebook):
+    with pytest.raises(WorkError, match=r"cell 4 \(id .*\) failed(.|\n)*as told") as failure:
+        complete(notebook[1])
+    assert "AssertionError" in failure.value.files["notebook.ipynb"].decode()
 
 
 # The folder

@@ -4,11 +4,11 @@ import hashlib
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -54,9 +54,10 @@ class Cluster:
 
     def stop(self):
         for process in self.processes:
-            children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
-            for member in [*children, process]:
-                member.kill()
+            with suppress(psutil.Error):
+                for child in psutil.Process(process.pid).children(recursive=True):
+                    child.kill()
+            process.kill()
             process.wait()
         self.processes.clear()
 
@@ -65,8 +66,11 @@ class Cluster:
 
     def workers(self):
         """The processes that compute, below their nannies."""
-        nannies = [psutil.Process(p.pid) for p in self.processes[1:]]
-        return [c for nanny in nannies for c in nanny.children() if "spawn_main" in " ".join(c.cmdline())]
+        found = []
+        for nanny in self.processes[1:]:
+            with suppress(psutil.Error):  # it has just died
+                found += [c for c in psutil.Process(nanny.pid).children() if "spawn_main" in " ".join(c.cmdline())]
+        return found
 
     def _python(self, *words, mine=True):
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -185,7 +189,8 @@ def _kill(cluster, client, victim, rng):
     if victim == "worker":
         workers = cluster.workers()
         if workers:
-            os.kill(rng.choice(workers).pid, signal.SIGKILL)
+            with suppress(psutil.Error):
+                rng.choice(workers).kill()
         return bool(workers)
     process = client if victim == "client" else cluster.processes[0]
     process.kill()

@@ -47,7 +47,7 @@ def named(inputs: Mapping[str, Any], work: Work, *more: str, notebook: str | Non
     more: texts that the work depends on beside the library, such as a notebook's cells.
     """
     exact = json.loads(json.dumps(inputs), parse_float=lambda text: float(text) + 0.0)  # -0.0 equals 0.0
-    return Run(digest(exact, code(), *more), exact, work, code(), notebook)
+    return Run(digest(exact, code(), *more), inputs, work, code(), notebook)
 
 
 def run_spec(inputs: Mapping[str, Any]) -> dict[str, bytes]:
