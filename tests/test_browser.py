@@ -661,6 +661,7 @@ def lab_address(tmp_path):
     environment = os.environ | {
         "JUPYTER_CONFIG_DIR": str(tmp_path / "config"),
         "JUPYTER_RUNTIME_DIR": str(tmp_path / "runtime"),
+        "OMP_NUM_THREADS": "1",  # as in the test, whose number the kernel must give
     }
     server = subprocess.Popen(
         [sys.executable, "-m", "jupyterlab", *words],
