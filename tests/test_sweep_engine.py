@@ -29,7 +29,7 @@ address, out, count, sleep = sys.argv[1:]
 errors = run_missing(trivial.runs(int(count), sleep=float(sleep)), Store(Path(out)), scheduler=address)
 sys.exit(len(errors))
 """
-RUNS = 400
+RUNS = 200
 MOMENTS = ["worker"] * 12 + ["client"] * 5 + ["scheduler"] * 3
 
 
@@ -181,7 +181,8 @@ def test_any_process_may_be_killed_at_any_moment(tmp_path):
         client.kill()
         cluster.stop()
     assert whole(out) == list(range(count))
-    assert sum(1 for entry in out.iterdir() if entry.name[0] not in ".f") == count
+    others = {entry.name for entry in out.iterdir() if not entry.name.startswith(".draft-")} - Store(out).done()
+    assert others <= {"failed"}
 
 
 def _kill(cluster, client, victim, rng):
