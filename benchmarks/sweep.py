@@ -28,8 +28,9 @@ sys.path.insert(0, str(ROOT / "tests"))
 import trivial  # noqa: E402
 
 SPECS = """
-spec: {dataset: digits, model: linear, budget: smoke, device: cpu}
-grid: {request: {start: 0, count: COUNT}}
+spec: {dataset: digits, model: mlp, attack: labels, private_size: 512, forget_share: 0.1, unlearning: retrain,
+  training: converged, knowledge: public, probes: public, score: log_odds, device: cpu}
+grid: {seed: {start: 0, count: COUNT}}
 """
 NOTEBOOKS = f"""
 notebook: {ROOT}/book/01_threat_model.ipynb

@@ -92,8 +92,13 @@ def _local(workers: int, devices: int) -> Iterator[SpecCluster]:
         for i in range(workers)
     }
     scheduler = {"cls": Scheduler, "options": {"dashboard_address": "127.0.0.1:0", "host": "127.0.0.1", "port": 0}}
-    with dask.config.set(settings), SpecCluster(specification, scheduler, silence_logs=CRITICAL) as cluster:
-        yield cluster
+    ours = variables.keys() - os.environ.keys()
+    try:
+        with dask.config.set(settings), SpecCluster(specification, scheduler, silence_logs=CRITICAL) as cluster:
+            yield cluster
+    finally:
+        for name in ours:  # Dask sets them in this process too, where they would hold for the next cluster
+            os.environ.pop(name, None)
 
 
 def each(client: Client, items: Iterable[Item], work: Callable[[Item], Value]) -> Iterator[Outcome[Item, Value]]:
@@ -106,13 +111,20 @@ def each(client: Client, items: Iterable[Item], work: Callable[[Item], Value]) -
     again: deque[tuple[Item, int]] = deque()
     flying: dict[Any, tuple[Future[Any], Item, int]] = {}
     ended: SimpleQueue[Future[Any]] = SimpleQueue()
+    ready: list[Outcome[Item, Value]] = []
     try:
         while True:
-            free = _threads(client) - len(flying)
+            try:
+                free = _threads(client) - len(flying)
+            except EngineError:
+                yield from ready
+                raise
             for item, attempt in _next(again, waiting, free):
                 future = client.submit(_attempt, work, item, pure=False)
                 flying[future.key] = future, item, attempt
                 future.add_done_callback(ended.put)
+            yield from ready  # only now, so that no worker waits while the caller writes
+            ready.clear()
             if not flying and free > 0:
                 return
             with suppress(Empty):
@@ -122,7 +134,7 @@ def each(client: Client, items: Iterable[Item], work: Callable[[Item], Value]) -
                 if outcome.error is not None and outcome.attempts < ATTEMPTS:
                     again.append((item, outcome.attempts + 1))
                 else:
-                    yield outcome
+                    ready.append(outcome)
     finally:
         for future, _, _ in flying.values():
             with suppress(Exception):  # the scheduler may be gone
