@@ -15,7 +15,7 @@ import psutil
 import pytest
 import trivial
 
-from uninv_lib.sweep.engine import EngineError
+from uninv_lib.sweep.engine import EngineError, connect, each
 from uninv_lib.sweep.runner import WRITES, run_missing
 from uninv_lib.sweep.store import DONE, Store
 
@@ -147,6 +147,15 @@ def test_a_disk_that_is_full_for_a_moment_costs_that_run_and_one_that_stays_full
     assert len(whole(tmp_path)) == 3
     assert run_missing(runs, store, scheduler=cluster.address) == {}
     assert whole(tmp_path) == list(range(12))
+
+
+def test_workers_share_the_cores_and_leave_the_environment_alone(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr("uninv_lib.sweep.engine.CPU_COUNT", 6)
+    with connect(workers=2) as client:
+        (outcome,) = each(client, ["OMP_NUM_THREADS"], os.getenv)
+    assert outcome.value == "3"
+    assert "OMP_NUM_THREADS" not in os.environ
 
 
 def test_a_scheduler_that_does_not_answer_is_an_error(tmp_path, monkeypatch):

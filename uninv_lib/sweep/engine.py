@@ -92,8 +92,13 @@ def _local(workers: int, devices: int) -> Iterator[SpecCluster]:
         for i in range(workers)
     }
     scheduler = {"cls": Scheduler, "options": {"dashboard_address": "127.0.0.1:0", "host": "127.0.0.1", "port": 0}}
-    with dask.config.set(settings), SpecCluster(specification, scheduler, silence_logs=CRITICAL) as cluster:
-        yield cluster
+    ours = variables.keys() - os.environ.keys()
+    try:
+        with dask.config.set(settings), SpecCluster(specification, scheduler, silence_logs=CRITICAL) as cluster:
+            yield cluster
+    finally:
+        for name in ours:  # Dask sets them in this process too, where they would hold for the next cluster
+            os.environ.pop(name, None)
 
 
 def each(client: Client, items: Iterable[Item], work: Callable[[Item], Value]) -> Iterator[Outcome[Item, Value]]:
