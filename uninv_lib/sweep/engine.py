@@ -60,8 +60,8 @@ def size(workers: int | None, devices: int) -> int:
 def connect(scheduler: str | None = None, *, workers: int | None = None, devices: int = 0) -> Iterator[Client]:
     """A client of the cluster at the address `scheduler`, or of one on this machine that ends with the block.
 
-    That one has `size(workers, devices)` processes that share the cores and, in turn, the graphics cards; threads set
-    in the environment, by OMP_NUM_THREADS and its like, stand.
+    That one has `size(workers, devices)` processes that share the cores and, in turn, the graphics cards; each has as
+    many threads as OMP_NUM_THREADS says where it is set.
     Raises EngineError where nothing answers at the address.
     """
     if scheduler is None:
@@ -78,7 +78,7 @@ def connect(scheduler: str | None = None, *, workers: int | None = None, devices
 
 @contextmanager
 def _local(workers: int, devices: int) -> Iterator[SpecCluster]:
-    threads = str(max(1, CPU_COUNT // workers))
+    threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, CPU_COUNT // workers))
     # set before a worker starts: torch reads them when it is imported
     variables = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
     settings = {"distributed.nanny.pre-spawn-environ": variables, "distributed.scheduler.allowed-failures": 0}
