@@ -26,8 +26,13 @@ TIMEOUT = 30.0
 POLL = 1.0
 """Seconds between two looks at a cluster that has no free worker."""
 
+GONE = "the scheduler is gone, or was restarted; what was finished is kept, and the same command goes on from there"
 
-class EngineError(Exception):
+DEAF = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
+"""In a worker: Ctrl-C is for the client, which then ends its workers."""
+
+
+class EngineError(RuntimeError):
     """The cluster is gone or cannot be reached; what was finished is kept."""
 
 
@@ -83,7 +88,7 @@ def _local(workers: int, devices: int) -> Iterator[SpecCluster]:
     variables = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
     settings = {"distributed.nanny.pre-spawn-environ": variables, "distributed.scheduler.allowed-failures": 0}
     cards = (os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(devices)))).split(",")
-    common = {"nthreads": 1, "memory_limit": 0, "dashboard_address": None, "silence_logs": CRITICAL}
+    common = {"nthreads": 1, "memory_limit": 0, "dashboard_address": None, "silence_logs": CRITICAL, "preload": [DEAF]}
     specification = {
         i: {
             "cls": Nanny,
@@ -155,12 +160,12 @@ def _threads(client: Client) -> int:
     try:
         return sum(client.nthreads().values())
     except (OSError, TimeoutError, RuntimeError, ValueError) as error:
-        raise EngineError(f"the scheduler is gone: {error}") from error
+        raise EngineError(GONE) from error
 
 
 def _outcome(future: Future[Any], item: Any, attempt: int) -> Outcome[Any, Any]:
     if future.status in ("cancelled", "lost"):
-        raise EngineError("the scheduler is gone, or was restarted")
+        raise EngineError(GONE)
     try:
         value, error, trace, files = future.result()
     except KilledWorker as killed:  # a scheduler that is not ours may have tried it several times itself
