@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import threading
@@ -14,8 +15,10 @@ from pathlib import Path
 import psutil
 import pytest
 import trivial
+from click.testing import CliRunner
 
-from uninv_lib.sweep.engine import EngineError, connect, each
+from uninv_lib.__main__ import main
+from uninv_lib.sweep.engine import connect, each
 from uninv_lib.sweep.runner import WRITES, run_missing
 from uninv_lib.sweep.store import DONE, Store
 
@@ -158,10 +161,28 @@ def test_workers_share_the_cores_and_leave_the_environment_alone(monkeypatch):
     assert "OMP_NUM_THREADS" not in os.environ
 
 
+def test_ctrl_c_stops_a_sweep_and_says_how_to_go_on(tmp_path):
+    grid, out = tmp_path / "grid.yaml", tmp_path / "runs"
+    fields = "{dataset: digits, model: linear, budget: smoke, device: cpu}"
+    grid.write_text(f"spec: {fields}\ngrid: {{seed: {{start: 0, count: 5000}}}}")
+    words = [sys.executable, "-m", "uninv_lib", "sweep", str(grid), "--out", str(out), "--workers", "1"]
+    process = subprocess.Popen(words, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not (out.exists() and Store(out).done()):
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to workers too
+    _, told = process.communicate()
+    assert process.returncode == 130
+    assert told.endswith(f"stopped; what was finished is in {out}, and the same command goes on from there\n")
+    assert "Traceback" not in told
+
+
 def test_a_scheduler_that_does_not_answer_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr("uninv_lib.sweep.engine.TIMEOUT", 0.2)
-    with pytest.raises(EngineError, match=r"scheduler: nothing answers at 'tcp://127.0.0.1:9'"):
-        run_missing(trivial.runs(1), Store(tmp_path), scheduler="tcp://127.0.0.1:9")
+    grid, words = tmp_path / "grid.yaml", ["--out", str(tmp_path / "runs"), "--scheduler", "tcp://127.0.0.1:9"]
+    grid.write_text("spec: {dataset: digits}")
+    result = CliRunner().invoke(main, ["sweep", str(grid), *words])
+    assert result.exit_code == 1
+    assert "scheduler: nothing answers at 'tcp://127.0.0.1:9'" in result.stderr
 
 
 def test_any_process_may_be_killed_at_any_moment(tmp_path):

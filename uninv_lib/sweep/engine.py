@@ -26,8 +26,13 @@ TIMEOUT = 30.0
 POLL = 1.0
 """Seconds between two looks at a cluster that has no free worker."""
 
+GONE = "the scheduler is gone, or was restarted; what was finished is kept, and the same command goes on from there"
 
-class EngineError(Exception):
+DEAF = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
+"""In a worker: Ctrl-C is for the client, which then ends its workers."""
+
+
+class EngineError(RuntimeError):
     """The cluster is gone or cannot be reached; what was finished is kept."""
 
 
@@ -60,8 +65,8 @@ def size(workers: int | None, devices: int) -> int:
 def connect(scheduler: str | None = None, *, workers: int | None = None, devices: int = 0) -> Iterator[Client]:
     """A client of the cluster at the address `scheduler`, or of one on this machine that ends with the block.
 
-    That one has `size(workers, devices)` processes that share the cores and, in turn, the graphics cards; threads set
-    in the environment, by OMP_NUM_THREADS and its like, stand.
+    That one has `size(workers, devices)` processes that share the cores and, in turn, the graphics cards; each has as
+    many threads as OMP_NUM_THREADS says where it is set.
     Raises EngineError where nothing answers at the address.
     """
     if scheduler is None:
@@ -78,12 +83,12 @@ def connect(scheduler: str | None = None, *, workers: int | None = None, devices
 
 @contextmanager
 def _local(workers: int, devices: int) -> Iterator[SpecCluster]:
-    threads = str(max(1, CPU_COUNT // workers))
+    threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, CPU_COUNT // workers))
     # set before a worker starts: torch reads them when it is imported
     variables = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
     settings = {"distributed.nanny.pre-spawn-environ": variables, "distributed.scheduler.allowed-failures": 0}
     cards = (os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(devices)))).split(",")
-    common = {"nthreads": 1, "memory_limit": 0, "dashboard_address": None, "silence_logs": CRITICAL}
+    common = {"nthreads": 1, "memory_limit": 0, "dashboard_address": None, "silence_logs": CRITICAL, "preload": [DEAF]}
     specification = {
         i: {
             "cls": Nanny,
@@ -155,12 +160,12 @@ def _threads(client: Client) -> int:
     try:
         return sum(client.nthreads().values())
     except (OSError, TimeoutError, RuntimeError, ValueError) as error:
-        raise EngineError(f"the scheduler is gone: {error}") from error
+        raise EngineError(GONE) from error
 
 
 def _outcome(future: Future[Any], item: Any, attempt: int) -> Outcome[Any, Any]:
     if future.status in ("cancelled", "lost"):
-        raise EngineError("the scheduler is gone, or was restarted")
+        raise EngineError(GONE)
     try:
         value, error, trace, files = future.result()
     except KilledWorker as killed:  # a scheduler that is not ours may have tried it several times itself
