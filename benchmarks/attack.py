@@ -18,12 +18,11 @@ import click
 import torch
 
 from uninv_lib import Spec, metrics, prepare
-from uninv_lib.attacks.costs import dummy_gradient, relative_cost, total_variation
 from uninv_lib.attacks.engine import rows as rows_of
-from uninv_lib.attacks.features import recover_batch
+from uninv_lib.attacks.features import cost_and_parts, recover_batch
 from uninv_lib.attacks.memory import bytes_of
 from uninv_lib.attacks.presets import PRESETS
-from uninv_lib.attacks.targets import objective, target_of
+from uninv_lib.attacks.targets import target_of
 from uninv_lib.models import logits
 from uninv_lib.provenance import device_name, versions
 from uninv_lib.scene import device_of
@@ -92,7 +91,7 @@ def attack(scenes: list, preset: str, settings: dict, name: str, label: str) -> 
                 "batch": len(scenes),
                 "compiled": settings["compiled"],
                 "threads": torch.get_num_threads(),
-                "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+                "peak_mib": int(_peak_mib(scene)),
                 "curve": curve.of(i),
                 "device": device_name(device_of(spec)),
                 "versions": versions(),
@@ -106,10 +105,8 @@ def cost_of_truth(scene, preset: str) -> float | None:
     target, truth = target_of(scene.white_box(), error_known=True), scene.forget.inputs
     if len(truth) > 1:
         return None
-    data = rows_of(target.data, 0)
-    slopes = dummy_gradient(target.net, target.point, lambda z: objective(z, data, []), truth)
-    prior = PRESETS[preset].tv * total_variation(truth).mean()
-    return round((relative_cost(slopes, list(data["update"].values())) + prior).item(), 5)
+    cost, _, _ = cost_and_parts(target, PRESETS[preset], truth, rows_of(target.data, 0), [])
+    return round(cost.item(), 5)
 
 
 def _done(file: Path) -> set[tuple]:

@@ -9,12 +9,17 @@ from uninv_lib.models import logits
 from uninv_lib.types import State
 
 
+def _last(net: nn.Module, *kinds: type[nn.Module]) -> str | None:
+    names: list[str] = [name for name, layer in net.named_modules() if isinstance(layer, kinds)]
+    return names[-1] if names else None
+
+
 def last_linear(net: nn.Module) -> str:
     """The name of the last linear layer, the classifier. Raises ValueError where there is none."""
-    layers: list[str] = [name for name, layer in net.named_modules() if isinstance(layer, nn.Linear)]
-    if not layers:
+    name = _last(net, nn.Linear)
+    if name is None:
         raise ValueError("net: no linear layer; allowed: a classifier that ends in one")
-    return layers[-1]
+    return name
 
 
 def classifier(net: nn.Module) -> str:
@@ -22,12 +27,12 @@ def classifier(net: nn.Module) -> str:
 
     The update of its bias is the output error, softmax − onehot, either way. Raises ValueError where there is neither.
     """
-    layers: list[str] = [name for name, layer in net.named_modules() if isinstance(layer, (nn.Linear, nn.Conv2d))]
-    if not layers:
+    name = _last(net, nn.Linear, nn.Conv2d)
+    if name is None:
         raise ValueError(
             "net: no linear layer and no convolution; allowed: one of them last, or preset 'paper' with labels"
         )
-    return layers[-1]
+    return name
 
 
 def head(net: nn.Module) -> tuple[str, str]:

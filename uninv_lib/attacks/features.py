@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import count
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from uninv_lib.attacks import analytic, second_order
 from uninv_lib.attacks.costs import angle_cost, cosine_cost, dummy_gradient, relative_cost, total_variation
@@ -23,6 +24,16 @@ from uninv_lib.progress import Progress, steps
 from uninv_lib.types import Reconstruction, WhiteBoxView
 
 
+def cost_and_parts(
+    targets: Targets, preset: Preset, x: Tensor, data: Data, free: list[Tensor]
+) -> tuple[Tensor, list[Tensor], Tensor]:
+    """What inputs (n, *input_shape) of one target cost, their dummy gradient, and the prior's part of the cost."""
+    slopes = dummy_gradient(targets.net, targets.point, lambda z: objective(z, data, free), x)
+    prior = preset.tv * total_variation(x).mean()
+    measure = relative_cost if preset.error_known else cosine_cost
+    return measure(slopes, list(data["update"].values())) + prior, slopes, prior
+
+
 @dataclass(frozen=True)
 class _Search:
     """One recovery of a stack of targets: what the dummy gradients are held against, and how."""
@@ -34,21 +45,23 @@ class _Search:
     tick: Callable[[], None]
     watch: Callable[[Tensor], None] | None
 
+    @cached_property
+    def front(self) -> nn.Sequential:
+        """The layers in front of the split."""
+        return halves(self.targets.net)[0]
+
     def cost_of(self, variables: list[Tensor], data: Data, share: Share, *, kind: str) -> tuple[Tensor, Tensor]:
         """Every kind of start is compared by the same cost; each but "plain" steers by another one."""
         (x, *free), net, point = variables, self.targets.net, self.targets.point
-        slopes = dummy_gradient(net, point, lambda z: objective(z, data, free), x)
-        target, prior = list(data["update"].values()), self.preset.tv * total_variation(x).mean()
-        cost = (relative_cost if self.preset.error_known else cosine_cost)(slopes, target) + prior
+        cost, slopes, prior = cost_and_parts(self.targets, self.preset, x, data, free)
         if kind == "layerwise":
-            front, _ = halves(net)
-            away = distance(lambda inputs: call(front, point, inputs), x, data["inner"])
+            away = distance(lambda inputs: call(self.front, point, inputs), x, data["inner"])
             return cost, cost + 0.1**share * away.mean()
         if kind == "head" and "features" in data:
             entered = features_of(net, point, last_linear(net), x)
             return cost, cost + relative_cost([entered], [data["features"]])
         if kind == "angle" and share < 0.5:
-            return cost, angle_cost(slopes, target) + prior
+            return cost, angle_cost(slopes, list(data["update"].values())) + prior
         return cost, cost
 
     def descend(self, kind: str, variables: list[Tensor], data: Data, rate: float) -> Descent:
