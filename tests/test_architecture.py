@@ -9,7 +9,7 @@ import pytest
 
 LIBRARY = Path(__file__).parents[1] / "uninv_lib"
 FLOORS = [
-    {"types", "cache", "progress", "provenance", "_torchvision"},
+    {"types", "cache", "files", "progress", "provenance", "_torchvision"},
     {"data", "models", "layers", "metrics"},
     {"training", "private_training", "unlearning", "defenses", "attacks", "forecast"},
     {"scene"},

@@ -25,6 +25,7 @@ from papermill.exceptions import strip_color
 from sphinx_external_toc.parsing import MalformedError, parse_toc_yaml
 from tqdm import tqdm
 
+from uninv_lib.files import whole
 from uninv_lib.notebooks import BookError, Executed, cells_of, execute, say
 from uninv_lib.pages import verify
 from uninv_lib.provenance import versions
@@ -213,6 +214,5 @@ def _read_json(path: Path) -> Any:
 
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".draft")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
+    with whole(path) as draft:
+        draft.write_text(text, encoding="utf-8")

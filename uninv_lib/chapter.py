@@ -13,6 +13,7 @@ import psutil  # type: ignore[import-untyped]
 from pydantic import ValidationError
 
 from uninv_lib.experiment import run
+from uninv_lib.files import whole
 from uninv_lib.types import Spec, explain, unknown
 
 INJECTED = "# Parameters\n"
@@ -69,13 +70,9 @@ def save_records(notebook: Mapping[str, Any], *specs: Spec) -> None:
     if output is None:
         return
     file = output.with_name(output.name.removesuffix(".ipynb") + ".records.jsonl")
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
     lines = [run(spec).model_dump_json() + "\n" for spec in dict.fromkeys(specs)]
-    try:
+    with whole(file) as draft:
         draft.write_text("".join(lines), encoding="utf-8")
-        draft.replace(file)
-    finally:
-        draft.unlink(missing_ok=True)
     print(f"Records in {file.name}: {len(lines)}")
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+from uninv_lib.files import whole
 from uninv_lib.sweep.records import read, row
 from uninv_lib.sweep.store import DONE, Store
 from uninv_lib.sweep.work import NOTEBOOK, RECORDS, SCHEMA
@@ -81,13 +81,8 @@ def collect(source: Path, target: Path) -> int:
     """
     if target.suffix not in WRITERS:
         raise ValueError(f"{target}: allowed endings: {', '.join(WRITERS)}")
-    draft = target.with_name(f".{target.stem}-{uuid.uuid4().hex}{target.suffix}")
-    try:
-        rows = WRITERS[target.suffix](source, draft)  # beside the target, so that relative links hold
-        os.replace(draft, target)
-    finally:
-        draft.unlink(missing_ok=True)
-    return rows
+    with whole(target) as draft:  # beside the target, so that relative links hold
+        return WRITERS[target.suffix](source, draft)
 
 
 def _parquet(source: Path, target: Path) -> int:

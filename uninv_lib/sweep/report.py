@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import os
-import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import nan
@@ -17,6 +15,7 @@ from matplotlib.figure import Figure
 from torch import tensor
 
 from uninv_lib import figures
+from uninv_lib.files import whole
 from uninv_lib.metrics import interval, wilson
 from uninv_lib.sweep.collect import table
 from uninv_lib.types import Spec
@@ -73,12 +72,8 @@ def report(source: Path, target: Path) -> None:
         columns=columns,
         rows=list(_rows(found, columns)),
     )
-    draft = target.with_name(f".{target.name}-{uuid.uuid4().hex}")
-    try:
+    with whole(target) as draft:
         draft.write_text(page, encoding="utf-8")
-        os.replace(draft, target)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def varied(found: pandas.DataFrame) -> list[str]:
