@@ -7,10 +7,12 @@ The cluster's start is counted apart: it costs the same for ten runs and for a m
 """
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -28,15 +30,15 @@ sys.path.insert(0, str(ROOT / "tests"))
 import trivial  # noqa: E402
 
 SPECS = """
-spec: {dataset: digits, model: mlp, attack: labels, private_size: 512, forget_share: 0.1, unlearning: retrain,
-  training: converged, knowledge: public, probes: public, score: log_odds, device: cpu}
+spec: {dataset: digits, model: MODEL, width: 8, attack: labels, private_size: 512, forget_share: 0.1,
+  unlearning: retrain, training: converged, knowledge: public, probes: public, score: log_odds, device: cpu}
 grid: {seed: {start: 0, count: COUNT}}
 """
 NOTEBOOKS = f"""
 notebook: {ROOT}/book/01_threat_model.ipynb
 grid: {{request: {{start: 0, count: COUNT}}}}
 """
-WORKERS = 2
+WORKERS, TURNS = 2, 4
 
 
 def runs_of(text, count):
@@ -47,24 +49,40 @@ def runs_of(text, count):
 
 
 def serial(runs):
-    """Seconds of a plain loop in this process, on one thread, that keeps nothing."""
-    torch.set_num_threads(1)
-    complete(runs[0])  # what is cached, and imported, on both sides
+    """Seconds of a plain loop in this process that keeps nothing."""
     started = time.perf_counter()
     for run in runs:
         complete(run)
     return time.perf_counter() - started
 
 
-def swept(runs, workers):
-    """(seconds of a sweep from its first run on, seconds until its workers stand)."""
+@contextmanager
+def cluster(runs, workers):
+    """(its address, the seconds until its workers stand), each with what `runs` import and cache."""
     started = time.perf_counter()
-    with tempfile.TemporaryDirectory() as out, connect(workers=workers) as client:
+    with connect(workers=workers) as client:
         list(each(client, runs[:1] * workers, complete))
-        ready = time.perf_counter()
-        address = client.scheduler.address
+        yield client.scheduler.address, time.perf_counter() - started
+
+
+def swept(runs, address):
+    """Seconds of a sweep on a cluster that stands."""
+    with tempfile.TemporaryDirectory() as out:
+        started = time.perf_counter()
         run_missing(runs, Store(Path(out)), scheduler=address)
-        return time.perf_counter() - ready, ready - started
+        return time.perf_counter() - started
+
+
+def compare(runs):
+    """Loop and sweep take turns, a quarter of the runs each time, for the machine's speed drifts."""
+    torch.set_num_threads(1)
+    complete(runs[0])
+    with cluster(runs, WORKERS) as (address, start):
+        turns = [(serial(runs[i::TURNS]), swept(runs[i::TURNS], address)) for i in range(TURNS)]
+    alone, together = map(sum, zip(*turns, strict=True))
+    ratios = [loop / sweep for loop, sweep in turns]
+    found = {"serial_s": alone, "sweep_s": together, "ratio": alone / together, "ratios": ratios}
+    return {"runs": len(runs), **found, "start_s": start, "cores": os.cpu_count()}
 
 
 @click.group()
@@ -72,18 +90,15 @@ def main():
     pass
 
 
-def compare(runs):
-    alone = serial(runs)
-    together, start = swept(runs, WORKERS)
-    return {"runs": len(runs), "serial_s": alone, "sweep_s": together, "ratio": alone / together, "start_s": start}
-
-
 @main.command()
 @click.option("--count", default=200)
-def specs(count):
-    idle, _ = swept(trivial.runs(count), 1)
-    found = compare(runs_of(SPECS, count)) | {"overhead_ms": 1000 * idle / count}
-    print(json.dumps({"benchmark": "specs", **found}))
+@click.option("--model", default="convnet")
+def specs(count, model):
+    idle = trivial.runs(count)
+    with cluster(idle, 1) as (address, _):
+        overhead = {"overhead_ms": 1000 * swept(idle, address) / count}
+    found = compare(runs_of(SPECS.replace("MODEL", model), count)) | overhead
+    print(json.dumps({"benchmark": "specs", "model": model, **found}))
 
 
 @main.command()

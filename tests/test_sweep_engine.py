@@ -42,7 +42,8 @@ class Cluster:
     def __init__(self, folder):
         self.file, self.processes = folder / "scheduler.json", []
         paths = os.pathsep.join([str(TESTS), str(TESTS.parent), os.environ.get("PYTHONPATH", "")])
-        settings = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0", "OMP_NUM_THREADS": "1"}
+        scheduler = "DASK_DISTRIBUTED__SCHEDULER__"
+        settings = {f"{scheduler}ALLOWED_FAILURES": "0", f"{scheduler}WORKER_SATURATION": "1.0", "OMP_NUM_THREADS": "1"}
         self.environment = os.environ | settings | {"PYTHONPATH": paths}
 
     def start(self):

@@ -32,13 +32,15 @@ FILES = (
 
 def versions(packages: tuple[str, ...] = COMPUTING) -> dict[str, str]:
     """The versions of Python and of these packages; "absent" for what is not installed."""
-    found = {"python": platform.python_version()}
-    for package in packages:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "absent"
-    return found
+    return {"python": platform.python_version()} | {package: _version(package) for package in packages}
+
+
+@lru_cache
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "absent"
 
 
 @lru_cache(maxsize=1)

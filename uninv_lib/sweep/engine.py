@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -27,6 +28,16 @@ POLL = 1.0
 """Seconds between two looks at a cluster that has no free worker."""
 
 GONE = "the scheduler is gone, or was restarted; what was finished is kept, and the same command goes on from there"
+
+SETTINGS = {
+    "distributed.scheduler.allowed-failures": 0,  # `each` counts attempts
+    "distributed.scheduler.worker-saturation": 1.0,  # what waits does so at the scheduler, not in a worker that may die
+    # what Dask watches itself with took a tenth of the work's time
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.system-monitor.interval": "10s",
+    "distributed.admin.tick.interval": "1s",
+}
+"""Of a cluster of our own."""
 
 DEAF = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 """In a worker: Ctrl-C is for the client, which then ends its workers."""
@@ -86,7 +97,7 @@ def _local(workers: int, devices: int) -> Iterator[SpecCluster]:
     threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, CPU_COUNT // workers))
     # set before a worker starts: torch reads them when it is imported
     variables = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
-    settings = {"distributed.nanny.pre-spawn-environ": variables, "distributed.scheduler.allowed-failures": 0}
+    settings = {"distributed.nanny.pre-spawn-environ": variables, **SETTINGS}
     cards = (os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(devices)))).split(",")
     common = {"nthreads": 1, "memory_limit": 0, "dashboard_address": None, "silence_logs": CRITICAL, "preload": [DEAF]}
     specification = {
@@ -109,28 +120,24 @@ def _local(workers: int, devices: int) -> Iterator[SpecCluster]:
 def each(client: Client, items: Iterable[Item], work: Callable[[Item], Value]) -> Iterator[Outcome[Item, Value]]:
     """work(item) for each, as they end; what fails, or kills its process, is tried three times in all.
 
-    At most one item a worker's thread is under way, so that an item that kills its worker takes no other along, and
-    `items` are drawn, and values held, no sooner than needed. Raises EngineError where the cluster is lost.
+    At most two items a worker's thread are under way: one computes, the other waits at the scheduler of a cluster of
+    our own, so that an item that kills its worker takes no other along (beyond the first, another cluster may hand it
+    out early). `items` are drawn, and values held, no sooner than needed. Raises EngineError where the cluster is lost.
     """
     waiting = iter(items)
     again: deque[tuple[Item, int]] = deque()
     flying: dict[Any, tuple[Future[Any], Item, int]] = {}
     ended: SimpleQueue[Future[Any]] = SimpleQueue()
-    ready: list[Outcome[Item, Value]] = []
+    threads, looked = 0, -POLL
     try:
         while True:
-            try:
-                free = _threads(client) - len(flying)
-            except EngineError:
-                yield from ready
-                raise
-            for item, attempt in _next(again, waiting, free):
+            if time.monotonic() - looked >= POLL:
+                threads, looked = _threads(client), time.monotonic()
+            for item, attempt in _next(again, waiting, 2 * threads - len(flying)):
                 future = client.submit(_attempt, work, item, pure=False)
                 flying[future.key] = future, item, attempt
                 future.add_done_callback(ended.put)
-            yield from ready  # only now, so that no worker waits while the caller writes
-            ready.clear()
-            if not flying and free > 0:
+            if not flying and threads:
                 return
             with suppress(Empty):
                 future = ended.get(timeout=POLL)
@@ -139,7 +146,7 @@ def each(client: Client, items: Iterable[Item], work: Callable[[Item], Value]) -
                 if outcome.error is not None and outcome.attempts < ATTEMPTS:
                     again.append((item, outcome.attempts + 1))
                 else:
-                    ready.append(outcome)
+                    yield outcome
     finally:
         for future, _, _ in flying.values():
             with suppress(Exception):  # the scheduler may be gone
