@@ -1,8 +1,8 @@
 """Recompute three committed Records, chosen by the commit's hash, and compare: python .ci/recheck.py [HASH].
 
 Left out are Records that took over a minute, those of a graphics card, those of answers that are rounded, noisy or a
-label, and those of a convnet, whose pretraining or search an older version made: they wait for their sweeps to be run
-again. On one machine's CPU metrics repeat bit for bit; on another one sums are in another order, and what follows
+label, and those of a convnet: on another processor the rounding of thousands of steps may turn a search, or two labels
+that are nearly tied. On one machine's CPU metrics repeat bit for bit; on another one sums are in another order, and what follows
 differs in the last digits. Labels must be the same; PSNR may differ by 1 dB, which is far below what any chapter
 claims, and the rest by a hundredth of its size.
 """
