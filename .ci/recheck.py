@@ -2,9 +2,9 @@
 
 Left out are Records that took over a minute, those of a graphics card, those of answers that are rounded, noisy or a
 label, and those of a convnet: on another processor the rounding of thousands of steps may turn a search, or two labels
-that are nearly tied. On one machine's CPU metrics repeat bit for bit; on another one sums are in another order, and what follows
-differs in the last digits. Labels must be the same; PSNR may differ by 1 dB, which is far below what any chapter
-claims, and the rest by a hundredth of its size.
+that are nearly tied. On one machine's CPU metrics repeat bit for bit; on another one sums are in another order, and
+what follows differs in the last digits. Labels must be the same; PSNR may differ by 1 dB, which is far below what any
+chapter claims, and the rest by a hundredth of its size.
 """
 
 import math
