@@ -8,6 +8,7 @@ from PIL import Image
 from uninv_lib import Spec, data, prepare
 from uninv_lib._torchvision import import_torchvision
 from uninv_lib.cache import digest, home, kept
+from uninv_lib.scene import fast_in_bfloat16
 from uninv_lib.types import Split
 
 SIZES = {
@@ -178,3 +179,9 @@ def test_a_kept_stage_is_computed_once_and_anew_when_torn():
 def test_more_private_samples_than_there_are_is_an_error():
     with pytest.raises(ValueError, match="allowed for faces: 1 to 60"):
         prepare(Spec(dataset="faces", private_size=61))
+
+
+@pytest.mark.parametrize(("capability", "fast"), [("AVX512", True), ("AVX2", False), ("DEFAULT", False)])
+def test_a_cpu_that_would_emulate_16_bits_trains_in_32(capability, fast, monkeypatch):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    assert fast_in_bfloat16(torch.device("cpu")) == fast
