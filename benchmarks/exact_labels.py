@@ -21,18 +21,23 @@ from uninv_lib.training import fine_tune, gradient
 from uninv_lib.types import Split, State
 
 REPEATS = 20
-SPECS = grid(
-    dataset="digits",
-    model="mlp",
-    attack="labels",
-    private_size=512,
-    forget_share=[0.01, 0.1],
-    unlearning="retrain",
-    probes="public",
-    score="log_odds",
-    seed=range(10),
-    request=range(10),
-)
+SPECS = [
+    spec
+    for seed in range(10)
+    for spec in grid(
+        dataset="digits",
+        model="mlp",
+        attack="labels",
+        private_size=512,
+        forget_share=[0.01, 0.1],
+        unlearning="retrain",
+        probes="public",
+        score="log_odds",
+        seed=seed,
+        model_seed=seed,
+        request=range(10),
+    )
+]
 
 
 def scores(scene: Scene, state: State) -> Tensor:

@@ -43,6 +43,7 @@ RECOVERY: dict[str, dict[str, dict[str, int]]] = {
 Watch = Callable[[int, Tensor], None]
 """Sees (step, inputs) of a feature recovery."""
 PROBES = {"smoke": 2, "quick": 10, "default": 10, "full": 20}
+"""Probes a class by budget; of public samples, which cost nothing to make, as many as there are."""
 
 
 def utility(scene: Scene) -> dict[str, float]:
@@ -155,7 +156,7 @@ def _by_parameters(scene: Scene, right: Callable[[Tensor], float]) -> dict[str, 
 
 def probes_of(scene: Scene, *, progress: Progress = False) -> tuple[Tensor, int]:
     """(probes, answers asked for them). Made of the model before, so kept on disk for all requests under it."""
-    spec, view = scene.spec, scene.black_box()
+    spec, view, public = scene.spec, scene.black_box(), scene.dataset.public.inputs
     asked = Counted(view.before)
 
     def compute() -> dict[str, Tensor]:
@@ -165,9 +166,9 @@ def probes_of(scene: Scene, *, progress: Progress = False) -> tuple[Tensor, int]
             view.input_shape,
             rng=rng_of("probes", spec.seed),
             method=spec.probes,
-            count=PROBES[spec.budget],
+            count=len(public) if spec.probes == "public" else PROBES[spec.budget],
             like=scene.forget.inputs,
-            public=scene.dataset.public.inputs,
+            public=public,
             progress=progress,
         )
         return {"probes": probes, "queries": torch.tensor(asked.queries)}
@@ -187,7 +188,7 @@ def _labels(scene: Scene, progress: Progress, watch: Watch | None) -> dict[str, 
     def right(ranked: Tensor) -> float:
         return torch.isin(ranked[: len(true)], true).double().mean().item()
 
-    fewer = [m for m in (1, 2, 5) if m < probes.shape[1]]
+    fewer = [m for m in (1, 2, 5, 10, 20, 40) if m < probes.shape[1]]
     counts = torch.bincount(scene.forget.labels, minlength=view.num_classes)
     return {
         "label_accuracy": right(scores.ranked),
@@ -216,7 +217,7 @@ def run(spec: Spec, *, progress: Progress = False, watch: Watch | None = None) -
     forgotten samples' gradient, 1 where unlearning shows nothing else; of preset "second_order" also feature_cosine,
     of the last layer's features found and true, and psnr, label_accuracy and feature_cosine of the same without
     curvature (_first_order); of label inference:
-    label_accuracy (with all probes; _1, _2, _5 with so many a class; _server by the last bias, and with
+    label_accuracy (with all probes; _1, _2, _5, ... with so many a class; _server by the last bias, and with
     public data by `labels_of_parameters`, _server_logit and _server_curvature), count_error (share of
     the forgotten samples put in a wrong class, their number known), rank, queries, change_0, change_1, ... of each
     class's score; of both: forgotten_label and

@@ -99,7 +99,7 @@ def fast_in_bfloat16(device: torch.device) -> bool:
     """Whether training in 16 bits is the faster one: half the time on newer CPUs, ten times as long on those that have
     to emulate it, which AVX2 tells (our measurements)."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return device.type == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX512"
 
 

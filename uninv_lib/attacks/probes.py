@@ -71,15 +71,15 @@ def _by_zoo(predict: Predict, inputs: Tensor, labels: Tensor, rng: torch.Generat
 
 
 def _public(predict: Predict, classes: int, count: int, public: Tensor, rng: torch.Generator) -> Tensor:
-    """For each class the `count` public samples taken for it with a confidence nearest to the middle."""
+    """For each class the public samples taken for it with a confidence nearest to the middle: `count`, or as many as
+    there are of the rarest class."""
     confidence, taken = predict(public).max(1)
-    chosen = []
+    there = torch.bincount(taken, minlength=classes)
+    if not there.all():
+        raise ValueError(f"public: no sample is taken for class {int(there.argmin())}; allowed: one or more of each")
+    count, chosen = min(count, int(there.min())), []
     for label in range(classes):
         own = (taken == label).nonzero()[:, 0]
-        if len(own) < count:
-            raise ValueError(
-                f"public: {len(own)} samples are taken for class {label}; allowed: count = {count} or more"
-            )
         chosen.append(public[own[(confidence[own] - MIDDLING).abs().argsort(stable=True)[:count]]])
     return torch.stack(chosen)
 
@@ -137,7 +137,8 @@ def make_probes(
     `iterations` end. method: "zoo" needs nothing but probabilities, "gradient" a model seen from inside; "middling"
     is zoo that stops at 0.5 (ours). The official code makes 20 probes a class and uses 10. Two methods choose instead
     of searching, an assumption beyond the paper (ours): of `public`, (n, *input_shape), "public" takes samples of
-    middling confidence and "boundary" points where the predicted class changes, by predicted classes alone.
+    middling confidence, fewer than `count` where a class has fewer, and "boundary" points where the predicted class
+    changes, by predicted classes alone.
     like: a tensor whose dtype and device the probes take.
     Raises ValueError for an unknown method, a predict that does not fit it, or public samples that do not.
     """
