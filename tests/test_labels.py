@@ -53,6 +53,15 @@ def test_public_probes_have_middling_confidence(linear, rng):
     assert chosen < (view.before(public).amax(1) - 0.5).abs().mean()
 
 
+def test_public_probes_are_at_most_as_many_as_the_rarest_class_has(linear, rng):
+    view, public = linear.black_box(), linear.dataset.public.inputs
+    words = {"rng": rng, "method": "public", "count": len(public), "public": public}
+    probes = make_probes(view.before, 10, view.input_shape, **words)
+    rarest = view.before(public).argmax(1).bincount().min()
+    assert probes.shape == (10, rarest, 1, 8, 8)
+    assert torch.equal(view.before(probes.flatten(0, 1)).argmax(1), torch.arange(10).repeat_interleave(rarest))
+
+
 def test_boundary_probes_need_the_predicted_class_alone_and_flip_with_the_forgotten_one(rng):
     asked = []
 
