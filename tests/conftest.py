@@ -9,6 +9,7 @@ def own_home(tmp_path_factory):
     """Caches of a test run live in its own folder."""
     patch = pytest.MonkeyPatch()
     patch.setenv("UNINV_HOME", str(tmp_path_factory.mktemp("home")))
+    torch.set_num_threads(1)  # beside another program two wait for each other, ten times as long
     yield
     patch.undo()
 
