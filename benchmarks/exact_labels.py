@@ -16,28 +16,12 @@ from uninv_lib.experiment import probes_of
 from uninv_lib.layers import head
 from uninv_lib.models import logits
 from uninv_lib.scene import Scene, rng_of
-from uninv_lib.sweep import RESULTS, grid
+from uninv_lib.sweep import RESULTS, read
 from uninv_lib.training import fine_tune, gradient
 from uninv_lib.types import Split, State
 
 REPEATS = 20
-SPECS = [
-    spec
-    for seed in range(10)
-    for spec in grid(
-        dataset="digits",
-        model="mlp",
-        attack="labels",
-        private_size=512,
-        forget_share=[0.01, 0.1],
-        unlearning="retrain",
-        probes="public",
-        score="log_odds",
-        seed=seed,
-        model_seed=seed,
-        request=range(10),
-    )
-]
+SPECS = [record.spec for record in read("labels_scores_mlp") if record.spec.unlearning == "retrain"]
 
 
 def scores(scene: Scene, state: State) -> Tensor:

@@ -288,7 +288,6 @@ def test_sliders_repaint_without_fault(visit, name):
     times = np.array(tab.evaluate(code))
     median, late = np.quantile(times, [0.5, 0.95])
     print(f"{name}: slider to repaint, median {median:.0f} ms, 95th percentile {late:.0f} ms (goal: 50)")
-    assert len(times) == 60
     assert tab.context.faults == []
 
 
