@@ -16,6 +16,7 @@ import psutil
 import pytest
 import trivial
 from click.testing import CliRunner
+from distributed import Future
 
 from uninv_lib.__main__ import main
 from uninv_lib.sweep.engine import connect, each
@@ -106,7 +107,8 @@ def whole(out):
 
 def test_a_run_that_fails_or_kills_its_worker_is_tried_three_times_and_blocks_no_other(cluster, tmp_path):
     store, poisoned, failing = Store(tmp_path), trivial.runs(1, dies=True), trivial.runs(1, fails=True)
-    errors = run_missing([*poisoned, *failing, *trivial.runs(20)], store, scheduler=cluster.address)
+    others = trivial.runs(20)  # ten before a process dies, lest it take a failure along that was not fetched yet
+    errors = run_missing([*failing, *others[:10], *poisoned, *others[10:]], store, scheduler=cluster.address)
     assert errors == {
         poisoned[0].name: "the process died (out of memory? killed?)",
         failing[0].name: "ValueError: this run cannot be",
@@ -115,6 +117,25 @@ def test_a_run_that_fails_or_kills_its_worker_is_tried_three_times_and_blocks_no
     assert [failure["attempts"] for failure in told] == [3, 3]
     assert 'raise ValueError("this run cannot be")' in told[1]["traceback"]
     assert whole(tmp_path) == list(range(20))
+
+
+@pytest.mark.parametrize("harm", ["cancelled", "lost"])
+def test_a_result_that_a_living_cluster_loses_is_made_again(harm):
+    with connect(workers=1) as client:
+        outcomes = each(client, range(8), abs)
+        found = [next(outcomes)]
+        while [state.status for state in client.futures.values()] != ["finished"]:  # 0 is let go, 1 waits to be fetched
+            time.sleep(0.01)
+        ((key, state),) = client.futures.items()
+        if harm == "cancelled":
+            client.cancel([Future(key, client)])
+        else:
+            (worker,) = client.run(os.getpid).values()
+            os.kill(worker, signal.SIGKILL)
+        while state.status != harm:
+            time.sleep(0.001)
+        found += outcomes
+    assert sorted((outcome.value, outcome.attempts) for outcome in found) == [(i, 1 + (i == 1)) for i in range(8)]
 
 
 def test_two_sweeps_share_a_folder(cluster, tmp_path):

@@ -28,6 +28,7 @@ POLL = 1.0
 """Seconds between two looks at a cluster that has no free worker."""
 
 GONE = "the scheduler is gone, or was restarted; what was finished is kept, and the same command goes on from there"
+DIED = "the process died (out of memory? killed?)"
 
 SETTINGS = {
     "distributed.scheduler.allowed-failures": 0,  # `each` counts attempts
@@ -171,14 +172,16 @@ def _threads(client: Client) -> int:
 
 
 def _outcome(future: Future[Any], item: Any, attempt: int) -> Outcome[Any, Any]:
-    if future.status in ("cancelled", "lost"):
-        raise EngineError(GONE)
     try:
+        if future.status == "lost":  # its process died since; to wait until Dask has repeated it would block others
+            return Outcome(item, error=DIED, attempts=attempt)
         value, error, trace, files = future.result()
     except KilledWorker as killed:  # a scheduler that is not ours may have tried it several times itself
         attempt += killed.allowed_failures
-        return Outcome(item, error="the process died (out of memory? killed?)", attempts=attempt)
-    except Exception as failure:  # such as a value that cannot be sent
+        return Outcome(item, error=DIED, attempts=attempt)
+    except Exception as failure:  # such as a value that cannot be sent, or a run that the cluster cancelled
+        if future.client.status != "running":
+            raise EngineError(GONE) from failure
         return Outcome(item, error=f"{type(failure).__name__}: {failure}", attempts=attempt)
     finally:
         future.release()
