@@ -41,7 +41,10 @@ def planned(tmp_path, text):
 values = some.lists(some.integers() | some.floats(allow_nan=False) | some.text(), min_size=1, max_size=4)
 
 
-@given(some.dictionaries(some.text(min_size=1, max_size=3), values, max_size=4))
+names = some.text(min_size=1, max_size=3).filter(lambda name: "," not in name and name == name.strip())
+
+
+@given(some.dictionaries(names, values, max_size=4))
 def test_a_grid_is_the_product_of_its_axes_in_order(axes):
     found = list(Grid(spec={}, grid=axes).combinations())
     lengths = [len(axis) for axis in axes.values()]
@@ -93,6 +96,12 @@ def test_axes_may_count(tmp_path):
     assert [run.inputs["request"] for run in runs] == [3, 4, 5, 6]
 
 
+def test_several_fields_may_take_the_same_value(tmp_path):
+    runs = planned(tmp_path, f"spec: {{{SMOKE}}}\ngrid: {{'seed, model_seed': [3, 5], request: [0, 1]}}")
+    fields = [tuple(run.inputs[name] for name in ("seed", "model_seed", "request")) for run in runs]
+    assert fields == [(3, 3, 0), (3, 3, 1), (5, 5, 0), (5, 5, 1)]
+
+
 def test_all_faults_are_told_at_once_with_where_they_are(tmp_path):
     text = (
         f"- spec: {{{SMOKE}}}\n  grid: {{sed: [0, 1]}}\n- spec: {{}}\n  grid: {{dataset: [digits, cats], seed: [0, 1]}}"
@@ -111,7 +120,8 @@ def test_all_faults_are_told_at_once_with_where_they_are(tmp_path):
     [
         ("grid: {seed: [1]}", "spec, notebook: give one of the two"),
         ("spec: {}\nnotebook: a.ipynb", "spec, notebook: give one of the two"),
-        ("spec: {seed: 1}\ngrid: {seed: [1]}", "seed: in spec and in grid"),
+        ("spec: {seed: 1}\ngrid: {seed: [1]}", "seed: given twice; allowed: once, in spec or in grid"),
+        ("spec: {}\ngrid: {'seed, model_seed': [1], seed: [2]}", "seed: given twice"),
         ("spec: {}\ngrid: {seed: []}", "at least 1 item"),
         ("spec: {}\ngrid: {seed: 3}", "valid list"),
         ("spec: {}\ngrid: {seed: {start: 0}}", "count: Field required"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -37,14 +38,17 @@ class Grid(BaseModel):
 
     spec: dict[str, Any] | None = Field(None, description="fields of Spec that all runs share")
     notebook: Path | None = Field(None, description="a notebook with a cell of parameters; relative to the file")
-    grid: dict[str, Axis] = Field({}, description="values of a field or a parameter: a list, or start and count")
+    grid: dict[str, Axis] = Field(
+        {}, description="values of a field or a parameter, or of several that take the same: a list, or start and count"
+    )
 
     @model_validator(mode="after")
     def _one_kind(self) -> Grid:
         if (self.spec is None) == (self.notebook is None):
             raise ValueError("spec, notebook: give one of the two")
-        if twice := sorted(set(self.spec or ()) & set(self.grid)):
-            raise ValueError(f"{', '.join(twice)}: in spec and in grid; allowed: in one of the two")
+        names = Counter([*(self.spec or ()), *(name for axis in self.grid for name in _names(axis))])
+        if twice := sorted(name for name, times in names.items() if times > 1):
+            raise ValueError(f"{', '.join(twice)}: given twice; allowed: once, in spec or in grid")
         return self
 
     def combinations(self) -> Iterator[dict[str, Any]]:
@@ -54,7 +58,12 @@ class Grid(BaseModel):
             for axis in self.grid.values()
         ]
         for values in itertools.product(*axes):
-            yield {**(self.spec or {}), **dict(zip(self.grid, values, strict=True))}
+            varied = zip(self.grid, values, strict=True)
+            yield {**(self.spec or {}), **{name: value for axis, value in varied for name in _names(axis)}}
+
+
+def _names(axis: str) -> list[str]:
+    return [name.strip() for name in axis.split(",")]
 
 
 def plan(file: Path) -> list[Run]:
