@@ -9,7 +9,7 @@ book: $(STAMP)
 	$(BIN)/python -m uninv_lib book
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: $(STAMP)
 	$(BIN)/python -m ruff check .

@@ -107,7 +107,7 @@ def visit(html, browser):
                 route.abort()
 
         context.route("**/*", routed)
-        context.set_default_timeout(5000)
+        context.set_default_timeout(20_000)  # the machine may be busy
         tab = context.new_page()
         tab.on("console", lambda m: context.faults.append(m.text) if m.type in ("error", "warning") else None)
         tab.on("pageerror", lambda error: context.faults.append(str(error)))
