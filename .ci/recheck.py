@@ -1,14 +1,17 @@
 """Recompute three committed Records, chosen by the commit's hash, and compare: python .ci/recheck.py [HASH].
 
-Left out are Records that took over a minute, those of a graphics card, those of answers that are rounded, noisy or a
-label, and those of a convnet: on another processor the rounding of thousands of steps may turn a search, or two labels
-that are nearly tied. On one machine's CPU metrics repeat bit for bit; on another one sums are in another order, and
-what follows differs in the last digits. Labels must be the same; PSNR may differ by 1 dB, which is far below what any
-chapter claims, and the rest by a hundredth of its size.
+On one machine's CPU metrics repeat bit for bit. On another one sums are in another order, and what follows differs in
+the last digits. Labels must be the same; PSNR may differ by 1 dB, which is far below what any chapter claims, changes
+of the score by a tenth of the largest, and the rest by a hundredth of its size. Left out are Records that took over a
+minute, those of a graphics card, and those where the last digits decide: answers that are rounded, noisy or a label,
+or hardly change; convnets, whose search, or two labels that are nearly tied, may turn, as may those of several
+classes and after fine-tuning as a defense; photographs, where pretraining ends at another net; and what float32
+rounds away of exact unlearning.
 """
 
 import math
 import random
+import re
 import sys
 
 import torch
@@ -19,9 +22,13 @@ from uninv_lib.sweep import RESULTS, read
 
 SECONDS = 60.0
 CHOSEN = 3
-EXACT = ("label_accuracy", "forgotten", "forgotten_label", "inferred_label", "rank", "something_changed", "chance")
+EXACT = ("label_accuracy", "forgotten", "forgotten_label", "inferred_label", "something_changed", "chance")
+JUMPS = re.compile(r"rank|count_error|label_accuracy_\d+|\w+_max_diff")
+"""By a whole class or sample, by the rounding of a single probe's answer, or to another picture."""
 DECIBELS = 1.0
-RELATIVE, ABSOLUTE = 0.01, 1e-5
+RELATIVE, ABSOLUTE, CHANGE = 0.01, 1e-5, 0.1
+TINY = 1e-6
+"""A change of confidence that is hardly more than float32's rounding."""
 LEAK = 80.0
 """dB. Above it a picture is the sample itself up to rounding, and the PSNR measures the rounding."""
 
@@ -32,25 +39,32 @@ def candidates() -> list[Record]:
 
 
 def _may_be_recomputed(record: Record) -> bool:
-    exact = record.spec.answers == "probabilities"  # others jump by a step where the last digit differs
-    quick = sum(record.seconds.values()) < SECONDS
-    return exact and quick and record.device == "cpu" and record.spec.model != "convnet"
+    spec, quick = record.spec, sum(record.seconds.values()) < SECONDS and record.device == "cpu"
+    trained = spec.model != "convnet" and (spec.dataset != "photos" or spec.training == "converged")
+    exact = spec.attack == "features" and spec.unlearning == "retrain" and spec.training == "one_epoch"
+    rounded = spec.answers != "probabilities" or (exact and spec.dtype == "float32")
+    changed = abs(record.metrics.get("change_of_forgotten", 1.0)) > TINY
+    tied = spec.forget_classes > 1 or spec.defense == "fine_tuning" or not changed
+    return quick and trained and not rounded and not tied
 
 
 def differences(old: Record, new: Record) -> list[str]:
     """The metrics of the old Record that the new one does not repeat."""
+    largest = max((abs(v) for name, v in old.metrics.items() if name.startswith("change_")), default=0.0)
     return [
         f"{name}: recorded {value:.6g}, now {new.metrics.get(name, math.nan):.6g}"
         for name, value in old.metrics.items()
-        if not _close(name, value, new.metrics.get(name, math.nan))
+        if not JUMPS.fullmatch(name) and not _close(name, value, new.metrics.get(name, math.nan), largest)
     ]
 
 
-def _close(name: str, old: float, new: float) -> bool:
+def _close(name: str, old: float, new: float, largest: float) -> bool:
     if name in EXACT:
         return old == new
     if name.startswith("psnr"):
         return min(old, new) > LEAK or abs(old - new) <= DECIBELS
+    if name.startswith("change_"):
+        return abs(old - new) <= max(CHANGE * largest, ABSOLUTE)
     return math.isclose(old, new, rel_tol=RELATIVE, abs_tol=ABSOLUTE)
 
 
