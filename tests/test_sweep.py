@@ -16,7 +16,7 @@ from hypothesis import strategies as some
 
 from uninv_lib import Spec
 from uninv_lib.__main__ import main
-from uninv_lib.sweep import RESULTS, read
+from uninv_lib.sweep import RESULTS, grid, read
 from uninv_lib.sweep.collect import collect, table
 from uninv_lib.sweep.engine import WorkError
 from uninv_lib.sweep.plan import Grid, PlanError, plan
@@ -57,6 +57,14 @@ def test_a_grid_is_the_product_of_its_axes_in_order(axes):
         for length in lengths[: place + 1]:
             period //= length
         assert [run[name] for run in found] == [axes[name][i // period % lengths[place]] for i in range(expected)]
+
+
+def test_a_grid_in_python_is_the_one_in_a_file(tmp_path):
+    text = f"spec: {{{SMOKE}}}\ngrid: {{'seed, model_seed': [0, 1], request: {{start: 0, count: 2}}}}"
+    fields = {"dataset": "digits", "model": "linear", "budget": "smoke", "device": "cpu"}
+    specs = grid(**fields, **{"seed, model_seed": [0, 1]}, request=range(2))
+    assert [Spec(**run.inputs) for run in planned(tmp_path, text)] == specs
+    assert [(s.seed, s.model_seed, s.request) for s in specs] == [(0, 0, 0), (0, 0, 1), (1, 1, 0), (1, 1, 1)]
 
 
 json_values = some.recursive(

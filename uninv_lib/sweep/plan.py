@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
+from uninv_lib.sweep.records import combinations, names_of
 from uninv_lib.sweep.work import Run, named, run_spec
 from uninv_lib.types import Spec, explain
 
@@ -46,24 +46,18 @@ class Grid(BaseModel):
     def _one_kind(self) -> Grid:
         if (self.spec is None) == (self.notebook is None):
             raise ValueError("spec, notebook: give one of the two")
-        names = Counter([*(self.spec or ()), *(name for axis in self.grid for name in _names(axis))])
+        names = Counter([*(self.spec or ()), *(name for axis in self.grid for name in names_of(axis))])
         if twice := sorted(name for name, times in names.items() if times > 1):
             raise ValueError(f"{', '.join(twice)}: given twice; allowed: once, in spec or in grid")
         return self
 
     def combinations(self) -> Iterator[dict[str, Any]]:
         """The fields of each run, the last axis fastest."""
-        axes = [
-            range(axis.start, axis.start + axis.count) if isinstance(axis, Count) else axis
-            for axis in self.grid.values()
-        ]
-        for values in itertools.product(*axes):
-            varied = zip(self.grid, values, strict=True)
-            yield {**(self.spec or {}), **{name: value for axis, value in varied for name in _names(axis)}}
-
-
-def _names(axis: str) -> list[str]:
-    return [name.strip() for name in axis.split(",")]
+        axes = {
+            names: range(axis.start, axis.start + axis.count) if isinstance(axis, Count) else axis
+            for names, axis in self.grid.items()
+        }
+        return ({**(self.spec or {}), **fields} for fields in combinations(axes))
 
 
 def plan(file: Path) -> list[Run]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,10 +16,25 @@ RESULTS = Path(__file__).resolve().parents[2] / "results"
 """The committed Records of the long runs, in a checkout of the project."""
 
 
+def names_of(axis: str) -> list[str]:
+    """The parameters that take the values of an axis: "seed, model_seed" names two."""
+    return [name.strip() for name in axis.split(",")]
+
+
+def combinations(axes: Mapping[str, Iterable[Any]]) -> Iterator[dict[str, Any]]:
+    """The fields of each combination of the axes' values, the last axis fastest."""
+    for values in product(*axes.values()):
+        varied = zip(axes, values, strict=True)
+        yield {name: value for axis, value in varied for name in names_of(axis)}
+
+
 def grid(**axes: Any) -> list[Spec]:
-    """The Specs of every combination: a list or a range is an axis, anything else is common to all."""
-    lists = {name: list(value) if isinstance(value, (list, range)) else [value] for name, value in axes.items()}
-    return [Spec(**dict(zip(lists, values, strict=True))) for values in product(*lists.values())]
+    """The Specs of every combination: a list or a range is an axis, anything else is common to all.
+
+    Fields that take the same values are one axis: grid(**{"seed, model_seed": range(5)}, dataset="digits").
+    """
+    lists = {name: value if isinstance(value, (list, range)) else [value] for name, value in axes.items()}
+    return [Spec(**fields) for fields in combinations(lists)]
 
 
 def read(file: Path | str) -> list[Record]:
