@@ -107,7 +107,7 @@ def visit(html, browser):
                 route.abort()
 
         context.route("**/*", routed)
-        context.set_default_timeout(20_000)  # the machine may be busy
+        context.set_default_timeout(60_000)  # the machine may be busy
         tab = context.new_page()
         tab.on("console", lambda m: context.faults.append(m.text) if m.type in ("error", "warning") else None)
         tab.on("pageerror", lambda error: context.faults.append(str(error)))
@@ -325,9 +325,7 @@ def test_address_keeps_the_reader_s_state(visit, name, fragment, group, word):
     assert widget(tab).get_by_role("group", name=group).get_by_label(word, exact=True).is_checked()
     first = widget(tab).inner_text()
     radio(tab, group, widget(tab).get_by_role("group", name=group).locator("span").first.inner_text())
-    tab.wait_for_timeout(400)
-    changed = tab.url
-    assert changed.split("#")[1] != fragment
+    tab.wait_for_function("(fragment) => location.hash.slice(1) !== fragment", arg=fragment)
     tab.goto(f"{tab.url.split('#')[0]}#{fragment}")
     settle(tab)
     assert [line for line in widget(tab).inner_text().split("\n") if " ms" not in line] == [
@@ -390,8 +388,9 @@ def test_noise_hides_as_theory_says(visit):
     tab = drawn_seven(visit)
     radio(tab, "Defense", "noise")
     for position, s in ((3, 1), (4, 2), (5, 3)):
+        address = tab.url
         slide(tab, "Strength", position)
-        tab.wait_for_timeout(400)  # until the address has it
+        tab.wait_for_function("(address) => location.href !== address", arg=address)
         found = []
         for seed in range(1, 21):
             tab.evaluate("(s) => { location.hash = location.hash.replace(/&seed=[0-9]+|$/, `&seed=${s}`) }", seed)
@@ -574,10 +573,14 @@ def test_explorer_scrubs_through_the_search(visit):
         assert errors[-1] == pytest.approx(cell["curves"]["psnr"][position], abs=0.2)
     assert errors[-1] > errors[0] + 5
     widget(tab).get_by_role("button", name="Play").click()
-    tab.wait_for_timeout(700)
+    position = widget(tab).get_by_role("slider", name="Step of the search")
+    last = str(len(cell["steps"]) - 1)
+    tab.wait_for_function(
+        "([slider, last]) => !['0', last].includes(slider.value)", arg=[position.element_handle(), last]
+    )
     widget(tab).get_by_role("button", name="Pause").click()
     settle(tab)
-    assert 0 < int(widget(tab).get_by_role("slider", name="Step of the search").input_value()) < len(cell["steps"]) - 1
+    assert 0 < int(position.input_value()) < int(last)
 
 
 # The label meter
