@@ -73,7 +73,7 @@ def meeting(updates: Tensor) -> Tensor:
 
 
 def labels_of_requests(views: Sequence[WhiteBoxView]) -> Tensor:
-    """The forgotten label of each request, (R,) int64, from the last layer of any net that `update.head` knows.
+    """The forgotten label of each request, (R,) int64, from the last layer of any net that `layers.head` knows.
 
     ASSUMPTION: as `meeting`, 3 requests or more under one model before. Raises what `without_common` raises.
     """
