@@ -48,6 +48,9 @@ WIDGETS = {
 }
 QUIET = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-sync"
 LIGHT, DARK = "light", "dark"
+BEGINS = """[...document.querySelectorAll("div.math")].every((box) =>
+    box.querySelector("mjx-math").getBoundingClientRect().left >= box.getBoundingClientRect().left - 1)"""
+"""An equation that is too wide shows its beginning."""
 
 
 def lacking(what):
@@ -229,6 +232,7 @@ def test_page_is_accessible_and_fits(visit, page):
             tab.screenshot(path=SCREENSHOTS / name, full_page=True)
             if device == "phone":
                 assert tab.evaluate("document.documentElement.scrollWidth") <= 360
+                assert tab.evaluate(BEGINS)
         found = axe.Axe().run(tab).response["violations"]
         serious = {
             v["id"]: [n["html"][:150] for n in v["nodes"][:3]] for v in found if v["impact"] in ("serious", "critical")
