@@ -9,7 +9,7 @@ from uninv_lib import Record, Spec, prepare
 from uninv_lib.__main__ import main
 from uninv_lib.data import load
 from uninv_lib.models import build
-from uninv_lib.scene import choose, device_of
+from uninv_lib.scene import choose, device_of, pretrain
 
 
 @pytest.mark.parametrize(
@@ -85,6 +85,15 @@ def test_every_model_answers_for_every_image_set(name, dataset):
     found = load(dataset)
     net = build(name, found, width=2)
     assert net(found.test.inputs[:2]).shape == (2, found.num_classes)
+
+
+def test_no_batch_of_a_deep_net_holds_a_single_sample(monkeypatch):
+    """BatchNorm cannot normalise it where the picture is down to one pixel, as 8x8 digits are."""
+    sizes = []
+    monkeypatch.setattr("uninv_lib.scene.fit", lambda net, split, *, batch_size, **_: sizes.append(batch_size) or {})
+    pretrain(Spec(dataset="digits", model="resnet18"))
+    assert all(len(load("digits").public) % size != 1 for size in sizes)
+    assert sizes
 
 
 def test_run_prints_one_record_on_standard_output():

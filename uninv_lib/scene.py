@@ -117,6 +117,8 @@ def pretrain(spec: Spec, *, progress: Progress = False) -> tuple[torch.nn.Module
     epochs = spec.epochs or EPOCHS[spec.budget][len(public) < 1000]
     # Published: lr 0.1 and batch 128, for 40,000 samples; small sets need more steps an epoch (ours).
     lr, batch_size = (0.1, 128) if len(public) >= 10_000 else (0.05, 32) if len(public) >= 500 else (0.05, 16)
+    if spec.model == "resnet18" and len(public) % batch_size == 1:
+        batch_size += 1  # BatchNorm cannot train on one sample that is down to one pixel
     bfloat16 = len(public) >= 10_000 and fast_in_bfloat16(device)  # where minutes become hours
     fields = [spec.dataset, spec.model, spec.width, spec.model_seed, epochs, lr, batch_size, bfloat16, device.type]
     fields.append(torch.get_num_threads())  # sums in another order give another model after enough steps
