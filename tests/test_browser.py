@@ -116,6 +116,8 @@ def visit(html, browser):
         tab.on("pageerror", lambda error: context.faults.append(str(error)))
         tab.add_init_script(script)
         tab.goto(f"{base}/{page}")
+        if wait:
+            tab.evaluate("() => window.MathJax?.startup?.promise")
         if wait and page.split("#")[0] in WIDGETS.values():
             tab.wait_for_selector(".uninv figure canvas, .uninv svg")
         return tab
@@ -197,7 +199,6 @@ def cosine(a, b):
 @pytest.mark.parametrize("way", ["file", "server"])
 def test_page_works_without_a_network(visit, served, page, way):
     tab = visit(page, served if way == "server" else None)
-    tab.evaluate("() => window.MathJax?.startup?.promise")
     tab.wait_for_timeout(500)  # for what scripts ask for late
     assert tab.context.faults == []
 
