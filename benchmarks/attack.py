@@ -3,6 +3,7 @@
 python benchmarks/attack.py targets --dataset photos --targets 16 --presets paper,fast,best
 python benchmarks/attack.py targets --dataset imagefolder:PATH --name cifar10-jpeg --epochs 8
 python benchmarks/attack.py targets --presets paper --iterations 10000 --restarts 5 --targets 2
+python benchmarks/attack.py targets --presets fast --iterations 100 --tv 0.1
 python benchmarks/attack.py step --dataset photos --epochs 1
 
 Rows that are there already are kept and not run again.
@@ -21,7 +22,7 @@ from uninv_lib import Spec, metrics, prepare
 from uninv_lib.attacks.engine import rows as rows_of
 from uninv_lib.attacks.features import cost_and_parts, recover_batch
 from uninv_lib.attacks.memory import bytes_of
-from uninv_lib.attacks.presets import PRESETS
+from uninv_lib.attacks.presets import Preset, chosen_preset
 from uninv_lib.attacks.targets import target_of
 from uninv_lib.models import logits
 from uninv_lib.provenance import device_name, versions
@@ -85,7 +86,7 @@ def attack(scenes: list, preset: str, settings: dict, name: str, label: str) -> 
                 .mean()
                 .item(),
                 "cost": round(recovery.loss.nan_to_num(torch.inf).min().item(), 5),
-                "cost_of_truth": None if preset == "paper" else cost_of_truth(scene, preset),
+                "cost_of_truth": None if preset == "paper" else cost_of_truth(scene, chosen_preset(preset, settings)),
                 "seconds": round(recovery.seconds, 2),
                 "iterations": recovery.loss.shape[1],
                 "batch": len(scenes),
@@ -100,12 +101,12 @@ def attack(scenes: list, preset: str, settings: dict, name: str, label: str) -> 
     return rows
 
 
-def cost_of_truth(scene, preset: str) -> float | None:
+def cost_of_truth(scene, preset: Preset) -> float | None:
     """What the forgotten sample itself costs: above it the search has failed, not the prior. None for several."""
     target, truth = target_of(scene.white_box(), error_known=True), scene.forget.inputs
     if len(truth) > 1:
         return None
-    cost, _, _ = cost_and_parts(target, PRESETS[preset], truth, rows_of(target.data, 0), [])
+    cost, _, _ = cost_and_parts(target, preset, truth, rows_of(target.data, 0), [])
     return round(cost.item(), 5)
 
 
@@ -143,14 +144,29 @@ def _scenes(requests: range, **fields) -> list:
     return [prepare(spec.model_copy(update={"request": request}), progress=True) for request in requests]
 
 
+def _settings(preset: str, iterations: int | None, restarts: int, tv: float | None) -> tuple[dict, str]:
+    """A preset's settings, and what its rows call it."""
+    settings, label = {}, preset
+    if preset == "paper":
+        settings = {"iterations": iterations or 3000, "restarts": restarts}
+        if (settings["iterations"], restarts) != (3000, 1):
+            label += f", {settings['iterations']:,} x {restarts}"
+    elif iterations:
+        settings["iterations"], label = iterations, f"{label}, {iterations:,}"
+    if tv is not None:
+        settings["tv"], label = tv, f"{label}, tv {tv:g}"
+    return settings, label
+
+
 @main.command()
 @shared
 @click.option("--targets", default=16, show_default=True)
 @click.option("--first", default=0, show_default=True, help="the first request")
 @click.option("--batch", default=8, show_default=True, help="requests recovered together")
 @click.option("--presets", default="paper,fast,best", show_default=True)
-@click.option("--iterations", default=3000, show_default=True, help="of paper; published: 10000")
+@click.option("--iterations", type=int, help="without it 3000 of paper (published: 10000), the preset's own of others")
 @click.option("--restarts", default=1, show_default=True, help="of paper; published: 5")
+@click.option("--tv", type=float, help="weight of the total variation; without it the preset's own")
 @click.option("--compiled", is_flag=True, help="by torch.compile")
 @click.option("--out", type=click.Path(path_type=Path), default=FILE, show_default=True)
 def targets(
@@ -168,6 +184,7 @@ def targets(
     presets,
     iterations,
     restarts,
+    tv,
     compiled,
     out,
 ):
@@ -175,10 +192,8 @@ def targets(
     torch.set_num_threads(threads)
     fields = {"dataset": dataset, "model": model, "width": width, "epochs": epochs, "device": device}
     for preset in presets.split(","):
-        settings, label = {"compiled": compiled}, preset
-        if preset == "paper":
-            settings |= {"iterations": iterations, "restarts": restarts}
-            label = "paper" if (iterations, restarts) == (3000, 1) else f"paper, {iterations:,} x {restarts}"
+        settings, label = _settings(preset, iterations, restarts, tv)
+        settings["compiled"] = compiled
         for start in range(first, first + targets, batch):
             requests = range(start, min(start + batch, first + targets))
             scenes = _scenes(requests, forget_size=forgotten, **fields)
