@@ -61,7 +61,7 @@ def differences(old: Record, new: Record) -> list[str]:
 def _close(name: str, old: float, new: float, largest: float) -> bool:
     if name in EXACT:
         return old == new
-    if name.startswith("psnr"):
+    if name.startswith(("gain", "psnr")):
         return min(old, new) > LEAK or abs(old - new) <= DECIBELS
     if name.startswith("change_"):
         return abs(old - new) <= max(CHANGE * largest, ABSOLUTE)

@@ -12,6 +12,7 @@ from torch.nn.functional import cosine_similarity
 
 from uninv_lib import metrics
 from uninv_lib.attacks import baselines, infer_labels, make_probes, recover_features, second_order
+from uninv_lib.attacks.adaptive import ADAPTIVE
 from uninv_lib.attacks.labels import counts_of
 from uninv_lib.attacks.parameters import labels_of_parameters
 from uninv_lib.attacks.probes import Counted
@@ -90,10 +91,8 @@ def _features(scene: Scene, progress: Progress, watch: Watch | None) -> dict[str
     """Feature recovery and its null baselines, each held against the truth."""
     spec, truth = scene.spec, scene.forget.inputs
     rng = rng_of("attack", spec.seed, spec.request)
-    settings: dict[str, Any] = RECOVERY[spec.budget].get(spec.preset, {})
-    found = recover_or_grey(
-        scene.white_box(), rng=rng, preset=spec.preset, progress=progress, callback=watch, **settings
-    )
+    words = {"preset": spec.preset, "progress": progress, **RECOVERY[spec.budget].get(spec.preset, {})}
+    found = recover_or_grey(scene.white_box(), rng=rng, callback=watch, **words)
     if watch is not None:
         watch(-1, found.inputs)
     public, view = scene.dataset.public.to(truth), scene.black_box()
@@ -105,6 +104,11 @@ def _features(scene: Scene, progress: Progress, watch: Watch | None) -> dict[str
     measured = _image_metrics("", found.inputs, truth)
     for name, inputs in null.items():
         measured |= _image_metrics(name, inputs, truth)
+    if spec.defense in ADAPTIVE:
+        again = rng_of("attack", spec.seed, spec.request)
+        knowing = recover_or_grey(ADAPTIVE[spec.defense](scene.white_box()), rng=again, **words)
+        measured |= _image_metrics("_adaptive", knowing.inputs, truth)
+        measured["label_accuracy_adaptive"] = _same_labels(knowing.labels, scene.forget.labels)
     with torch.no_grad():
         confidence = view.before(truth).gather(1, scene.forget.labels[:, None]).mean().item()
     before, after = scene.trained.state, scene.released
@@ -112,15 +116,19 @@ def _features(scene: Scene, progress: Progress, watch: Watch | None) -> dict[str
     changes = torch.cat([(after[name] - before[name]).flatten() for name in exact])
     if spec.preset == "second_order" and (found.labels >= 0).all():
         measured |= _second_order(scene)
-    return measured | {
-        "label_accuracy": _same_labels(found.labels, scene.forget.labels),
-        "forgotten_label": float(scene.forget.labels[0]),
-        "inferred_label": float(found.labels[0]),
-        "something_changed": float((found.labels >= 0).all()),
-        "forgotten_confidence": confidence,
-        "update_cosine": cosine_similarity(changes, torch.cat([g.flatten() for g in exact.values()]), dim=0).item(),
-        "cost": torch.nan_to_num(found.loss, nan=torch.inf).min().item(),
-    }
+    return (
+        metrics.gains(measured)
+        | measured
+        | {
+            "label_accuracy": _same_labels(found.labels, scene.forget.labels),
+            "forgotten_label": float(scene.forget.labels[0]),
+            "inferred_label": float(found.labels[0]),
+            "something_changed": float((found.labels >= 0).all()),
+            "forgotten_confidence": confidence,
+            "update_cosine": cosine_similarity(changes, torch.cat([g.flatten() for g in exact.values()]), dim=0).item(),
+            "cost": torch.nan_to_num(found.loss, nan=torch.inf).min().item(),
+        }
+    )
 
 
 def _same_labels(labels: Tensor, true: Tensor) -> float:
@@ -210,9 +218,11 @@ def _labels(scene: Scene, progress: Progress, watch: Watch | None) -> dict[str, 
 def run(spec: Spec, *, progress: Progress = False, watch: Watch | None = None) -> Record:
     """One Spec, from pretraining to the attack's metrics.
 
-    Metrics of feature recovery: psnr (dB, peak 1), mse, ssim, mean over the forgotten samples after matching
-    (psnr_0, psnr_1, ... of each where there are several), and the same with a suffix for each null baseline (_random,
-    _class_mean, _max_diff); something_changed is 0 where the
+    Metrics of feature recovery: gain (dB, what psnr is above that of the best null baseline; a leak is what lies above
+    0), psnr (dB, peak 1), mse, ssim, mean over the forgotten samples after matching
+    (gain_0, psnr_0, psnr_1, ... of each where there are several), and the same with a suffix for each null baseline
+    (_random, _class_mean, _max_diff) and for the attacker who knows of the defense, where one is known (_adaptive);
+    something_changed is 0 where the
     update was lost in rounding, and the recovered picture grey; update_cosine is the cosine of the update and the
     forgotten samples' gradient, 1 where unlearning shows nothing else; of preset "second_order" also feature_cosine,
     of the last layer's features found and true, and psnr, label_accuracy and feature_cosine of the same without

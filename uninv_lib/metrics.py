@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -61,13 +63,59 @@ def match(inputs: Tensor, truth: Tensor) -> Tensor:
     return inputs[torch.as_tensor(order, device=inputs.device)]
 
 
-def interval(values: Tensor, *, level: float = 0.95) -> tuple[float, float, float]:
-    """Median and its bootstrap percentile interval (2,000 resamples, seeded): (median, low, high)."""
+NULLS = ("random", "class_mean", "max_diff")
+"""The null baselines: what an attacker has without an attack."""
+
+
+def gains(found: Mapping[str, float]) -> dict[str, float]:
+    """How far the recovery is above the best null baseline, in dB: gain, gain_0, gain_1, ... of each of several samples,
+    and gain_adaptive; by the psnr, psnr_random, psnr_0, psnr_random_0, ... of a Record. Below 0 nothing has leaked."""
+    samples = ["", *(f"_{i}" for i in range(len(found)) if f"psnr_{i}" in found)]
+    best = {name: max(found[f"psnr_{null}{name}"] for null in NULLS) for name in samples}
+    kinds = [kind for kind in ("", "_adaptive") if f"psnr{kind}" in found]
+    return {f"gain{kind}{name}": found[f"psnr{kind}{name}"] - best[name] for kind in kinds for name in samples}
+
+
+def interval(values: Tensor, *, models: Tensor | None = None, level: float = 0.95) -> tuple[float, float, float]:
+    """Median and its bootstrap percentile interval (2,000 resamples, seeded): (median, low, high).
+
+    models: (n,), the model that each value belongs to. Then models are drawn first and values within each of them, so
+    that the interval is about other models too; without, it is about other persons of the same models.
+    """
     values = values.double()
-    draws = torch.randint(len(values), (2000, len(values)), generator=torch.Generator().manual_seed(0))
-    medians = values[draws].quantile(0.5, dim=1)
-    low, high = medians.quantile(torch.tensor([(1 - level) / 2, (1 + level) / 2]).double()).tolist()
+    low, high = _spread(values, models).nanquantile(0.5, dim=1).quantile(_edges(level)).tolist()
     return values.quantile(0.5).item(), low, high
+
+
+def rate(right: Tensor, *, models: Tensor | None = None, level: float = 0.95) -> tuple[float, float, float]:
+    """The share of ones in `right` (n,): (rate, low, high), by Wilson's interval at 95%.
+
+    Where `models` (n,) names several, the interval is widened to that of a bootstrap over models first, if that is wider.
+    """
+    found, low, high = wilson(int(right.sum()), len(right))
+    if models is not None and len(models.unique()) > 1:
+        drawn = _spread(right.double(), models).nanmean(1).quantile(_edges(level)).tolist()
+        low, high = min(low, drawn[0]), max(high, drawn[1])
+    return found, low, high
+
+
+def _edges(level: float) -> Tensor:
+    return torch.tensor([(1 - level) / 2, (1 + level) / 2]).double()
+
+
+def _spread(values: Tensor, models: Tensor | None) -> Tensor:
+    """2,000 resamples, a row each; NaN where a drawn model has fewer values than the largest."""
+    rng = torch.Generator().manual_seed(0)
+    if models is None:
+        return values[torch.randint(len(values), (2000, len(values)), generator=rng)]
+    _, model = models.unique(return_inverse=True)
+    sizes = torch.bincount(model)
+    own = torch.nn.utils.rnn.pad_sequence([values[model == i] for i in range(len(sizes))], True, torch.nan)
+    drawn = torch.randint(len(sizes), (2000, len(sizes)), generator=rng)
+    place = torch.rand(2000, *own.shape, generator=rng) * sizes[drawn][..., None]
+    place = place.long().masked_fill(torch.arange(own.shape[1]) >= sizes[drawn][..., None], -1)
+    picked = own[drawn[..., None], place.clamp_min(0)]
+    return picked.masked_fill(place < 0, torch.nan).flatten(1)
 
 
 def wilson(hits: int, trials: int, *, z: float = 1.96) -> tuple[float, float, float]:

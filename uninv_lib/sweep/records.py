@@ -7,6 +7,7 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from uninv_lib.metrics import gains
 from uninv_lib.types import Record, Spec
 
 if TYPE_CHECKING:
@@ -48,10 +49,12 @@ def read(file: Path | str) -> list[Record]:
 
 
 def row(record: Record) -> dict[str, Any]:
-    """The fields of a Record's Spec, its metrics, and its seconds by stage."""
+    """The fields of a Record's Spec, its metrics (gain also of a Record that was made before there was one), and its
+    seconds by stage."""
+    found = (gains(record.metrics) if "psnr_random" in record.metrics else {}) | record.metrics
     seconds = {f"seconds_{stage}": value for stage, value in record.seconds.items()}
     fields = record.spec.model_dump() | {"knowledge": " ".join(record.spec.knowledge) or "none"}
-    return fields | record.metrics | seconds
+    return fields | found | seconds
 
 
 def frame(records: Iterable[Record]) -> pandas.DataFrame:

@@ -23,7 +23,7 @@ from uninv_lib.types import Spec
 if TYPE_CHECKING:
     import pandas
 
-METRICS = ("psnr", "ssim", "label_accuracy")
+METRICS = ("gain", "psnr", "ssim", "label_accuracy")
 """What the page shows, where the table has it."""
 DRAWN = ("seed", "request", "model_seed")
 """What is varied only to repeat a run; intervals are over these."""
