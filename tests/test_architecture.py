@@ -15,7 +15,7 @@ FLOORS = [
     {"scene"},
     {"experiment"},
     {"notebooks", "pages"},
-    {"sweep", "chapter", "figures", "widgets"},
+    {"claims", "sweep", "chapter", "figures", "widgets"},
     {"book", "__main__"},
 ]
 DEVELOPER = {"data", "training", "private_training", "unlearning", "defenses", "forecast"}

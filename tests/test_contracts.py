@@ -8,9 +8,11 @@ import torch
 
 from uninv_lib import Spec, prepare, run
 from uninv_lib.attacks import infer_labels, make_probes, recover_features
+from uninv_lib.attacks.adaptive import ADAPTIVE
 from uninv_lib.attacks.labels import SCORES
 from uninv_lib.attacks.presets import PRESETS
 from uninv_lib.attacks.probes import METHODS
+from uninv_lib.attacks.update import difference
 from uninv_lib.data import LOADERS
 from uninv_lib.defenses import DEFENSES
 from uninv_lib.experiment import PROBES, RECOVERY, recover_or_grey
@@ -102,6 +104,24 @@ def test_a_defense_of_strength_zero_does_nothing(method, convnet):
 def test_a_defense_refuses_a_strength_that_means_nothing(method, strength, convnet):
     with pytest.raises(ValueError, match=r"strength: .*; allowed"):
         defend(method, convnet, strength)
+
+
+@pytest.mark.parametrize("defense", ADAPTIVE)
+def test_an_adaptive_attacker_knows_more_of_a_defended_update_and_nothing_else_of_an_open_one(defense, convnet):
+    defended = replace(convnet.white_box(), after=defend(defense, convnet, STRENGTH[defense]))
+    true = torch.cat(
+        [t.flatten() for t in difference(convnet.trained.net, defended.before, convnet.unlearned).values()]
+    )
+
+    def cosine(view):
+        seen = torch.cat([t.flatten() for t in difference(view.net, view.before, view.after).values()])
+        return torch.cosine_similarity(seen, true, dim=0).item()
+
+    before = copy(defended.after)
+    knowing = ADAPTIVE[defense](defended)
+    assert cosine(knowing) > cosine(defended) + 0.3
+    assert same(defended.after, before)
+    assert same(ADAPTIVE[defense](convnet.white_box()).after, convnet.unlearned)
 
 
 @pytest.mark.parametrize("preset", [name for name in PRESETS if name != "analytic"])

@@ -68,8 +68,11 @@ NULLS = ("random", "class_mean", "max_diff")
 
 
 def gains(found: Mapping[str, float]) -> dict[str, float]:
-    """How far the recovery is above the best null baseline, in dB: gain, gain_0, gain_1, ... of each of several samples,
-    and gain_adaptive; by the psnr, psnr_random, psnr_0, psnr_random_0, ... of a Record. Below 0 nothing has leaked."""
+    """How far the recovery is above the best null baseline, in dB: gain, gain_0, gain_1, ... of each of several
+    samples, and gain_adaptive; by the psnr, psnr_random, psnr_0, psnr_random_0, ... of a Record.
+
+    Below 0 nothing has leaked.
+    """
     samples = ["", *(f"_{i}" for i in range(len(found)) if f"psnr_{i}" in found)]
     best = {name: max(found[f"psnr_{null}{name}"] for null in NULLS) for name in samples}
     kinds = [kind for kind in ("", "_adaptive") if f"psnr{kind}" in found]
@@ -90,7 +93,7 @@ def interval(values: Tensor, *, models: Tensor | None = None, level: float = 0.9
 def rate(right: Tensor, *, models: Tensor | None = None, level: float = 0.95) -> tuple[float, float, float]:
     """The share of ones in `right` (n,): (rate, low, high), by Wilson's interval at 95%.
 
-    Where `models` (n,) names several, the interval is widened to that of a bootstrap over models first, if that is wider.
+    Where `models` (n,) names several, the interval is widened to that of a bootstrap over models first.
     """
     found, low, high = wilson(int(right.sum()), len(right))
     if models is not None and len(models.unique()) > 1:

@@ -1,4 +1,4 @@
-"""What an attacker does who knows of the defense: a function view -> view for each defense that one is known against."""
+"""What an attacker does who knows of the defense: a function view -> view for each defense that has one."""
 
 from __future__ import annotations
 

@@ -1,0 +1,149 @@
+"""The rule of verdicts: a claim, its bound, the cases with their intervals -> a word, and the sentence that says it.
+
+A cell shows what these functions return, so that the sentence is computed whenever its run is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from math import isnan
+from typing import Literal
+
+Interval = tuple[float, float, float]
+"""(value, low, high), as `metrics.interval`, `metrics.rate` and `metrics.wilson` give them."""
+Word = Literal["holds", "holds with conditions", "refuted", "not shown", "not testable here"]
+RULE: dict[Word, str] = {
+    "holds": "the interval of every case lies on the claim's side of its bound",
+    "holds with conditions": "the interval of some case does: these are named, and so are the others",
+    "refuted": "the interval of some case lies on the other side of the bound, and of none on the claim's",
+    "not shown": "no case decides: every interval holds the bound",
+    "not testable here": "the data or the model that the claim is about are not at hand",
+}
+"""What each word means; a verdict is the first that applies."""
+UNITS = ("dB", "%", "")
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def shown(found: Interval | float, unit: str = "", *, digits: int | None = None) -> str:
+    """A value with its interval, "10.5 dB [7.3, 12.5]"; a value alone, "10.5 dB".
+
+    unit: "dB", one decimal; "%", a share in [0, 1] as whole percents; "", three significant digits. digits: decimals in
+    place of that. Raises ValueError for another unit.
+    """
+    if unit not in UNITS:
+        raise ValueError(f"unit: {unit!r}; allowed: {', '.join(map(repr, UNITS))}")
+    values = found if isinstance(found, tuple) else (found,)
+    first, *edges = (_number(value, unit, digits) for value in values)
+    unit = {"dB": " dB", "%": "%", "": ""}[unit]
+    return f"{first}{unit} [{', '.join(edges)}]" if edges else f"{first}{unit}"
+
+
+def _number(value: float, unit: str, digits: int | None) -> str:
+    value *= 100 if unit == "%" else 1
+    if digits is None and unit == "":
+        text = f"{value:.3g}"
+        mantissa, _, power = text.partition("e")
+        text = f"{mantissa} × 10{str(int(power)).translate(RAISED)}" if power else text
+        return text.replace("-", "−")
+    return f"{value:.{({'dB': 1, '%': 0}[unit]) if digits is None else digits}f}".replace("-", "−")
+
+
+class Said(str):
+    """A sentence or a list in Markdown, which a notebook shows as prose."""
+
+    def _repr_markdown_(self) -> str:
+        return str(self)
+
+
+def table(rows: Iterable[Mapping[str, object]]) -> Said:
+    """Rows of one shape as a Markdown table, the names of the first as its head."""
+    lines = [{name: str(value) for name, value in row.items()} for row in rows]
+    head = list(lines[0])
+    cells = [head, ["---"] * len(head), *([line[name] for name in head] for line in lines)]
+    return Said("\n".join(f"| {' | '.join(row)} |" for row in cells))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the cases say of a claim; see RULE. `why` is given where no case can be had."""
+
+    claim: str
+    side: Literal["above", "below"]
+    bound: float
+    cases: Mapping[str, Interval] = field(default_factory=dict)
+    unit: str = ""
+    why: str = ""
+
+    def _on(self, side: str) -> list[str]:
+        """The cases whose interval lies on this side of the bound, or holds it: "above", "below", "undecided"."""
+        return [name for name, case in self.cases.items() if _side(case, self.bound) == side]
+
+    @property
+    def word(self) -> Word:
+        other = {"above": "below", "below": "above"}[self.side]
+        if not self.cases:
+            return "not testable here"
+        if len(self._on(self.side)) == len(self.cases):
+            return "holds"
+        if self._on(self.side):
+            return "holds with conditions"
+        return "refuted" if self._on(other) else "not shown"
+
+    def __str__(self) -> str:
+        if not self.cases:
+            return f"**{self.claim}** *{self.word}*: {self.why}."
+        bound = shown(self.bound, self.unit, digits=None if self.unit else _decimals(self.bound))
+        order = (self.side, "undecided", {"above": "below", "below": "above"}[self.side])
+        parts = [
+            f"{side} {bound}: {'; '.join(f'{name} {shown(self.cases[name], self.unit)}' for name in self._on(side))}"
+            for side in order
+            if self._on(side)
+        ]
+        parts = [part.replace(f"undecided {bound}", "undecided") for part in parts]
+        return f"**{self.claim}** *{self.word}*. {_capital('. '.join(map(_capital, parts)))}."
+
+    def _repr_markdown_(self) -> str:
+        return str(self)
+
+    def asserted(self, *words: Word) -> Verdict:
+        """This verdict, where the prose beside it needs one of these words. Raises AssertionError for another."""
+        if self.word not in words:
+            raise AssertionError(f"{self}\nthe text beside it says: {' or '.join(words)}")
+        return self
+
+
+def above(cases: Mapping[str, Interval], bound: float, claim: str, unit: str = "") -> Verdict:
+    """The verdict on a claim that says: more than `bound`. Raises ValueError for no case or for what is no interval."""
+    return _of(cases, "above", bound, claim, unit)
+
+
+def below(cases: Mapping[str, Interval], bound: float, claim: str, unit: str = "") -> Verdict:
+    """The verdict on a claim that says: less than `bound`; as `above`."""
+    return _of(cases, "below", bound, claim, unit)
+
+
+def not_testable(claim: str, why: str) -> Verdict:
+    """The verdict on a claim whose data or models are not at hand."""
+    return Verdict(claim, "above", 0.0, why=why)
+
+
+def _of(cases: Mapping[str, Interval], side: Literal["above", "below"], bound: float, claim: str, unit: str) -> Verdict:
+    if not cases:
+        raise ValueError(f"cases: none for {claim!r}; allowed: one or more, or not_testable(claim, why)")
+    for name, (value, low, high) in cases.items():
+        if isnan(value) or not low <= value <= high:
+            raise ValueError(f"cases: {name} has {value:.3g} [{low:.3g}, {high:.3g}]; allowed: low <= value <= high")
+    return Verdict(claim, side, bound, dict(cases), unit)
+
+
+def _side(case: Interval, bound: float) -> str:
+    return "above" if case[1] > bound else "below" if case[2] < bound else "undecided"
+
+
+def _decimals(value: float) -> int | None:
+    return 0 if value == int(value) else None
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
