@@ -1,0 +1,128 @@
+"""What all plots share: their size, type, colours, legends and axes."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import matplotlib.pyplot as plt
+import numpy
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import tensor
+
+from uninv_lib.metrics import interval
+
+if TYPE_CHECKING:
+    import pandas
+
+COLOURS = sns.color_palette("colorblind").as_hex()
+MARKERS = "osD^vPX*"
+DEFENSE_STYLE = {
+    "none": ("#0173b2", "o"),
+    "obfuscation": ("#de8f05", "s"),
+    "pruning": ("#029e73", "^"),
+    "fine_tuning": ("#d55e00", "D"),
+}
+"""Colour and marker of each defense, in every figure."""
+WIDTH = 4.8
+LETTERS = 14  # of 10 points in an inch, on average
+SMALL = 9.5
+STYLE = {
+    "figure.facecolor": "white",
+    "axes.facecolor": "white",
+    "savefig.facecolor": "white",
+    "figure.dpi": 180,
+    "font.size": 10.5,
+    "figure.constrained_layout.use": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+
+Interval = tuple[float, float, float]
+
+
+def blank(rows: int, columns: int, size: tuple[float, float], **shared: Any) -> tuple[Figure, Any]:
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, **shared)
+    plt.close(figure)  # the page shows the returned figure once, not a second time as the current one
+    return figure, axes
+
+
+def wrapped(text: str, inches: float) -> str:
+    width = max(1, int(LETTERS * inches))
+    return "\n".join(textwrap.fill(line, width, break_long_words=False) for line in text.split("\n"))
+
+
+def shown(name: object) -> str:
+    return str(name).replace("_", "-")
+
+
+def ordered(names: Iterable[Any]) -> list[Any]:
+    """Each name once: defenses in the order of DEFENSE_STYLE, then all others as they come."""
+    defenses = list(DEFENSE_STYLE)
+    rank = {name: defenses.index(key) for name in names if (key := str(name).replace("-", "_")) in defenses}
+    return sorted(dict.fromkeys(names), key=lambda name: rank.get(name, len(rank)))
+
+
+def style_of(name: object, i: int) -> dict[str, Any]:
+    """Colour and marker of a series: a defense's own, or those of the i-th."""
+    colour, marker = DEFENSE_STYLE.get(str(name).replace("-", "_"), (COLOURS[i % 10], MARKERS[i % 8]))
+    return {"color": colour, "marker": marker}
+
+
+def place(value: object) -> str:
+    return f"{value:g}" if isinstance(value, (int, float)) else str(value)
+
+
+def label(axis: Axes, x: str, y: str, title: str) -> None:
+    axis.set(xlabel=x, ylabel=wrapped(y, 2.4))
+    axis.set_title(wrapped(title, WIDTH - 0.7), fontsize=10.5)
+    axis.grid(alpha=0.3)
+
+
+def legend(figure: Figure, axis: Axes, title: str | None = None) -> None:
+    """Below the axes, where nothing is drawn; in as many columns as fit."""
+    handles, names = axis.get_legend_handles_labels()
+    names = [wrapped(name, WIDTH - 0.7) for name in names]
+    longest = max((len(line) for name in names for line in name.split("\n")), default=1)
+    columns = max(1, min(len(names), int(LETTERS * WIDTH) // (longest + 6)))
+    figure.legend(handles, names, title=title, ncols=columns, loc="outside lower center", frameon=False, fontsize=SMALL)
+
+
+def ticks(axis: Axes, names: Sequence[str], inches: float) -> None:
+    """A name at each place of x: wrapped to its share of the width, or aslant where a word is longer than that."""
+    room = inches / len(names)
+    folded = [wrapped(name, room) for name in names]
+    aslant = any(len(line) > LETTERS * room for name in folded for line in name.split("\n"))
+    turned: dict[str, Any] = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if aslant else {}
+    axis.set_xticks(range(len(names)), names if aslant else folded, **turned)
+
+
+def intervals(axis: Axes, at: Sequence[float], found: Iterable[Interval], **style: Any) -> None:
+    """Markers with their intervals (value, low, high)."""
+    middle, low, high = numpy.array(list(found)).T
+    axis.errorbar(at, middle, [middle - low, high - middle], capsize=3, **style)
+
+
+def medians(
+    axis: Axes, places: Sequence[Any], pairs: pandas.DataFrame, *, shift: float, y_max: float | None, **style: Any
+) -> None:
+    """A line of medians with intervals over the places, and every run behind; pairs: two columns, place and value."""
+    x, y = pairs.columns
+    values = pairs.set_index(x)[y].clip(upper=y_max)
+    at = [p for p in places if p in values.index]
+    axis.plot([places.index(p) + shift for p in values.index], values, ".", color=style["color"], alpha=0.25)
+    found = [interval(tensor(values.loc[[p]].to_numpy())) for p in at]
+    intervals(axis, [places.index(p) + shift for p in at], found, **style)
+
+
+def cap(axis: Axes, y_max: float | None) -> None:
+    """Ends the y axis at y_max, where a line stands for all that is higher; unless everything is lower."""
+    if y_max is not None and axis.dataLim.y1 >= y_max:
+        axis.set_ylim(top=1.06 * y_max)
+        axis.axhline(y_max, color="0.5", linestyle=":")
+        lower = [tick for tick in axis.get_yticks() if axis.get_ylim()[0] <= tick < 0.95 * y_max]
+        axis.set_yticks([*lower, y_max], [*(f"{tick:g}" for tick in lower), f"{y_max:g}+"])
