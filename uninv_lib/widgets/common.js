@@ -4,7 +4,7 @@ const COLOURS = ["#0173b2", "#de8f05", "#029e73", "#d55e00"]; // seaborn's "colo
 
 // The library's words and what the reader sees of them.
 const METHODS = [["gradient_ascent", "approximate"], ["retrain", "exact"]];
-const KINDS = [["none", "none"], ["obfuscation", "noise"], ["pruning", "pruning"], ["fine_tuning", "fine-tuning"]];
+const KINDS = [["none", "none"], ["obfuscation", "obfuscation"], ["pruning", "pruning"], ["fine_tuning", "fine-tuning"]];
 const UNITS = { none: "", obfuscation: "× the update", pruning: "of the weights", fine_tuning: "epochs" };
 
 /** An element; properties that start with "on" are event handlers. */
