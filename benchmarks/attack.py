@@ -19,6 +19,7 @@ import click
 import torch
 
 from uninv_lib import Spec, metrics, prepare
+from uninv_lib.attacks import baselines
 from uninv_lib.attacks.engine import rows as rows_of
 from uninv_lib.attacks.features import cost_and_parts, recover_batch
 from uninv_lib.attacks.memory import bytes_of
@@ -80,6 +81,7 @@ def attack(scenes: list, preset: str, settings: dict, name: str, label: str) -> 
                 "target": spec.model_seed * 1000 + scene.spec.request,
                 "psnr": round(metrics.psnr(pictures, truth).mean().item(), 3),
                 "psnrs": [round(ratio, 3) for ratio in metrics.psnr(pictures, truth).tolist()],
+                "psnr_class_mean": round(metrics.psnr(_class_mean(scene), truth).mean().item(), 3),
                 "ssim": round(metrics.ssim(pictures, truth).mean().item(), 4),
                 "label_accuracy": (recovery.labels.sort().values == scene.forget.labels.sort().values)
                 .double()
@@ -99,6 +101,11 @@ def attack(scenes: list, preset: str, settings: dict, name: str, label: str) -> 
             }
         )
     return rows
+
+
+def _class_mean(scene) -> torch.Tensor:
+    """The null baseline that needs no model: the mean of the public samples of the true class."""
+    return baselines.class_mean(scene.forget.labels, scene.dataset.public.to(scene.forget.inputs))
 
 
 def cost_of_truth(scene, preset: Preset) -> float | None:
@@ -207,7 +214,8 @@ def targets(
                 file.writelines(json.dumps(row) + "\n" for row in rows)
             for row in rows:
                 keys = ("preset", "target", "psnr", "ssim", "cost", "seconds")
-                print(*(f"{key} {row[key]}" for key in keys), flush=True)
+                above = f"{row['psnr'] - row['psnr_class_mean']:+.1f} dB above the class mean:"
+                print(above, *(f"{key} {row[key]}" for key in keys), flush=True)
 
 
 @main.command()
