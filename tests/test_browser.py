@@ -23,7 +23,9 @@ import torch
 
 from uninv_lib import Spec, load, prepare, run
 from uninv_lib.attacks import analytic
+from uninv_lib.attacks.adaptive import unmask
 from uninv_lib.book import toc_pages
+from uninv_lib.defenses.pruning import pruning
 from uninv_lib.metrics import wilson
 from uninv_lib.pages import SCRIPT
 from uninv_lib.scene import LR
@@ -362,17 +364,51 @@ def stroke(tab, points):
 
 
 SEVEN = [(0.2, 0.15), (0.8, 0.15), (0.45, 0.9)]
+ONE = [(0.5, 0.1), (0.5, 0.9)]
+
+
+def said_label(tab):
+    return widget(tab).get_by_label("This is a").input_value()
 
 
 def drawn_seven(visit, **options):
+    """The reader draws a 7 over the sample, the page guesses it, and it is forgotten."""
     tab = visit(WIDGETS["draw"], **options)
-    widget(tab).get_by_role("button", name="Clear").click()
-    settle(tab)
     stroke(tab, SEVEN)
-    widget(tab).get_by_label("This is a").select_option("7")
+    settle(tab)
+    assert said_label(tab) == "7"
     widget(tab).get_by_role("button", name="Forget it").click()
     settle(tab)
     return tab
+
+
+def test_first_stroke_clears_the_sample_and_is_guessed(visit):
+    tab = visit(WIDGETS["draw"])
+    assert said_label(tab) == "0"
+    sample = pixels(tab, "your drawing")
+    stroke(tab, ONE)
+    settle(tab)
+    drawing = pixels(tab, "your drawing")[:, 0].reshape(8, 8)
+    assert drawing[:, [0, 1, 6, 7]].max() == 0 < sample[:, 0].reshape(8, 8)[:, [1, 6]].max()
+    assert said_label(tab) == "1"
+    assert "The page guesses a 1: correct it" in widget(tab).inner_text()
+
+
+def test_label_that_was_corrected_stays_until_the_pad_is_cleared(visit):
+    tab = visit(WIDGETS["draw"])
+    stroke(tab, ONE)
+    settle(tab)
+    widget(tab).get_by_label("This is a").select_option("4")
+    stroke(tab, SEVEN)
+    settle(tab)
+    assert said_label(tab) == "4"
+    assert "You say that it is a 4" in widget(tab).inner_text()
+    widget(tab).get_by_role("button", name="Clear").click()
+    settle(tab)
+    assert said_label(tab) == ""
+    stroke(tab, SEVEN)
+    settle(tab)
+    assert said_label(tab) == "7"
 
 
 @pytest.mark.parametrize(("method", "least"), [("approximate", 0.95), ("exact", 0.5)])
@@ -382,16 +418,115 @@ def test_drawing_stands_in_the_difference(visit, method, least):
     drawing, leaked = pixels(tab, "your drawing"), pixels(tab, "what forgetting it leaks")
     assert drawing.max() > 0.9 > 0.3 > drawing.mean()
     assert cosine(drawing, leaked) >= least
-    assert "a 7. That is right" in verdict(tab)
+    assert "The server reads a 7: right" in verdict(tab)
+    similarity = tab.evaluate("document.querySelector('.uninv').result.similarity")
+    assert ("has your drawing" in verdict(tab)) == (similarity >= 0.9)
 
 
-def test_noise_hides_as_theory_says(visit):
+def test_verdict_knows_what_was_drawn(visit):
+    """A recovered label that is not the drawing's is wrong, a picture that is not like it is none."""
+    tab = visit(f"{WIDGETS['draw']}#draw?forgotten=true&defense=obfuscation&strength=10")
+    settle(tab)
+    found = tab.evaluate("document.querySelector('.uninv').result")
+    assert abs(found["similarity"]) < 0.5
+    assert f"reads a {found['label']}: {'right' if found['label'] == 0 else 'wrong, it was a 0'}." in verdict(tab)
+    assert "nothing of the drawing" in verdict(tab)
+    assert "the mean of other 0s has 0.9" in verdict(tab)
+
+
+@pytest.mark.parametrize(("model", "knowing", "naive"), [("linear", 0.7, 0.4), ("mlp", 0.9, 0.4)])
+def test_attacker_who_knows_of_pruning_gets_the_picture(visit, model, knowing, naive):
+    tab = visit(f"{WIDGETS['draw']}#draw?model={model}&defense=pruning&strength=0.5")
+    stroke(tab, SEVEN)
+    widget(tab).get_by_role("button", name="Forget it").click()
+    settle(tab)
+    switch = widget(tab).get_by_role("switch", name="The attacker knows of the defense")
+    similarity = "document.querySelector('.uninv').result.similarity"
+    assert switch.is_checked()
+    assert tab.evaluate(similarity) > knowing
+    switch.click()
+    settle(tab)
+    assert tab.evaluate(similarity) < naive
+    assert "nothing of the drawing" in verdict(tab)
+    radio(tab, "Defense", "obfuscation")
+    assert switch.is_disabled()
+    assert "We know no better one" in widget(tab).inner_text()
+
+
+def test_strip_shows_how_the_drawing_is_read_off(visit):
+    tab = visit(WIDGETS["draw"], reduced_motion="reduce")
+    strip = widget(tab).get_by_role("group", name="How the drawing is read off")
+    assert not strip.is_visible()
+    stroke(tab, SEVEN)
+    widget(tab).get_by_role("button", name="Forget it").click()
+    settle(tab)
+    row = tab.evaluate("document.querySelector('.uninv').result.row")
+    stretched = re.search(r"difference, stretched ([\d,]+) times", strip.inner_text())[1]
+    largest, moved = np.abs(row["before"] + row["after"]).max(), np.abs(row["change"]).max()
+    assert int(stretched.replace(",", "")) == round(largest / moved) > 100
+    sizes = [canvas.bounding_box()["height"] for canvas in strip.locator("canvas").all()]
+    assert len(sizes) == 4
+    assert min(sizes) > 50
+    difference = pixels(tab, f"difference, stretched {stretched} times")[:, 0]
+    quotient = pixels(tab, "what this unit alone tells")[:, 0]
+    drawing = pixels(tab, "your drawing")[:, 0]
+    assert np.abs(quotient - drawing).max() < 0.01
+    assert abs(np.corrcoef(difference, drawing)[0, 1]) > 0.99
+    assert strip.evaluate("(s) => s.getAnimations({ subtree: true }).length") == 0
+
+
+def test_strip_appears_within_two_seconds(visit):
+    tab = drawn_seven(visit)
+    strip = widget(tab).get_by_role("group", name="How the drawing is read off")
+    ends = strip.evaluate("(s) => s.getAnimations({ subtree: true }).map((a) => a.effect.getComputedTiming().endTime)")
+    assert len(ends) >= 3
+    assert max(ends) <= 2000
+
+
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (320, 640)])
+def test_pictures_stay_in_view_of_every_slider_on_a_phone(visit, width, height):
+    tab = drawn_seven(visit, width=width)
+    tab.set_viewport_size({"width": width, "height": height})
+    radio(tab, "Defense", "pruning")
+    for name in ("Unlearning rate", "Private samples", "Strength"):
+        control = widget(tab).get_by_role("slider", name=name)
+        control.evaluate("(c) => c.scrollIntoView({ block: 'end' })")
+        settle(tab)
+        found = widget(tab).locator(".uninv-picture canvas").nth(1).bounding_box()
+        box = control.bounding_box()
+        uncovered = """(c) => { const box = c.getBoundingClientRect();
+            return document.elementFromPoint(box.x + 5, box.y + 5) === c }"""
+        assert found["y"] >= 0
+        assert found["y"] + found["height"] <= box["y"] <= height - box["height"] / 2
+        assert widget(tab).locator(".uninv-picture canvas").nth(1).evaluate(uncovered)
+        assert control.evaluate(uncovered)
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_focus_shows_on_every_control(visit):
+    tab = visit(f"{WIDGETS['draw']}#draw?defense=pruning&strength=0.5")
+    widget(tab).locator(".uninv-paper").focus()
+    ring = """() => { const e = document.activeElement;
+        const box = getComputedStyle(e.type === "radio" ? e.nextElementSibling : e);
+        return [e.closest(".uninv") && e.tagName, box.outlineStyle, parseFloat(box.outlineWidth)] }"""
+    seen = set()
+    for _ in range(15):
+        tag, style, thickness = tab.evaluate(ring)
+        if tag is None:
+            break
+        assert (style, thickness >= 2) == ("solid", True), tag
+        seen.add(tag)
+        tab.keyboard.press("Tab")
+    assert seen == {"CANVAS", "SELECT", "BUTTON", "INPUT", "A"}
+
+
+def test_obfuscation_hides_as_theory_says(visit):
     """Cosine 1/√(1 + s²/classes) for noise of relative length s, over many draws of the noise.
 
     Up to its sign: from s of about √classes on, some draws turn the picture into its negative.
     """
     tab = drawn_seven(visit)
-    radio(tab, "Defense", "noise")
+    radio(tab, "Defense", "obfuscation")
     for position, s in ((3, 1), (4, 2), (5, 3)):
         address = tab.url
         slide(tab, "Strength", position)
@@ -404,7 +539,7 @@ def test_noise_hides_as_theory_says(visit):
         shown = cosine(pixels(tab, "your drawing"), pixels(tab, "what forgetting it leaks"))
         law = 1 / np.sqrt(1 + s * s / 10)
         size, positive = np.abs(found).mean(), np.greater(found, 0).mean()
-        print(f"noise {s}: similarity {size:.3f} (theory {law:.3f}), {positive:.0%} positive; as shown, {shown:.3f}")
+        print(f"obfuscation {s}: similarity {size:.3f} (theory {law:.3f}), {positive:.0%} positive; shown, {shown:.3f}")
         assert abs(size - law) <= 0.1
         assert positive == 1 or s > 1
 
@@ -417,7 +552,7 @@ def test_draw_forget_leak_takes_a_blink(visit):
         slide(tab, "Private samples", 7)
         for method in ("approximate", "exact"):
             radio(tab, "Unlearning", method)
-            for defense in ("none", "noise", "pruning", "fine-tuning"):
+            for defense in ("none", "obfuscation", "pruning", "fine-tuning"):
                 radio(tab, "Defense", defense)
                 if defense != "none":
                     widget(tab).get_by_role("slider", name="Strength").press("End")
@@ -431,9 +566,8 @@ def test_draw_forget_leak_takes_a_blink(visit):
 
 def test_drawing_by_keyboard(visit):
     tab = visit(WIDGETS["draw"])
-    widget(tab).get_by_role("button", name="Clear").press("Enter")
     canvas = widget(tab).locator(".uninv-paper")
-    canvas.focus()
+    canvas.focus()  # it shows a sample, which the first pixel clears
     for key in ("Space", "ArrowDown", "Space", "ArrowDown", "Space", "Delete"):
         canvas.press(key)
         settle(tab)
@@ -442,6 +576,7 @@ def test_drawing_by_keyboard(visit):
     settle(tab)
     assert (pixels(tab, "your drawing")[:, 0] > 0.9).sum() == 2
     assert "The server reads" in verdict(tab)
+    assert f"The page guesses a{'n' * (said_label(tab) == '8')} {said_label(tab)}" in widget(tab).inner_text()
 
 
 def test_drawing_by_touch(visit):
@@ -470,13 +605,21 @@ def test_sample_and_reset(visit):
     assert widget(tab).get_by_role("slider", name="Private samples").input_value() == "5"
 
 
-@pytest.mark.parametrize("method", ["gradient_ascent", "retrain"])
+@pytest.mark.parametrize(
+    ("method", "defense", "strength", "knows"),
+    [
+        ("gradient_ascent", "none", 0, True),
+        ("retrain", "none", 0, True),
+        ("gradient_ascent", "pruning", 0.3, True),
+        ("gradient_ascent", "pruning", 0.3, False),
+    ],
+)
 @pytest.mark.parametrize("model", ["linear", "mlp"])
-def test_page_computes_what_the_library_computes(visit, model, method):
+def test_page_computes_what_the_library_computes(visit, model, method, defense, strength, knows):
     """On the same weights and drawing: gradients to 1e-5, and the same recovered picture."""
     tab = drawn_seven(visit)
     given = tab.evaluate(
-        """([model, method]) => {
+        """([model, method, guard]) => {
             const root = document.querySelector(".uninv");
             const { engine } = root;
             const fragment = new URLSearchParams(root.querySelector("a").hash.split("?")[1]);
@@ -485,12 +628,11 @@ def test_page_computes_what_the_library_computes(visit, model, method):
             const pretrained = engine.nets[model];
             const retain = engine.retained.slice(0, 31);
             const plain = (net) => net.flatMap(({ weight, bias }) => [Array.from(weight), Array.from(bias)]);
-            const open = { defense: "none", strength: 0, seed: 1 };
             const { reach, tested: test } = engine;
-            const words = { pretrained, forget, retain, test, method, rate: 1e-3, lr: 1e-3, reach, ...open };
+            const words = { pretrained, forget, retain, test, method, rate: 1e-3, lr: 1e-3, reach, ...guard };
             return { ink, slopes: plain(engine.gradient(pretrained, [forget, ...retain])), ...engine.leak(words) };
         }""",
-        [model, method],
+        [model, method, {"defense": defense, "strength": strength, "knows": knows, "seed": 1}],
     )
     net, pretrained = _theta_0(model)
     drawing = torch.tensor(given["ink"]).double().reshape(1, 1, 8, 8) / 16
@@ -502,7 +644,10 @@ def test_page_computes_what_the_library_computes(visit, model, method):
     before = fine_tune(net, pretrained, everyone, rng=rng, lr=LR)
     trained = Trained(net, pretrained, before, lr=LR, epochs=1, batch_size=128, seed=0)
     after = UNLEARNING[method](trained, forget, retain, rng=rng, unlearning_rate=1e-3)
-    found = analytic.recover(WhiteBoxView(net, before, after, (1, 8, 8), 1))
+    if defense == "pruning":
+        after = pruning(after, trained, retain, rng=rng, strength=strength)
+    view = WhiteBoxView(net, before, after, (1, 8, 8), 1)
+    found = analytic.recover(unmask(view) if knows and defense == "pruning" else view)
     theirs = torch.tensor(given["x"]).reshape(1, 1, 8, 8) * pretrained["0.std"] + pretrained["0.mean"]
     assert (found.inputs - theirs.clamp(0, 1)).abs().max() < 1e-4
     assert found.labels.tolist() == [given["label"]]

@@ -91,8 +91,15 @@ def test_draw_runs_the_library_on_a_private_digit(asked):
     sent = asked(MAKE["draw"](), {"type": "run", "spec": CELLS["draw"]})
     expected = run(Spec(dataset="digits", width=4, device="cpu", **CELLS["draw"]))
     shown = last(sent)["cell"]["metrics"]
-    assert len(shown) == 4
+    assert list(shown)[:2] == ["gain", "psnr"]
     assert shown.items() <= expected.metrics.items()
+
+
+def test_draw_runs_the_attacker_who_knows_of_pruning(asked):
+    fields = CELLS["draw"] | {"defense": "pruning", "strength": 0.3}
+    shown = last(asked(MAKE["draw"](), {"type": "run", "spec": fields}))["cell"]["metrics"]
+    assert shown["psnr_adaptive"] - shown["psnr"] == pytest.approx(shown["gain_adaptive"] - shown["gain"])
+    assert "label_accuracy_adaptive" in shown
 
 
 @each_widget

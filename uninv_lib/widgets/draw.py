@@ -16,13 +16,12 @@ from uninv_lib.data import load
 from uninv_lib.experiment import run
 from uninv_lib.scene import LR, prepare, pretrain
 from uninv_lib.types import Spec
-from uninv_lib.widgets.base import Live, Pictures, Widget, module
+from uninv_lib.widgets.base import FOLDER, Live, Pictures, Widget, module
 
 FIXED: dict[str, Any] = {"dataset": "digits", "width": 4, "device": "cpu"}
 RETAINED, LEVELS = 127, 16  # with the drawing a full batch; shades of grey in the data set
-
-
-SHOWN = ("psnr", "label_accuracy", "test_accuracy_before", "test_accuracy_released")
+KNOWING = ("gain_adaptive", "psnr_adaptive", "label_accuracy_adaptive")  # where a better attacker is known
+SHOWN = ("gain", "psnr", "label_accuracy", "test_accuracy_before", "test_accuracy_released", *KNOWING)
 
 
 def _grey(inputs: Tensor) -> bytes:
@@ -37,7 +36,8 @@ class DrawForgetLeak(Widget):
     double precision. live: (Spec, *, progress, watch) -> Record, the same settings on a private digit.
     """
 
-    _esm = module("engine", "draw")
+    _esm = module("engine", "pad", "why", "words", "draw")
+    _css = "\n".join((FOLDER / f"{name}.css").read_text(encoding="utf-8") for name in ("widgets", "draw"))
     weights = traitlets.Bytes().tag(sync=True)
     layers = traitlets.Dict().tag(sync=True)
     digits = traitlets.Bytes().tag(sync=True)
@@ -79,15 +79,15 @@ class DrawForgetLeak(Widget):
 
     def cell_of(self, fields: Mapping[str, Any], live: Live, pictures: Pictures) -> dict[str, Any]:
         found = live(Spec(**FIXED, **fields)).metrics
-        return {"metrics": {name: found[name] for name in SHOWN}}
+        return {"metrics": {name: found[name] for name in SHOWN if name in found}}
 
     def figure(self) -> Figure:
-        """The message for print: a forgotten digit, and what leaks without a defense and under noise."""
+        """The message for print: a forgotten digit, and what leaks without a defense and under obfuscation."""
         plain = Spec(**FIXED, model="linear", request=3)
         pictures: dict[str, Tensor] = {}
-        for name, strength in (("no defense", 0.0), ("noise 1", 1.0), ("noise 5", 5.0)):
-            noise = {"defense": "obfuscation", "strength": strength}
-            scene = prepare(plain.model_copy(update=noise if strength else {}))
+        for name, strength in (("no defense", 0.0), ("obfuscation 1", 1.0), ("obfuscation 5", 5.0)):
+            defended = {"defense": "obfuscation", "strength": strength}
+            scene = prepare(plain.model_copy(update=defended if strength else {}))
             found = recover_features(scene.white_box(), rng=torch.Generator().manual_seed(0))
             pictures = pictures or {"forgotten": scene.forget.inputs}
             pictures[name] = found.inputs

@@ -1,5 +1,6 @@
-// A small network in plain numbers: gradient, training, unlearning, defenses, and the closed-form attack; the same
-// formulas as in the library. A net is a list of layers {weight (units x inputs, row by row), bias}, ReLU between.
+// A small network in plain numbers: gradient, training, unlearning, defenses, and the closed-form
+// attack; the same formulas as in the library. A net is a list of layers {weight (units x inputs,
+// row by row), bias}, ReLU between.
 
 /** What every layer gives, the inputs first and the logits last. */
 function forward(net, x) {
@@ -24,7 +25,11 @@ function softmax(z) {
   return powers.map((v) => v / total);
 }
 
-const like = (net) => net.map((layer) => ({ weight: new Float64Array(layer.weight.length), bias: new Float64Array(layer.bias.length) }));
+const like = (net) =>
+  net.map((layer) => ({
+    weight: new Float64Array(layer.weight.length),
+    bias: new Float64Array(layer.bias.length),
+  }));
 
 /** The gradient of the mean cross-entropy; samples: [{x, y}, ...]. */
 function gradient(net, samples) {
@@ -79,27 +84,48 @@ function normal(seed) {
   return () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
 }
 
-const norm = (net) => Math.sqrt(net.reduce((sum, { weight, bias }) => [weight, bias].reduce((s, v) => s + v.reduce((a, b) => a + b * b, 0), sum), 0));
+function norm(net) {
+  const squares = (values) => values.reduce((sum, v) => sum + v * v, 0);
+  return Math.sqrt(net.reduce((sum, { weight, bias }) => sum + squares(weight) + squares(bias), 0));
+}
 
 const DEFENSES = {
   none: ({ after }) => after,
   /** Noise whose norm is `strength` times that of the update. */
   obfuscation({ before, after, strength, seed }) {
     const next = normal(seed);
-    const noise = like(after).map(({ weight, bias }) => ({ weight: weight.map(next), bias: bias.map(next) }));
+    const noise = like(after).map(({ weight, bias }) => ({
+      weight: weight.map(next),
+      bias: bias.map(next),
+    }));
     return add(after, noise, (strength * norm(add(after, before, -1))) / norm(noise));
   },
   /** The share `strength` of the weights, smallest first over all layers, becomes zero. */
   pruning({ after, strength }) {
-    const sizes = Float64Array.from(after.flatMap(({ weight }) => Array.from(weight, Math.abs))).sort();
+    const sizes = Float64Array.from(
+      after.flatMap(({ weight }) => Array.from(weight, Math.abs)),
+    ).sort();
     const threshold = sizes[Math.floor(strength * sizes.length) - 1] ?? -1;
-    return after.map(({ weight, bias }) => ({ weight: weight.map((v) => (Math.abs(v) > threshold ? v : 0)), bias }));
+    return after.map(({ weight, bias }) => ({
+      weight: weight.map((v) => (Math.abs(v) > threshold ? v : 0)),
+      bias,
+    }));
   },
-  fine_tuning: ({ after, retain, lr, strength }) => fineTune(after, retain, { lr, epochs: strength }),
+  fine_tuning: ({ after, retain, lr, strength }) =>
+    fineTune(after, retain, { lr, epochs: strength }),
 };
 
-/** The best matrix of rank one: of rows that are multiples of (x, 1), the x; and the label from the last bias.
- * reach: how far a normalised input lies from 0 at most. */
+/** What is seen by an attacker who knows of the defense: a pruned weight is exactly zero, and gets
+ * its old value back. */
+const ADAPTIVE = {
+  pruning: (before, released) => {
+    const kept = (name, l) => released[l][name].map((v, i) => (v === 0 ? before[l][name][i] : v));
+    return released.map((_, l) => ({ weight: kept("weight", l), bias: kept("bias", l) }));
+  },
+};
+
+/** The best matrix of rank one: of rows that are multiples of (x, 1), the x; and the label from the
+ * last bias. reach: how far a normalised input lies from 0 at most. */
 function recover(update, reach) {
   const { weight, bias } = update[0];
   const units = bias.length;
@@ -120,11 +146,16 @@ function recover(update, reach) {
     u = next.map((v) => v / length);
     if (moved < 1e-14) break;
   }
-  const strongest = Array.from({ length: width }, (_, j) => u.reduce((sum, v, i) => sum + v * at(i, j), 0));
+  const strongest = Array.from({ length: width }, (_, j) =>
+    u.reduce((sum, v, i) => sum + v * at(i, j), 0),
+  );
   const one = strongest.pop();
   const least = quantile(strongest.map(Math.abs), 0.95) / reach;
   const last = update.at(-1).bias;
-  return { x: strongest.map((v) => (Math.sign(one) * v) / Math.max(Math.abs(one), least)), label: last.indexOf(Math.min(...last)) };
+  return {
+    x: strongest.map((v) => (Math.sign(one) * v) / Math.max(Math.abs(one), least)),
+    label: last.indexOf(Math.min(...last)),
+  };
 }
 
 function quantile(values, share) {
@@ -134,11 +165,13 @@ function quantile(values, share) {
   return sorted[low] + (at - low) * ((sorted[low + 1] ?? sorted[low]) - sorted[low]);
 }
 
+function classify(net, x) {
+  const z = forward(net, x).at(-1);
+  return z.indexOf(Math.max(...z));
+}
+
 const accuracy = (net, samples) =>
-  samples.filter(({ x, y }) => {
-    const z = forward(net, x).at(-1);
-    return z.indexOf(Math.max(...z)) === y;
-  }).length / samples.length;
+  samples.filter(({ x, y }) => classify(net, x) === y).length / samples.length;
 
 function cosine(a, b) {
   let [ab, aa, bb] = [0, 0, 0];
@@ -146,11 +179,35 @@ function cosine(a, b) {
   return ab / Math.sqrt(aa * bb);
 }
 
-/** Learn all samples, forget one, defend, and attack what is released. */
-function leak({ pretrained, forget, retain, test, method, rate, defense, strength, seed, lr, reach }) {
+/** The unit of the first layer whose bias moved most: its weights before, after, and the change. */
+function mostMoved([before], [after]) {
+  const moved = before.bias.map((v, i) => v - after.bias[i]);
+  const unit = moved.reduce((best, v, i) => (Math.abs(v) > Math.abs(moved[best]) ? i : best), 0);
+  const width = before.weight.length / before.bias.length;
+  const [old, now] = [before, after].map((l) => l.weight.slice(unit * width, (unit + 1) * width));
+  return {
+    unit,
+    before: old,
+    after: now,
+    change: old.map((v, j) => v - now[j]),
+    bias: moved[unit],
+  };
+}
+
+/** Learn all samples, forget one, defend, and attack what is released; knows: whether the attacker
+ * knows of the defense. */
+function leak({ pretrained, forget, retain, test, method, rate, lr, reach, ...guard }) {
+  const { defense, strength, seed, knows } = guard;
   const before = fineTune(pretrained, [forget, ...retain], { lr });
   const after = UNLEARNING[method]({ pretrained, before, forget: [forget], retain, rate, lr });
   const released = DEFENSES[defense]({ before, after, retain, strength, seed, lr });
-  const found = recover(add(released, before, -1), reach);
-  return { ...found, similarity: cosine(found.x, forget.x), before: accuracy(before, test), after: accuracy(released, test) };
+  const seen = knows && defense in ADAPTIVE ? ADAPTIVE[defense](before, released) : released;
+  const found = recover(add(seen, before, -1), reach);
+  return {
+    ...found,
+    similarity: cosine(found.x, forget.x),
+    row: mostMoved(before, seen),
+    before: accuracy(before, test),
+    after: accuracy(released, test),
+  };
 }
