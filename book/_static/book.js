@@ -1,10 +1,38 @@
-// What the theme leaves undone for those who read by keyboard or by ear.
-addEventListener("load", () => {
-  for (const list of document.querySelectorAll('.citation-list[role="list"]')) list.removeAttribute("role"); // no items
-  const reachable = ({ target }) => {
-    if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
-    else target.removeAttribute("tabindex");
+// What the theme leaves undone for those who read by keyboard, by ear, on a phone or from disk.
+(() => {
+  // A link to a figure that a widget replaces, or that is folded away, leads to the widget, or unfolds it.
+  const reveal = () => {
+    const id = decodeURIComponent(location.hash.slice(1));
+    const target = document.getElementById(id);
+    if (!target) return;
+    for (let around = target; around; around = around.parentElement) {
+      if (around.matches("details")) around.open = true;
+      if (around.matches(".toggle-hidden") && around !== target) around.querySelector(".toggle-button").click();
+    }
+    target.scrollIntoView();
   };
-  const sizes = new ResizeObserver((changes) => changes.forEach(reachable));
-  for (const box of document.querySelectorAll(".cell_output, div.math")) sizes.observe(box);
-});
+
+  const scrolling = (box) => {
+    const rest = box.scrollWidth - box.clientWidth - box.scrollLeft;
+    box.classList.toggle("more-left", box.scrollLeft > 1);
+    box.classList.toggle("more-right", rest > 1);
+    if (box.matches("pre")) return; // the theme makes these reachable
+    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+    else box.removeAttribute("tabindex");
+  };
+
+  addEventListener("hashchange", reveal);
+  addEventListener("load", () => {
+    reveal();
+    for (const list of document.querySelectorAll('.citation-list[role="list"]')) list.removeAttribute("role"); // no items
+    for (const name of document.querySelectorAll(".cell_output th")) name.innerHTML = name.innerHTML.replaceAll("_", "_<wbr>");
+    for (const link of document.querySelectorAll(".btn-download-source-button")) {
+      link.download = DOCUMENTATION_OPTIONS.pagename.split("/").pop() + link.textContent.trim();
+    }
+    const sizes = new ResizeObserver((changes) => changes.forEach(({ target }) => scrolling(target)));
+    for (const box of document.querySelectorAll(".cell_output, div.math, .bd-content div.highlight pre")) {
+      sizes.observe(box);
+      box.addEventListener("scroll", () => scrolling(box), { passive: true });
+    }
+  });
+})();

@@ -33,8 +33,27 @@
     URL.revokeObjectURL(url);
     view.after(el);
     await module.default.render({ model, el });
-    const cell = view.closest(".cell");
-    cell.nextElementSibling?.matches(".tag_widget-fallback") && cell.nextElementSibling.classList.add("uninv-replaced");
+  };
+
+  // The figure in the next cell gives way to the widget, which takes over its number and whoever links to it.
+  const replace = (cell) => {
+    const figure = cell.nextElementSibling?.matches(".tag_widget-fallback") && cell.nextElementSibling;
+    if (!figure) return () => {};
+    figure.classList.add("uninv-replaced");
+    const named = figure.querySelector("figure[id]");
+    const number = document.createElement("p");
+    if (named) {
+      cell.id = named.id;
+      named.removeAttribute("id");
+      number.className = "uninv-number";
+      number.textContent = figure.querySelector(".caption-number")?.textContent ?? "";
+      cell.append(number);
+    }
+    return () => {
+      figure.classList.remove("uninv-replaced");
+      number.remove();
+      if (named) [named.id, cell.id] = [cell.id, ""];
+    };
   };
 
   const start = () => {
@@ -45,7 +64,15 @@
       const model = saved[JSON.parse(view.textContent).model_id];
       if (!model) continue; // the figure below stays
       styles.add(model.state._css);
-      mount(view, model).catch((error) => console.error(error)); // the figure below stays
+      const cell = view.closest(".cell");
+      const restore = replace(cell);
+      cell.classList.add("uninv-awaited"); // keeps a place, so that the text below does not move
+      mount(view, model)
+        .catch((error) => {
+          console.error(error);
+          restore();
+        })
+        .finally(() => cell.classList.remove("uninv-awaited"));
     }
     document.head.append(...Array.from(styles, (css) => Object.assign(document.createElement("style"), { textContent: css })));
   };
