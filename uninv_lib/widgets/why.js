@@ -41,9 +41,9 @@ function why() {
     const number = row.bias.toPrecision(2).replace("-", "−");
     bias.replaceChildren(h("b", {}, number), h("br"), "what its bias moved");
     words.textContent =
-      `One weight of ${unit} for each pixel: middle grey is 0. Unlearning moves each weight by ` +
-      "its pixel times one number, and the bias by that number alone: divide, and the pixels are " +
-      `there. ${tail}`;
+      `One weight of ${unit} for each pixel: middle grey is 0, and the difference is stretched ` +
+      "for the eye. Unlearning moves each weight by its pixel times one number, and the bias by " +
+      `that number alone: divide, and the pixels are there. ${tail}`;
   };
   return { root, show };
 }

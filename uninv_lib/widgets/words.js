@@ -53,5 +53,5 @@ function mixedIn({ method, defense, knows }) {
     return "The noise is divided, too; all units together average it, in the picture above.";
   if (defense === "fine_tuning") return "What fine-tuning learned from the others is mixed in.";
   if (method === "retrain") return "What the others taught the model is mixed in.";
-  return "All other units say the same.";
+  return "Every unit that moved says the same.";
 }
