@@ -21,20 +21,21 @@ import numpy as np
 import pytest
 import torch
 
-from uninv_lib import Spec, load, prepare, run
+from uninv_lib import Spec, load, metrics, prepare, run
 from uninv_lib.attacks import analytic
 from uninv_lib.attacks.adaptive import unmask
 from uninv_lib.book import toc_pages
 from uninv_lib.defenses.pruning import pruning
-from uninv_lib.metrics import wilson
 from uninv_lib.pages import SCRIPT
 from uninv_lib.scene import LR
-from uninv_lib.sweep import read
 from uninv_lib.training import fine_tune, gradient
 from uninv_lib.types import Split, Trained, WhiteBoxView
 from uninv_lib.unlearning import UNLEARNING
 from uninv_lib.widgets import defense as lab
+from uninv_lib.widgets import labels as meter
 from uninv_lib.widgets import recovery as explorer
+from uninv_lib.widgets.base import spoken
+from uninv_lib.widgets.observe import knowing
 
 sync_api = pytest.importorskip("playwright.sync_api")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright")
@@ -155,6 +156,12 @@ def slide(tab, name, position):
 
 def verdict(tab):
     return widget(tab).locator(".uninv-verdict").inner_text()
+
+
+def told(gain, psnr):
+    """How a widget says how good a picture is."""
+    side = "below" if gain < 0 else "above"
+    return f"{abs(gain):.1f} dB {side} the best guess without the models ({psnr:.1f} dB PSNR)"
 
 
 def pixels(tab, name):
@@ -348,6 +355,73 @@ def test_nonsense_in_the_address_does_no_harm(visit, name):
     settle(tab)
     assert verdict(tab)
     assert tab.context.faults == []
+
+
+@pytest.mark.parametrize("name", ["recovery", "labels", "defense"])
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (320, 640)])
+def test_what_a_slider_changes_stays_in_view_on_a_phone(visit, name, width, height):
+    tab = visit(WIDGETS[name], width=width)
+    tab.set_viewport_size({"width": width, "height": height})
+    stage = widget(tab).locator(".uninv-stage")
+    for control in widget(tab).get_by_role("slider").all():
+        if control.is_disabled():
+            continue
+        control.focus()
+        settle(tab)
+        shown, box = stage.bounding_box(), control.bounding_box()
+        assert shown["y"] >= 0
+        assert shown["y"] + shown["height"] <= box["y"] <= height - box["height"]
+    sizes = "(all) => all.map((text) => parseFloat(getComputedStyle(text).fontSize))"
+    assert min(widget(tab).locator("svg text").evaluate_all(sizes)) >= 11
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("name", ["recovery", "labels", "defense"])
+@pytest.mark.parametrize("theme", [LIGHT, DARK])
+def test_focus_is_seen(visit, name, theme):
+    tab = visit(WIDGETS[name])
+    tab.evaluate("(theme) => { document.documentElement.dataset.theme = theme }", theme)
+    widget(tab).locator("input").first.focus()
+    ring = """() => {
+        const at = document.activeElement;
+        const style = getComputedStyle(at.type === "radio" ? at.nextElementSibling : at);
+        return at.closest(".uninv") && [at.type || at.tagName, style.outlineStyle, parseFloat(style.outlineWidth)];
+    }"""
+    rings = {}
+    while found := tab.evaluate(ring):
+        rings[found[0]] = found[1:]
+        tab.keyboard.press("Tab")
+    assert {"range", "radio", "A"} <= set(rings)
+    assert all(style == "solid" and width >= 2 for style, width in rings.values()), rings
+
+
+OVERLAPS = """(parts) => {
+    const boxes = parts.map((part) => part.getBoundingClientRect());
+    const meet = (a, b) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1;
+    return boxes.flatMap((a, i) => boxes.slice(i + 1).filter((b) => meet(a, b))).length;
+}"""
+
+
+@pytest.mark.parametrize("name", ["labels", "defense"])
+@pytest.mark.parametrize("width", [1200, 320])
+def test_lists_of_numbers_do_not_overlap(visit, name, width):
+    tab = visit(WIDGETS[name], width=width)
+    parts = widget(tab).locator("dt, dd")
+    assert parts.count() >= 4
+    assert parts.evaluate_all(OVERLAPS) == 0
+
+
+@pytest.mark.parametrize("name", ["recovery", "defense"])
+def test_widget_opens_on_a_leak_and_the_next_picture_has_none(visit, name):
+    state = saved(name)
+    opens = state["cells"][0]["spec"].keys() & state["fresh"].keys()
+    cell = next(c for c in state["cells"] if all(c["spec"][field] == state["fresh"][field] for field in opens))
+    assert cell["metrics"]["gain"] > 3
+    tab = visit(WIDGETS[name])
+    assert told(cell["metrics"]["gain"], cell["metrics"]["psnr"]) in verdict(tab)
+    slide(tab, "Forgotten picture", 1)
+    reason = {"recovery": "Not found by this search", "defense": "Lost in rounding: the model was so sure of it"}
+    assert reason[name] in verdict(tab)
 
 
 # Draw, forget, leak
@@ -677,16 +751,17 @@ def _theta_0(model):
 def test_explorer_shows_what_the_library_finds(visit, one_thread):
     cells = saved("recovery")["cells"]
     assert len(cells) == len(explorer.GRID)
-    record = run(explorer.GRID[0])
+    found = run(explorer.GRID[0]).metrics
     tab = visit(WIDGETS["recovery"])
-    assert f"Recovered at {record.metrics['psnr']:.1f} dB" in verdict(tab)
+    assert told(found["gain"], found["psnr"]) in verdict(tab)
+    assert "convnet of width 8 with the quick budget" in widget(tab).inner_text()
 
 
 def test_explorer_obeys_its_controls(visit):
     cells = saved("recovery")["cells"]
     tab = visit(WIDGETS["recovery"])
-    for sample, share in ((10, 0), (12, 0.5), (14, 1)):
-        drag(tab, "Forgotten sample", share)
+    for sample, share in zip(explorer.AXES["sample"], (0, 0.5, 1), strict=True):
+        drag(tab, "Forgotten picture", share)
         for position, size in enumerate((1, 2)):
             slide(tab, "Forgotten together", position)
             for position, rate in enumerate((1e-7, 1e-5, 1e-3)):
@@ -701,26 +776,29 @@ def test_explorer_obeys_its_controls(visit):
 def _shows(tab, cells, sample, size, unlearning, rate):
     wanted = {"sample": sample, "unlearning": unlearning, "unlearning_rate": rate, "forget_size": size}
     cell = next(cell for cell in cells if cell["spec"] == wanted)
+    found, said = cell["metrics"], verdict(tab)
     assert widget(tab).locator("canvas").count() == 2 * size
-    if cell["metrics"]["something_changed"]:
-        assert f"Recovered at {cell['metrics']['psnr']:.1f} dB" in verdict(tab)
-    else:
-        assert "nothing leaks" in verdict(tab)
+    if not found["something_changed"]:
+        assert said.startswith("Lost in rounding")
+        return
+    assert told(found["gain"], found["psnr"]) in said
+    assert ("No leak" in said) == (found["gain"] <= 0)
+    assert ("Not found by this search" in said) == (found["gain"] <= 0 and found["update_cosine"] > 0.9)
 
 
 def test_explorer_scrubs_through_the_search(visit):
     cell, tab = saved("recovery")["cells"][0], visit(WIDGETS["recovery"])
-    errors = []
+    gains, ratios, errors = cell["curves"]["gain"], cell["curves"]["psnr"], []
     for position in (0, 8, len(cell["steps"]) - 1):
         slide(tab, "Step of the search", position)
         charts = widget(tab).locator(".uninv-chart").evaluate_all("(all) => all.map((c) => c.ariaLabel)")
         assert all(label.endswith(f"at step {cell['steps'][position]}") for label in charts)
-        assert float(re.search(r"; (.*) at step", charts[0])[1]) == pytest.approx(
-            cell["curves"]["psnr"][position], rel=0.01
-        )
+        assert float(re.search(r"; (\S+)", charts[0])[1]) == pytest.approx(gains[position], rel=0.01)
+        assert told(gains[position], ratios[position]) in verdict(tab)
+        assert ("no leak yet" in verdict(tab)) == (gains[position] <= 0)
         error = (pixels(tab, "forgotten") - pixels(tab, "recovered")) ** 2
         errors.append(-10 * np.log10(error.mean()))
-        assert errors[-1] == pytest.approx(cell["curves"]["psnr"][position], abs=0.2)
+        assert errors[-1] == pytest.approx(ratios[position], abs=0.2)
     assert errors[-1] > errors[0] + 5
     widget(tab).get_by_role("button", name="Play").click()
     position = widget(tab).get_by_role("slider", name="Step of the search")
@@ -735,65 +813,110 @@ def test_explorer_scrubs_through_the_search(visit):
 
 # The label meter
 
+ASKS = {
+    "public": "public samples, read in log-odds",
+    "gradient": "published probes, made with the gradient",
+    "zoo": "published probes, made by queries",
+}
 
-@pytest.mark.parametrize("attacker", ["black box", "white box"])
-@pytest.mark.parametrize("method", ["approximate", "exact"])
-def test_meter_agrees_with_the_records(visit, method, attacker):
-    words = {"approximate": "gradient_ascent", "exact": "retrain", "black box": "zoo", "white box": "gradient"}
-    records = [r for r in read("labels") if r.spec.dataset == "digits"]
-    records = [r for r in records if (r.spec.unlearning, r.spec.probes) == (words[method], words[attacker])]
+
+@pytest.mark.parametrize("probes", ASKS)
+@pytest.mark.parametrize(("method", "unlearning"), [("approximate", "gradient_ascent"), ("exact", "retrain")])
+def test_meter_agrees_with_the_records(visit, method, unlearning, probes):
+    records = [r for r in meter._records() if (r.spec.unlearning, r.spec.probes) == (unlearning, probes)]
     tab = visit(WIDGETS["labels"])
     radio(tab, "Unlearning", method)
-    radio(tab, "The attacker sees", attacker)
+    radio(tab, "The attacker asks", ASKS[probes])
     for position, share in enumerate((0.1, 0.5, 1.0)):
         slide(tab, "Share of the class", position)
         alike = [r for r in records if r.spec.forget_share == share]
-        hits = int(sum(r.metrics["label_accuracy"] for r in alike))
-        _, low, high = wilson(hits, len(alike))
-        rate = widget(tab).locator(".uninv-rate").inner_text()
-        assert f"{hits} of {len(alike)} right" in rate
-        assert f"[{100 * low:.0f}, {100 * high:.0f}]" in rate
+        right = torch.tensor([r.metrics["label_accuracy"] == 1 for r in alike])
+        _, low, high = metrics.rate(right, models=torch.tensor([r.spec.model_seed for r in alike]))
+        said = widget(tab).locator("dd[aria-current]").inner_text()
+        assert f"{right.sum()} of {len(alike)}, " in said
+        assert [float(edge) for edge in re.findall(r"(\d+)[,\]]", said)[-2:]] == pytest.approx(
+            [100 * low, 100 * high], abs=0.51
+        )
         for seed, label in ((0, 0), (2, 7), (4, 9)):
             drag(tab, "Model before", seed / 4)
             widget(tab).get_by_label("Forgotten class").select_option(str(label))
             settle(tab)
             record = next(r for r in alike if r.spec.seed == seed and r.metrics["forgotten_label"] == label)
-            guess, right = record.metrics["inferred_label"], record.metrics["label_accuracy"] == 1
-            assert f"The attack says {guess:.0f} " in verdict(tab)
-            assert verdict(tab).endswith("right." if right else "wrong.")
+            guess = record.metrics["inferred_label"]
+            assert f"The attacker says {guess:.0f} " in verdict(tab)
+            assert verdict(tab).endswith("right." if record.metrics["label_accuracy"] == 1 else "wrong.")
+
+
+def test_meter_opens_on_the_best_attacker_and_the_published_one_is_a_click_away(visit):
+    tab = visit(WIDGETS["labels"])
+    assert verdict(tab).endswith("right.")
+    assert "change of log-odds" in widget(tab).locator("svg").text_content()
+    radio(tab, "The attacker asks", ASKS["zoo"])
+    assert verdict(tab).endswith("wrong.")
+    assert "change of confidence" in widget(tab).locator("svg").text_content()
 
 
 # The defense lab
 
 
+def _lab_says(said, found, label, adaptive=""):
+    """The verdict on a Record, by the attacker who knows of the defense or not."""
+    if label < 0:
+        return said.startswith("Lost in rounding")
+    names = spoken(load("photos").class_names)
+    true = names[int(found["forgotten_label"])]
+    right = "right." if names[label] == true else f"wrong, it was {true}."
+    return told(found[f"gain{adaptive}"], found[f"psnr{adaptive}"]) in said and said.endswith(
+        f"reads the label {names[label]}: {right}"
+    )
+
+
 def test_lab_agrees_with_the_library(visit, one_thread):
     tab = visit(WIDGETS["defense"])
-    words = {"none": "none", "obfuscation": "noise", "pruning": "pruning", "fine_tuning": "fine-tuning"}
+    words = {"none": "none", "obfuscation": "obfuscation", "pruning": "pruning", "fine_tuning": "fine-tuning"}
     for i, (defense, word) in enumerate(words.items()):
-        drag(tab, "Forgotten sample", i / 3)
+        drag(tab, "Forgotten picture", i / 3)
         slide(tab, "Unlearning rate", i % 3)
         radio(tab, "Defense", word)
         position = min(1, len(lab.STRENGTHS[defense]) - 1)
         if defense != "none":
             slide(tab, "Strength", position)
         fields = {"request": lab.AXES["request"][i], "unlearning_rate": lab.AXES["unlearning_rate"][i % 3]}
-        found = run(lab._spec({**fields, "defense": defense, "strength": lab.STRENGTHS[defense][position]})).metrics
-        assert f"recovers at {found['psnr']:.1f} dB" in verdict(tab)
-        assert verdict(tab).endswith(
-            "right."
-            if found["label_accuracy"]
-            else f"it was {load('photos').class_names[int(found['forgotten_label'])]}."
-        )
+        spec = lab._spec({**fields, "defense": defense, "strength": lab.STRENGTHS[defense][position]})
+        found, adaptive = run(spec).metrics, "_adaptive" if defense == "pruning" else ""
+        label = int(knowing(spec).labels[0]) if adaptive else int(found["inferred_label"])
+        assert _lab_says(verdict(tab), found, label, adaptive), verdict(tab)
         numbers = widget(tab).locator("dd").all_inner_texts()
         assert numbers == [f"{100 * found[f'test_accuracy_{when}']:.1f}%" for when in ("before", "released")]
-        assert f"{found['psnr']:.1f} dB" in widget(tab).locator(".uninv-chart").get_attribute("aria-label")
+        gain = f"{found[f'gain{adaptive}']:.1f}".replace("-", "−")
+        assert f"{gain} dB" in widget(tab).locator(".uninv-chart").get_attribute("aria-label")
+
+
+def test_lab_s_switch_asks_the_attacker_who_does_not_know(visit, one_thread):
+    fields = {**saved("defense")["fresh"], "defense": "pruning", "strength": 0.5}
+    spec = lab._spec({name: value for name, value in fields.items() if name != "knows"})
+    found = run(spec).metrics
+    tab = visit(f"{WIDGETS['defense']}#defense?defense=pruning&strength=0.5")
+    settle(tab)
+    switch = widget(tab).get_by_role("switch", name="The attacker knows of the defense")
+    assert switch.is_checked()
+    assert found["gain_adaptive"] > 3 > 0 > found["gain"]
+    assert "The attacker who knows of pruning recovers" in verdict(tab)
+    assert _lab_says(verdict(tab), found, int(knowing(spec).labels[0]), "_adaptive")
+    recovered = pixels(tab, "recovered")
+    switch.click()
+    settle(tab)
+    assert "No leak of the picture" in verdict(tab)
+    assert _lab_says(verdict(tab), found, int(found["inferred_label"]))
+    assert not np.array_equal(recovered, pixels(tab, "recovered"))
+    tab.wait_for_function("location.hash.includes('knows=false')")
 
 
 # With a kernel
 
 NOTEBOOK = """
 from uninv_lib.widgets import DefenseLab, recovery
-grid = [{"request": 2, "unlearning_rate": 1e-3, "defense": "none", "strength": 0}]
+grid = [{"request": 23, "unlearning_rate": 1e-3, "defense": "none", "strength": 0}]
 small = dict(dataset="digits", model="convnet", width=2, device="cpu")
 recovery.FIXED = {**small, "budget": "smoke"}
 explorer = recovery.RecoveryExplorer(grid=recovery._grid()[:1])
@@ -848,12 +971,15 @@ def test_kernel_runs_what_is_off_the_grid(browser, lab_address, one_thread):
             break
     defense, recovery = tab.locator(".uninv-defense"), tab.locator(".uninv-recovery")
     defense.locator("svg").wait_for(timeout=120_000)
-    assert "recovers at" in defense.locator(".uninv-verdict").inner_text()
+    assert "recovers the picture" in defense.locator(".uninv-verdict").inner_text()
+    assert defense.locator("dt, dd").evaluate_all(OVERLAPS) == 0
 
-    defense.get_by_role("radio", name="noise").click()
-    fields = {"request": 2, "unlearning_rate": 1e-3, "defense": "obfuscation", "strength": 0.1}
-    expected = f"recovers at {run(lab._spec(fields)).metrics['psnr']:.1f} dB"
-    defense.get_by_text(expected).wait_for(timeout=60_000)
+    defense.get_by_role("radio", name="pruning").click()
+    fields = {"request": 23, "unlearning_rate": 1e-3, "defense": "pruning", "strength": 0.05}
+    found = run(lab._spec(fields)).metrics
+    defense.get_by_text(told(found["gain_adaptive"], found["psnr_adaptive"])).wait_for(timeout=60_000)
+    defense.get_by_role("switch").click()  # another view of the same run
+    defense.get_by_text(told(found["gain"], found["psnr"])).wait_for(timeout=5_000)
 
     recovery.get_by_role("radio", name="exact").click()
     recovery.locator("progress").wait_for(timeout=60_000)

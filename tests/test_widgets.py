@@ -6,12 +6,14 @@ import time
 import pytest
 import torch
 
-from uninv_lib import Spec, load, run
+from uninv_lib import Spec, load, prepare, run
+from uninv_lib.metrics import psnr
 from uninv_lib.pages import HOST, NAMESPACES
 from uninv_lib.widgets import DefenseLab, DrawForgetLeak, LabelMeter, RecoveryExplorer
 from uninv_lib.widgets import defense as lab
 from uninv_lib.widgets import labels as meter
 from uninv_lib.widgets import recovery as explorer
+from uninv_lib.widgets.observe import knowing, people
 
 SMALL = {"dataset": "digits", "budget": "smoke", "device": "cpu"}
 LABELS = {"forget_share": 0.5, "unlearning": "retrain", "probes": "gradient", "seed": 0, "request": 1}
@@ -100,6 +102,45 @@ def test_draw_runs_the_attacker_who_knows_of_pruning(asked):
     shown = last(asked(MAKE["draw"](), {"type": "run", "spec": fields}))["cell"]["metrics"]
     assert shown["psnr_adaptive"] - shown["psnr"] == pytest.approx(shown["gain_adaptive"] - shown["gain"])
     assert "label_accuracy_adaptive" in shown
+
+
+def test_lab_holds_what_the_attacker_finds_who_knows_of_the_defense():
+    fields = {"request": 3, "unlearning_rate": 1e-3, "defense": "pruning", "strength": 0.5}
+    cell = DefenseLab(grid=[fields]).cells[0]
+    record = run(lab._spec(fields)).metrics
+    found, truth = knowing(lab._spec(fields)), prepare(lab._spec(fields)).forget
+    assert psnr(found.inputs, truth.inputs).item() == record["psnr_adaptive"] == cell["metrics"]["psnr_adaptive"]
+    assert cell["metrics"]["inferred_label_adaptive"] == found.labels[0]
+    assert (found.labels[0] == truth.labels[0]) == bool(record["label_accuracy_adaptive"])
+    assert len(cell["pictures"]) == 3
+    assert len(MAKE["defense"]().cells[0]["pictures"]) == 2, "who knows of obfuscation gains nothing that we know of"
+
+
+def test_people_are_named_in_the_order_of_requests():
+    spec = Spec(**lab.FIXED, private_size=5)
+    assert people(spec) == [prepare(spec.model_copy(update={"request": i})).forget.labels.item() for i in range(5)]
+
+
+def test_explorer_s_gain_ends_at_the_record_s():
+    cell = MAKE["recovery"]().cells[0]
+    assert cell["curves"]["gain"][-1] == pytest.approx(cell["metrics"]["gain"], abs=1e-4)
+
+
+def test_meter_s_committed_records_are_one_request_a_cell_and_each_attacker_is_rated():
+    made = LabelMeter()
+    assert len({json.dumps(cell["spec"]) for cell in made.cells}) == len(made.cells)
+    assert sum(rate["of"] for rate in made.rates) == len(made.cells)
+    opens = {name: made.fresh[name] for name in meter.SETTING}
+    best = max(made.rates, key=lambda rate: rate["right"] / rate["of"])
+    assert opens["probes"] == best["probes"] == "public"
+    for rate in made.rates:
+        assert rate["low"] <= rate["right"] / rate["of"] <= rate["high"]
+
+
+def test_meter_runs_what_its_records_were_run_with():
+    for record in meter._records()[::50]:
+        live = meter._spec({name: getattr(record.spec, name) for name in meter.FIELDS})
+        assert (live.model_seed, live.score) == (record.spec.model_seed, record.spec.score)
 
 
 @each_widget

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
@@ -23,6 +23,12 @@ from uninv_lib.types import Record, Spec, explain
 FOLDER = Path(__file__).parent
 Live = Callable[..., Record]
 """(spec, *, progress, watch) -> Record, as `experiment.run`."""
+SPOKEN = {"chelsea": "cat", "china": "palace", "hubble_deep_field": "galaxies", "immunohistochemistry": "tissue"}
+
+
+def spoken(class_names: Iterable[str]) -> list[str]:
+    """The classes of `photos` as a reader would call what is on them; all others by their own names."""
+    return [SPOKEN.get(name, name) for name in class_names]
 
 
 def module(*names: str) -> str:
@@ -148,6 +154,7 @@ class Widget(anywidget.AnyWidget):
 class Explorer(Widget):
     """A widget over results of the library. Each cell holds what names it (`spec`, by the fields of `axes`), its
     metrics, and the numbers of its `pictures`, `columns` of them in a row; `finer` are what a kernel adds to the axes.
+    `fresh` is the view that it opens on, `people` the class of each private sample, `note` says what was run.
     """
 
     axes = traitlets.Dict().tag(sync=True)
@@ -157,3 +164,6 @@ class Explorer(Widget):
     pictures = traitlets.Bytes().tag(sync=True)
     columns = traitlets.Int(Pictures.columns).tag(sync=True)
     class_names: traitlets.List[str] = traitlets.List().tag(sync=True)
+    fresh = traitlets.Dict().tag(sync=True)
+    people: traitlets.List[int] = traitlets.List().tag(sync=True)
+    note = traitlets.Unicode().tag(sync=True)

@@ -42,6 +42,12 @@ function slider(name, show, pick) {
 
 let groups = 0;
 
+/** A switch; set(on) shows, pick(on) is told. */
+function flip(name, pick) {
+  const input = h("input", { type: "checkbox", role: "switch", "aria-label": name, onchange: () => pick(input.checked) });
+  return { root: h("label", { class: "uninv-switch" }, input, h("span", {}, name)), set: (on) => (input.checked = on) };
+}
+
 /** Radio buttons for a few words, a list for many; options: [[value, text], ...]. */
 function choice(name, options, pick) {
   const group = `uninv-${(groups += 1)}`;
@@ -101,7 +107,34 @@ function draw(element, label, body, height) {
   element.innerHTML = `<svg width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" aria-hidden="true">${body(width)}</svg>`;
 }
 
+const decibels = (value) => value.toFixed(1).replace("-", "−");
+
+/** How good a recovered picture is: first what it is above the best guess without the models. */
+const quality = (gain, psnr) =>
+  `${decibels(Math.abs(gain))} dB ${gain < 0 ? "below" : "above"} the best guess without the models (${decibels(psnr)} dB PSNR)`;
+
+/** Where there is no cell for what was chosen: what was shown before pales, and a kernel is asked. */
+function missing(cell, { root, verdict, live }, wanted) {
+  root.setAttribute("aria-busy", String(!cell && live.alive));
+  root.classList.toggle("uninv-stale", !cell);
+  if (cell) live.forget();
+  else {
+    verdict.textContent = live.alive ? "Not computed yet." : "Not computed here: run the notebook to compute it.";
+    if (live.alive) live.run(wanted);
+  }
+  return !cell;
+}
+
+/** Why nothing is there to be recovered; the model's confidence in the forgotten sample before. */
+const lost = (confidence) =>
+  confidence > 0.99
+    ? "Lost in rounding: the model was so sure of it that its gradient changed no weight. Nothing leaks."
+    : "Lost in rounding: the step was too small to change a weight. Nothing leaks.";
+
 const chart = () => h("div", { class: "uninv-chart", role: "img" });
+
+/** The name of a private picture: what is on it, and its number. */
+const person = (model) => (number) => `${model.get("class_names")[model.get("people")[number]]}, number ${number}`;
 
 /** What the reader chose: from the widget, then from the page's fragment (#name?field=value&...), kept in both. */
 function selection(model, name, root, fresh, render) {

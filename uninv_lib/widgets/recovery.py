@@ -11,12 +11,19 @@ from uninv_lib import figures
 from uninv_lib.data import load
 from uninv_lib.experiment import run
 from uninv_lib.types import Spec
-from uninv_lib.widgets.base import Explorer, Live, Pictures, module
-from uninv_lib.widgets.observe import Observed, observe, recall
+from uninv_lib.widgets.base import Explorer, Live, Pictures, module, spoken
+from uninv_lib.widgets.observe import Observed, observe, people, recall
 
-FIXED: dict[str, Any] = {"dataset": "photos", "model": "convnet", "width": 8, "budget": "quick", "device": "cpu"}
+FIXED: dict[str, Any] = {
+    "dataset": "photos",
+    "model": "convnet",
+    "width": 8,
+    "budget": "quick",
+    "seed": 66,
+    "device": "cpu",
+}
 AXES: dict[str, list[Any]] = {
-    "sample": [10, 12, 14],
+    "sample": [23, 17, 1],  # a smile, galaxies that the search does not find, an eye
     "unlearning": ["gradient_ascent", "retrain"],
     "unlearning_rate": [1e-7, 1e-5, 1e-3],
     "forget_size": [1, 2],
@@ -46,14 +53,20 @@ def _grid() -> list[dict[str, Any]]:
     return [c for c in cells if c["unlearning"] == "gradient_ascent" or c["unlearning_rate"] == 1e-3]
 
 
+NOTE = (
+    "These are runs of a {model} of width {width} with the {budget} budget, on one private set, drawn with a seed that "
+    "was chosen because it holds pictures that have a name."
+)
 GRID = [_spec(fields) for fields in _grid()]
 """What the built book shows; the build computes it before the chapters."""
 
 
 def _cell(fields: Mapping[str, Any], seen: Observed, pictures: Pictures) -> dict[str, Any]:
-    names = ("psnr", "psnr_class_mean", "label_accuracy", "something_changed", "update_cosine")
-    curves = {name: [float(f"{v:.4g}") for v in values] for name, values in seen.curves.items()}
+    names = ("gain", "psnr", "something_changed", "update_cosine", "forgotten_confidence")
     numbers = {name: seen.metrics[name] for name in names}
+    best_null = numbers["psnr"] - numbers["gain"]
+    curves = {**seen.curves, "gain": [ratio - best_null for ratio in seen.curves["psnr"]]}
+    curves = {name: [float(f"{v:.6g}") for v in values] for name, values in curves.items()}
     shown = [number for frame in (seen.truth, *seen.frames) for number in pictures.add(frame)]
     return {"spec": dict(fields), "metrics": numbers, "steps": seen.steps, "curves": curves, "pictures": shown}
 
@@ -80,7 +93,10 @@ class RecoveryExplorer(Explorer):
             cells=[_cell(fields, one, pictures) for fields, one in zip(chosen, seen, strict=True) if one],
             shape=list(data.input_shape),
             pictures=pictures.packed(),
-            class_names=list(data.class_names),
+            class_names=spoken(data.class_names),
+            fresh={**chosen[0], "step": 999},
+            people=people(_spec(chosen[0])),
+            note=NOTE.format(**FIXED),
         )
 
     def cell_of(self, fields: Mapping[str, Any], live: Live, pictures: Pictures) -> dict[str, Any]:
