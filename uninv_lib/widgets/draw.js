@@ -54,17 +54,6 @@ function networks(raw, shapes) {
   return Object.fromEntries(Object.entries(shapes).map(([name, all]) => [name, all.map(layer)]));
 }
 
-function toggle(name, pick) {
-  const input = h("input", { type: "checkbox", role: "switch", "aria-label": name });
-  input.addEventListener("change", () => pick(input.checked));
-  const root = h("label", { class: "uninv-switch" }, input, h("span", {}, name));
-  const set = (value, enabled) => {
-    input.checked = value;
-    input.disabled = !enabled;
-  };
-  return { root, set };
-}
-
 /** The controls of the model, of unlearning and of the defense. */
 function knobs(pick) {
   let unit = "";
@@ -74,7 +63,7 @@ function knobs(pick) {
   const size = slider("Private samples, yours among them", String, pick("size"));
   const defense = choice("Defense", KINDS, pick("defense"));
   const strength = slider("Strength", (v) => `${v} ${unit}`, pick("strength"));
-  const knows = toggle("The attacker knows of the defense", pick("knows"));
+  const knows = flip("The attacker knows of the defense", pick("knows"));
   const note = h("p", { class: "uninv-note" });
   const all = [kind, method, rate, size, defense, strength, knows].map(({ root }) => root);
   const set = (state) => {
@@ -86,7 +75,8 @@ function knobs(pick) {
     defense.set(state.defense);
     const strengths = STRENGTHS[state.defense];
     strength.set(state.strength, strengths, state.defense !== "none");
-    knows.set(state.knows, state.defense in ADAPTIVE);
+    knows.set(state.knows);
+    knows.root.control.disabled = !(state.defense in ADAPTIVE);
     note.textContent = attacker(state);
   };
   return { root: h("div", { class: "uninv-knobs" }, ...all, note), set };
@@ -100,11 +90,10 @@ function library(model, chosen) {
     ready: () => (compare.hidden = false),
     finished({ metrics: m }) {
       const knowing = chosen().knows && "gain_adaptive" in m ? "_adaptive" : "";
-      const decibels = (name) => `${m[name + knowing].toFixed(1)} dB`;
+      const found = quality(m[`gain${knowing}`], m[`psnr${knowing}`]);
       const label = m[`label_accuracy${knowing}`] ? "right" : "wrong";
       said.textContent =
-        `The library, on a private digit: ${decibels("gain")} above the best null baseline ` +
-        `(PSNR ${decibels("psnr")}), label ${label}, test accuracy ` +
+        `The library, on a private digit: ${found}, label ${label}, test accuracy ` +
         `${percent(m.test_accuracy_before)} before, ${percent(m.test_accuracy_released)} after.`;
     },
   });
@@ -261,7 +250,7 @@ function render({ model, el }) {
         "difference of the two models tells.",
     ),
     div(
-      "bench",
+      "columns uninv-bench",
       div("stage", div("pictures", paper.root, found.root), verdict),
       div("yours", label.root, guessed, div("buttons", ...buttons.all, run.compare), where),
       controls.root,
