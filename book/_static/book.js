@@ -21,8 +21,12 @@
     else box.removeAttribute("tabindex");
   };
 
+  // Until then a formula is hidden, and its place is kept.
+  const typeset = () => document.documentElement.classList.add("uninv-typeset");
+
   addEventListener("hashchange", reveal);
   addEventListener("load", () => {
+    Promise.resolve(window.MathJax?.startup?.promise).finally(typeset);
     reveal();
     for (const list of document.querySelectorAll('.citation-list[role="list"]')) list.removeAttribute("role"); // no items
     for (const name of document.querySelectorAll(".cell_output th")) name.innerHTML = name.innerHTML.replaceAll("_", "_<wbr>");
@@ -30,7 +34,7 @@
       link.download = DOCUMENTATION_OPTIONS.pagename.split("/").pop() + link.textContent.trim();
     }
     const sizes = new ResizeObserver((changes) => changes.forEach(({ target }) => scrolling(target)));
-    for (const box of document.querySelectorAll(".cell_output, div.math, .bd-content div.highlight pre")) {
+    for (const box of document.querySelectorAll(".cell_output, .math, .bd-content div.highlight pre")) {
       sizes.observe(box);
       box.addEventListener("scroll", () => scrolling(box), { passive: true });
     }
