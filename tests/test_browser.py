@@ -1,20 +1,11 @@
-"""The built book in a real browser, with the network cut off: python -m pytest tests/test_browser.py -s.
+"""The widgets of the built book in a real browser, the network cut off: python -m pytest tests/test_browser.py -s.
 
-Needs `make book` and a Chromium (Debian: chromium; elsewhere `playwright install chromium`). Pictures of every page
-are left in _build/screenshots.
+Needs `make book` and a Chromium (Debian: chromium; elsewhere `playwright install chromium`).
 """
 
 import base64
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
-import threading
-import time
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +15,6 @@ import torch
 from uninv_lib import Spec, load, metrics, prepare, run
 from uninv_lib.attacks import analytic
 from uninv_lib.attacks.adaptive import unmask
-from uninv_lib.book import toc_pages
 from uninv_lib.defenses.pruning import pruning
 from uninv_lib.pages import SCRIPT
 from uninv_lib.scene import LR
@@ -38,96 +28,16 @@ from uninv_lib.widgets.base import spoken
 from uninv_lib.widgets.observe import knowing
 
 sync_api = pytest.importorskip("playwright.sync_api")
-axe = pytest.importorskip("axe_playwright_python.sync_playwright")
 
 ROOT = Path(__file__).parents[1]
-HTML, SCREENSHOTS = ROOT / "_build" / "html", ROOT / "_build" / "screenshots"
-PAGES = [page.with_suffix(".html").as_posix() for page in toc_pages(ROOT)]
+HTML = ROOT / "_build" / "html"
 WIDGETS = {
     "draw": "book/index.html",
     "recovery": "book/03_feature_recovery.html",
     "labels": "book/04_label_inference.html",
     "defense": "book/06_defenses.html",
 }
-QUIET = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-sync"
 LIGHT, DARK = "light", "dark"
-BEGINS = """[...document.querySelectorAll("div.math")].every((box) =>
-    box.querySelector("mjx-math").getBoundingClientRect().left >= box.getBoundingClientRect().left - 1)"""
-"""An equation that is too wide shows its beginning."""
-
-
-def lacking(what):
-    """Where something is not there, say what to do and skip; on the way to a release that is a failure."""
-    (pytest.fail if os.environ.get("CI") else pytest.skip)(what)
-
-
-@pytest.fixture(scope="session")
-def html():
-    if not (HTML / "index.html").exists():
-        lacking("no book in _build/html: run `make book` first")
-    return HTML
-
-
-@pytest.fixture(scope="session")
-def browser():
-    with sync_api.sync_playwright() as playwright:
-        system = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-        try:
-            found = playwright.chromium.launch(executable_path=system, args=QUIET.split())
-        except sync_api.Error as error:
-            lacking(f"no browser: install Debian's chromium, or run `playwright install chromium` ({error})")
-        yield found
-        found.close()
-
-
-@pytest.fixture(scope="session")
-def served(html):
-    """The address of a plain static server over the book."""
-
-    class Silent(SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Silent, directory=html))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-
-
-@pytest.fixture
-def visit(html, browser):
-    """visit(page, ...) -> a page of the book with the network cut off; `faults` holds what a reader should not meet."""
-    contexts = []
-
-    def go(page, base=None, width=1200, wait=True, script="", **options):
-        context = browser.new_context(viewport={"width": width, "height": 900}, **options)
-        contexts.append(context)
-        context.faults = []
-        base = base or html.as_uri()
-
-        def routed(route):
-            if route.request.url.startswith((base, "blob:", "data:")):
-                route.continue_()
-            else:
-                context.faults.append(f"asks for {route.request.url}")
-                route.abort()
-
-        context.route("**/*", routed)
-        context.set_default_timeout(60_000)  # the machine may be busy
-        tab = context.new_page()
-        tab.on("console", lambda m: context.faults.append(m.text) if m.type in ("error", "warning") else None)
-        tab.on("pageerror", lambda error: context.faults.append(str(error)))
-        tab.add_init_script(script)
-        tab.goto(f"{base}/{page}")
-        if wait:
-            tab.evaluate("() => window.MathJax?.startup?.promise")
-        if wait and page.split("#")[0] in WIDGETS.values():
-            tab.wait_for_selector(".uninv figure canvas, .uninv svg")
-        return tab
-
-    yield go
-    for context in contexts:
-        context.close()
 
 
 def settle(tab):
@@ -199,55 +109,6 @@ def one_thread():
 
 def cosine(a, b):
     return float((a * b).sum() / np.sqrt((a * a).sum() * (b * b).sum()))
-
-
-# Every page
-
-
-@pytest.mark.parametrize("page", PAGES)
-@pytest.mark.parametrize("way", ["file", "server"])
-def test_page_works_without_a_network(visit, served, page, way):
-    tab = visit(page, served if way == "server" else None)
-    tab.wait_for_timeout(500)  # for what scripts ask for late
-    assert tab.context.faults == []
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_page_is_light_enough(html, page):
-    """Its text, state and pictures; the front end that all pages share is weighed by itself."""
-    text = (html / page).read_text()
-    pictures = [f for f in (html / "_images").iterdir() if f.name in text]
-    weight = (len(text.encode()) + sum(f.stat().st_size for f in pictures)) / 1e6
-    print(f"{page}: {weight:.2f} MB")
-    assert weight <= 1.5
-
-
-def test_vendored_front_end_is_light_enough(html):
-    weight = sum(f.stat().st_size for f in (html / "_static" / "mathjax").rglob("*") if f.is_file())
-    weight += (html / "_static" / "widgets.js").stat().st_size
-    print(f"vendored front end: {weight / 1e6:.2f} MB")
-    assert weight <= 3e6
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_page_is_accessible_and_fits(visit, page):
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    tab = visit(page, reduced_motion="reduce")
-    for theme in (LIGHT, DARK):
-        tab.evaluate("(theme) => { document.documentElement.dataset.theme = theme }", theme)
-        for width, device in ((1200, "desktop"), (360, "phone")):
-            tab.set_viewport_size({"width": width, "height": 900})
-            tab.wait_for_timeout(500)  # the theme looks at its scrolling boxes a moment later
-            name = f"{Path(page).stem}_{device}_{theme}.png"
-            tab.screenshot(path=SCREENSHOTS / name, full_page=True)
-            if device == "phone":
-                assert tab.evaluate("document.documentElement.scrollWidth") <= 360
-                assert tab.evaluate(BEGINS)
-        found = axe.Axe().run(tab).response["violations"]
-        serious = {
-            v["id"]: [n["html"][:150] for n in v["nodes"][:3]] for v in found if v["impact"] in ("serious", "critical")
-        }
-        assert serious == {}, f"{theme}: {json.dumps(serious, indent=1)}"
 
 
 # Every widget
@@ -926,35 +787,13 @@ display(DefenseLab(grid=grid), explorer)
 
 
 @pytest.fixture
-def lab_address(tmp_path):
-    """JupyterLab on loopback, over a folder with one notebook."""
+def lab_address(tmp_path, jupyterlab):
+    """JupyterLab over a folder with one notebook."""
     cell = {"cell_type": "code", "id": "a", "execution_count": None, "metadata": {}, "outputs": [], "source": NOTEBOOK}
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     notebook = {"cells": [cell], "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
     (tmp_path / "live.ipynb").write_text(json.dumps(notebook))
-    words = ["--no-browser", "--allow-root", "--port=0", "--ServerApp.token=", "--ServerApp.port_retries=0"]
-    environment = os.environ | {
-        "JUPYTER_CONFIG_DIR": str(tmp_path / "config"),
-        "JUPYTER_RUNTIME_DIR": str(tmp_path / "runtime"),
-        "OMP_NUM_THREADS": "1",  # as in the test, whose number the kernel must give
-    }
-    server = subprocess.Popen(
-        [sys.executable, "-m", "jupyterlab", *words],
-        cwd=tmp_path,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    for _ in range(300):
-        found = list((tmp_path / "runtime").glob("jpserver-*.json"))
-        if found:
-            break
-        time.sleep(0.2)
-    else:
-        pytest.fail("JupyterLab did not start")
-    yield json.loads(found[0].read_text())["url"] + "lab/tree/live.ipynb"
-    server.terminate()
-    server.wait(20)
+    return jupyterlab(tmp_path) + "lab/tree/live.ipynb"
 
 
 def test_kernel_runs_what_is_off_the_grid(browser, lab_address, one_thread):
