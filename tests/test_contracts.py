@@ -124,6 +124,18 @@ def test_an_adaptive_attacker_knows_more_of_a_defended_update_and_nothing_else_o
     assert same(ADAPTIVE[defense](convnet.white_box()).after, convnet.unlearned)
 
 
+def test_pruned_weights_of_a_linear_layer_follow_from_those_that_remain(linear):
+    defended = replace(linear.white_box(), after=defend("pruning", linear, 0.5))
+    seen = ADAPTIVE["pruning"](defended)
+    weight = next(name for name, tensor in defended.after.items() if tensor.ndim == 2)
+    told = (defended.after[weight] != 0).any(0)  # by a unit at least
+    true, found = (
+        after[weight][:, told] - defended.before[weight][:, told] for after in (linear.unlearned, seen.after)
+    )
+    assert (defended.after[weight][:, told] == 0).double().mean() > 0.2
+    assert (found - true).norm() / true.norm() < 0.1
+
+
 @pytest.mark.parametrize("preset", [name for name in PRESETS if name != "analytic"])
 @pytest.mark.parametrize("forgotten", [1, 2])
 def test_recovery_returns_pictures_in_range_and_repeats(preset, forgotten, convnet):

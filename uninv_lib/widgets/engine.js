@@ -118,10 +118,24 @@ const DEFENSES = {
 /** What is seen by an attacker who knows of the defense: a pruned weight is exactly zero, and gets
  * its old value back. */
 const ADAPTIVE = {
-  pruning: (before, released) => {
-    const kept = (name, l) => released[l][name].map((v, i) => (v === 0 ? before[l][name][i] : v));
-    return released.map((_, l) => ({ weight: kept("weight", l), bias: kept("bias", l) }));
-  },
+  /** A weight that is zero was pruned: unit i moved its bias by e_i, the others by e_i x. */
+  pruning: (before, released) =>
+    released.map(({ weight, bias }, l) => {
+      const old = before[l];
+      const errors = bias.map((v, i) => v - old.bias[i]);
+      const width = weight.length / bias.length;
+      const x = Array.from({ length: width }, (_, j) => {
+        let [moved, size] = [0, 0];
+        for (let i = 0, k = j; i < bias.length; i++, k += width) {
+          if (weight[k] === 0) continue;
+          moved += errors[i] * (weight[k] - old.weight[k]);
+          size += errors[i] ** 2;
+        }
+        return size ? moved / size : 0;
+      });
+      const completed = (k) => old.weight[k] + errors[Math.floor(k / width)] * x[k % width];
+      return { weight: weight.map((v, k) => (v === 0 ? completed(k) : v)), bias };
+    }),
 };
 
 /** The best matrix of rank one: of rows that are multiples of (x, 1), the x; and the label from the
