@@ -87,7 +87,7 @@ const signs = (value) => (Math.abs(value) >= 0.001 || value === 0 ? String(+valu
 
 /** The room that an axis leaves for the data, and where a value lies in it. */
 function frame({ width, height, x, y, xlabel, ylabel, xticks }) {
-  const box = { left: 52, right: width - 10, top: 18, bottom: height - (xlabel ? 36 : 20) };
+  const box = { left: 52, right: width - 16, top: 18, bottom: height - (xlabel ? 36 : 20) };
   const px = (v) => box.left + ((v - x[0]) / (x[1] - x[0] || 1)) * (box.right - box.left);
   const py = (v) => box.bottom - ((v - y[0]) / (y[1] - y[0] || 1)) * (box.bottom - box.top);
   const grid = ticks(...y)

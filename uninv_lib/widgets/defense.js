@@ -9,7 +9,7 @@ const SHAPES = {
 const KNOWING = {
   none: "",
   obfuscation: "The attack fits all units at once, which averages the noise: the best known, whoever asks.",
-  pruning: "Who knows of pruning takes each weight that is exactly zero for pruned, and puts the old value back.",
+  pruning: "Who knows of pruning takes each weight that is exactly zero for pruned, and works out what became of it from those that remain.",
   fine_tuning: "No attacker is known to us who gains from knowing of the fine-tuning.",
 };
 const NAIVE = "This attacker takes each pruned weight for a change made by unlearning.";

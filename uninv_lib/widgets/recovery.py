@@ -23,7 +23,7 @@ FIXED: dict[str, Any] = {
     "device": "cpu",
 }
 AXES: dict[str, list[Any]] = {
-    "sample": [23, 17, 1],  # a smile, galaxies that the search does not find, an eye
+    "sample": [10, 17, 23],  # a petal, galaxies that the search does not find, a smile
     "unlearning": ["gradient_ascent", "retrain"],
     "unlearning_rate": [1e-7, 1e-5, 1e-3],
     "forget_size": [1, 2],
