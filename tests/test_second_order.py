@@ -137,3 +137,12 @@ def test_a_record_holds_both_orders():
     assert {"label_accuracy_server", "label_accuracy_server_logit", "label_accuracy_server_curvature"} <= set(
         labels.metrics
     )
+
+
+def test_where_rounding_took_the_last_bias_no_length_is_known_and_nothing_breaks():
+    words = {"dataset": "breast_cancer", "model": "linear", "training": "converged", "unlearning": "retrain"}
+    view = prepare(Spec(**words, weight_decay=10.0)).white_box()
+    bias = head(view.net)[1]
+    unmoved = replace(view, after={**view.after, bias: view.before[bias]}, public=None, weight_decay=None)
+    assert torch.equal(second_order.last_features(unmoved).features, torch.zeros(1, 30))
+    assert second_order.recover(unmoved, rng=torch.Generator()).inputs.isfinite().all()

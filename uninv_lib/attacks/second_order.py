@@ -52,7 +52,8 @@ def last_layer_gradient(view: WhiteBoxView) -> Tensor:
 def last_features(view: WhiteBoxView) -> Separated:
     """Labels, output errors and last features of the forgotten samples, from `last_layer_gradient`.
 
-    One sample's gradient is δ [h, 1]ᵀ: the best matrix of rank one, its last entry being 1. Several are told apart by
+    One sample's gradient is e [h, 1]ᵀ: the best matrix of rank one, its last entry being 1; where that entry was lost
+    in rounding no length is known, and the features are 0. Several are told apart by
     `separate`, fewer than the classes. `cost` of one sample: the share of the matrix that rank one leaves.
     """
     slopes = last_layer_gradient(view)
@@ -65,7 +66,8 @@ def last_features(view: WhiteBoxView) -> Separated:
     errors = left[:, 0] * sizes[0] * last
     labels = view.labels.cpu() if view.labels is not None else errors.argmin()[None]
     rest = 1 - (sizes[0] / sizes.norm()).square().item()
-    return Separated(labels, errors[None], (right[0, :-1] / last)[None].nan_to_num(0), rest)
+    features = right[0, :-1] / last if last else torch.zeros_like(right[0, :-1])
+    return Separated(labels, errors[None], features[None], rest)
 
 
 def recover(

@@ -1,6 +1,6 @@
 """Several samples in one update: each one's output error and last features, from the last layer alone (ours).
 
-The last layer's update is Σ δ_k [h_k, 1]ᵀ, a matrix of rank K: its rows span the features, and all that is unknown is
+The last layer's update is Σ e_k [h_k, 1]ᵀ, a matrix of rank K: its rows span the features, and all that is unknown is
 how they mix, K x K numbers. But a sample's error is no free number. It is softmax(W h_k + b) − onehot, so a mixing is
 right only where the errors that its features *cause* give the update back: 10 K equations for 10 classes. The cost of a
 wrong set of labels stays well above zero, so the labels are found as well.

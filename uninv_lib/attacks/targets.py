@@ -90,7 +90,7 @@ def _read(view: WhiteBoxView, point: State, update: dict[str, Tensor]) -> tuple[
     errors = update[f"{layer}.bias"]
     labels = labels_of_bias(errors, view.num_forgotten) if view.labels is None else view.labels
     if view.num_forgotten == 1:
-        # Of a linear layer the update is δ hᵀ, and δ is known; of a convolution it mixes what stands at each position.
+        # Of a linear layer the update is e hᵀ, and e is known; of a convolution it mixes what stands at each position.
         known = {"errors": errors[None]}
         if linear:
             known["features"] = (slopes.T @ errors)[None] / errors.square().sum()

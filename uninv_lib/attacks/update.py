@@ -75,11 +75,11 @@ def labels_of_bias(update: Tensor, count: int) -> Tensor:
 
 
 def error_without_bias(weight: Tensor, slopes: Tensor) -> tuple[Tensor, Tensor]:
-    """One sample's output error δ and last features h, where the last layer W has no bias to tell them (ours).
+    """One sample's output error e and last features h, where the last layer W has no bias to tell them (ours).
 
-    weight, slopes: (classes, features), W and its update δ hᵀ, whose best fit of rank one gives the directions of both.
-    δ's largest entry is the label's, and negative. The length of h is the one whose own error, softmax(W h) − onehot,
-    points along δ. Raises ValueError for two classes, between which every error points the same way.
+    weight, slopes: (classes, features), W and its update e hᵀ, whose best fit of rank one gives the directions of both.
+    e's largest entry is the label's, and negative. The length of h is the one whose own error, softmax(W h) − onehot,
+    points along e. Raises ValueError for two classes, between which every error points the same way.
     """
     if len(weight) < 3:
         raise ValueError(f"net: {len(weight)} classes; allowed without a bias: 3 or more")
