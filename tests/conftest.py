@@ -138,7 +138,7 @@ def jupyterlab():
         command = [sys.executable, "-m", "jupyterlab", *words]
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         servers.append(subprocess.Popen(command, cwd=folder, env=environment, **quiet))
-        for _ in range(300):
+        for _ in range(600):  # the machine may be busy
             found = list((folder / "runtime").glob("jpserver-*.json"))
             if found:
                 return json.loads(found[0].read_text())["url"]

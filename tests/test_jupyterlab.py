@@ -1,0 +1,58 @@
+"""Chapters in JupyterLab, in a real browser: python -m pytest tests/test_jupyterlab.py.
+
+Needs a Chromium (Debian: chromium; elsewhere `playwright install chromium`).
+"""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+BOOK = Path(__file__).parents[1] / "book"
+RAW = re.compile(r"\{[a-z:]+\}`|```|:::|\$\$|\]\(")
+"""What is left where MyST is not rendered."""
+TEXTS = """() => [...document.querySelectorAll(".jp-MarkdownCell .myst")].map((cell) => {
+    const copy = cell.cloneNode(true);
+    copy.querySelectorAll("code, pre, .katex").forEach((e) => e.remove());
+    return copy.textContent;
+})"""
+OVERLAPS = """() => {
+    const drawn = ".jp-Notebook .jp-OutputArea-output, .jp-Notebook .myst, .uninv dt, .uninv dd";
+    const boxes = [...document.querySelectorAll(drawn)]
+        .map((e) => [e, e.getBoundingClientRect()])
+        .filter(([e, { height }]) => height && e.checkVisibility());
+    const over = (p, q) => Math.min(p.right, q.right) - Math.max(p.left, q.left) > 1
+        && Math.min(p.bottom, q.bottom) - Math.max(p.top, q.top) > 1;
+    return boxes.flatMap(([a, p], i) => boxes.slice(i + 1)
+        .filter(([b, q]) => over(p, q) && !a.contains(b) && !b.contains(a))
+        .map(([b]) => [a.textContent.slice(0, 60), b.textContent.slice(0, 60)]));
+}"""
+
+
+@pytest.mark.parametrize("chapter", ["01_threat_model", "06_defenses"])
+def test_chapter_runs_and_reads_in_jupyterlab(browser, jupyterlab, tmp_path, chapter):
+    for source in [*BOOK.glob("*.ipynb"), *BOOK.glob("*.md")]:
+        shutil.copy(source, tmp_path)
+    settings = tmp_path / "config" / "lab" / "user-settings" / "@jupyterlab" / "notebook-extension"
+    settings.mkdir(parents=True)
+    (settings / "tracker.jupyterlab-settings").write_text('{"windowingMode": "none"}')  # every cell is drawn
+    tab = browser.new_page(viewport={"width": 1300, "height": 900})
+    tab.set_default_timeout(180_000)  # the machine may be busy
+    tab.goto(f"{jupyterlab(tmp_path)}lab/tree/{chapter}.ipynb")
+    tab.locator(".jp-Notebook .myst h1").wait_for()
+    tab.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
+    tab.get_by_role("menuitem", name="Run", exact=True).click()
+    tab.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    last = tab.locator(".jp-CodeCell").last.locator(".jp-InputPrompt")
+    tab.wait_for_function("(prompt) => /\\d/.test(prompt.textContent)", arg=last.element_handle(), timeout=180_000)
+    solution = tab.locator(".jp-MarkdownCell details").first
+    solution.wait_for(state="attached")  # the exercises stand at the end
+    assert not solution.get_attribute("open")
+
+    assert tab.locator('[data-mime-type="application/vnd.jupyter.error"]').all_inner_texts() == []
+    texts = tab.evaluate(TEXTS)
+    assert len(texts) > 10
+    assert [text[:200] for text in texts if RAW.search(text)] == []
+    assert tab.evaluate(OVERLAPS) == []
+    tab.close()
