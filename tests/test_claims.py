@@ -71,6 +71,7 @@ def test_what_is_no_interval_is_refused(case):
         ((0.994, 0.97, 1.0), "", "0.994 [0.97, 1]"),
         (3.2e-7, "", "3.2 × 10⁻⁷"),
         (24.81, "dB", "24.8 dB"),
+        (-0.04, "dB", "0.0 dB"),
     ],
 )
 def test_figures_are_written_in_one_way(found, unit, text):

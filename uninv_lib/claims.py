@@ -46,7 +46,8 @@ def _number(value: float, unit: str, digits: int | None) -> str:
         mantissa, _, power = text.partition("e")
         text = f"{mantissa} × 10{str(int(power)).translate(RAISED)}" if power else text
         return text.replace("-", "−")
-    return f"{value:.{({'dB': 1, '%': 0}[unit]) if digits is None else digits}f}".replace("-", "−")
+    places = {"dB": 1, "%": 0}[unit] if digits is None else digits
+    return f"{round(value, places) + 0.0:.{places}f}".replace("-", "−")  # + 0.0: never "−0.0"
 
 
 class Said(str):

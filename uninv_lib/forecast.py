@@ -25,8 +25,8 @@ def stated_cosine(sample: Tensor, mean: Tensor) -> Tensor:
     """Cosine of g − ḡ and g, in [−1, 1]: gradients of samples (..., p) and the mean gradient (p,) -> (...).
 
     One full-batch step without sample j differs from the step with it by α/(N − 1) · (g_j − ḡ), so this is how well
-    the stated attack on exact unlearning sees the sample (ours). With r = ‖ḡ‖/‖g‖ and c = cos(g, ḡ) it is
-    (1 − r c)/√(1 − 2 r c + r²); for c = 0 it is 1/√(1 + r²). NaN for a sample whose gradient is 0.
+    the stated attack on exact unlearning sees the sample (ours). With ρ = ‖ḡ‖/‖g‖ and c = cos(g, ḡ) it is
+    (1 − ρ c)/√(1 − 2 ρ c + ρ²); for c = 0 it is 1/√(1 + ρ²). NaN for a sample whose gradient is 0.
     """
     rest = sample - mean
     cosine: Tensor = (rest * sample).sum(-1) / (rest.norm(dim=-1) * sample.norm(dim=-1))
