@@ -122,20 +122,20 @@ def test_page_stands_still_while_it_loads(visit, page, width):
 
 @pytest.mark.parametrize("way", ["file", "server"])
 @pytest.mark.parametrize("page", ["book/01_threat_model.html", "book/reruns.html"])
-def test_source_is_downloaded(visit, served, page, way):
+def test_source_is_downloaded(visit, html, served, page, way):
     tab = visit(page, served if way == "server" else None)
     tab.get_by_role("button", name="Download this page").click()
     with tab.expect_download() as download:
         tab.locator(".btn-download-source-button").click()
-    source = next(ROOT.glob(page.replace(".html", ".*")))
+    source = next((html / "_sources").glob(page.replace(".html", ".*")))
     assert download.value.suggested_filename == source.name
     kept = Path(download.value.path()).read_text()
     if source.suffix == ".md":
         assert kept == source.read_text()
     else:
-        same = [json.loads(text)["cells"] for text in (kept, source.read_text())]
-        assert [cell["source"] for cell in same[0]] == ["".join(cell["source"]) for cell in same[1]]
-        assert not any(cell.get("outputs") for cell in same[0])
+        cells, same = (json.loads(text)["cells"] for text in (kept, source.read_text()))
+        assert ["".join(cell["source"]) for cell in cells] == ["".join(cell["source"]) for cell in same]
+        assert not any(cell.get("outputs") for cell in cells)
 
 
 def test_solutions_that_are_closed_stay_closed_on_paper(visit):
