@@ -42,7 +42,8 @@ def write_project(root: Path) -> None:
     (root / "book" / "references.bib").write_text("")
     (root / "book" / "index.md").write_text("# A small book\n\nWords.\n")
     write_chapter(root, "01_first", "print('first')")
-    write_chapter(root, "02_second", "import os\nprint('kernel', os.environ['TQDM_DISABLE'])")
+    shows = "from IPython.display import Markdown\nMarkdown('A computed sentence of {doc}`01_first`.')"
+    write_chapter(root, "02_second", f"import os\nprint('kernel', os.environ['TQDM_DISABLE'])\n{shows}")
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +100,11 @@ def test_build_makes_every_page_and_says_what_it_took(built: Path) -> None:
     timings = json.loads((built / "_build" / "timings.json").read_text())
     assert list(timings) == ["book/01_first.ipynb", "book/02_second.ipynb"]
     assert all(cost["seconds"] > 0 and 20 < cost["peak_mb"] < 2000 for cost in timings.values())
+
+
+def test_a_computed_sentence_may_hold_roles(built: Path) -> None:
+    page = (built / "_build" / "html" / "book" / "02_second.html").read_text()
+    assert 'A computed sentence of <a class="reference internal" href="01_first.html">' in page
 
 
 def test_the_book_holds_no_path_of_this_machine(built: Path) -> None:
