@@ -24,6 +24,7 @@ KINDS = {
     "date": "of a publication",
     "example": "of an exercise or a made-up case",
     "limit": "that the software or its tests keep",
+    "row": "of a benchmark, which a test holds against its rows",
 }
 NOT_PROSE = re.compile(
     r"```(?:python|bash|text|json|yaml)\n.*?```|<!-- headlines -->.*?<!-- /headlines -->|\$\$.*?\$\$|\$[^$]+?\$"
