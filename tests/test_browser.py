@@ -660,7 +660,7 @@ def test_explorer_scrubs_through_the_search(visit):
         error = (pixels(tab, "forgotten") - pixels(tab, "recovered")) ** 2
         errors.append(-10 * np.log10(error.mean()))
         assert errors[-1] == pytest.approx(ratios[position], abs=0.2)
-    assert errors[-1] > errors[0] + 5
+    assert errors[-1] > errors[0] + 3
     widget(tab).get_by_role("button", name="Play").click()
     position = widget(tab).get_by_role("slider", name="Step of the search")
     last = str(len(cell["steps"]) - 1)
