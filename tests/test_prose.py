@@ -41,13 +41,14 @@ VERDICT = re.compile(r"\b(confirm|refut|qualif)\w*", re.IGNORECASE)
 
 
 def texts(page: Path) -> Iterator[tuple[str, str]]:
-    """(name, prose) of each Markdown cell of a notebook, or of a page of text."""
+    """(name, prose) of each Markdown cell of a notebook and of each figure's caption and alt text, or of a page."""
     if page.suffix == ".md":
         yield "page", NOT_PROSE.sub(" ", page.read_text(encoding="utf-8"))
         return
     for cell in nbformat.read(page, 4).cells:
-        if cell.cell_type == "markdown":
-            yield cell.id, NOT_PROSE.sub(" ", cell.source)
+        figure = cell.metadata.get("mystnb", {})
+        typed = f"{figure.get('figure', {}).get('caption', '')} {figure.get('image', {}).get('alt', '')}"
+        yield cell.id, NOT_PROSE.sub(" ", cell.source if cell.cell_type == "markdown" else typed)
 
 
 def numbers(page: Path) -> dict[str, set[str]]:
