@@ -1,10 +1,11 @@
 """The README says what the built chapters say: python .ci/headlines.py [--write].
 
-Cells tagged `headline` show verdicts and sentences that were computed; `make book` keeps them in _build/executed. The
-README holds them between two marks, word by word. Exit status 1 where they differ; --write puts them there.
+Cells tagged `headline` show verdicts on the paper's claims; `make book` keeps them in _build/executed. The README holds
+each claim with its word in a table between two marks. Exit status 1 where they differ; --write puts them there.
 """
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,33 +13,34 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 README, EXECUTED = ROOT / "README.md", ROOT / "_build" / "executed"
 START, END = "<!-- headlines -->\n", "<!-- /headlines -->"
+HEAD = "| claim | verdict | chapter |\n|---|---|---|\n"
+VERDICT = re.compile(r"\*\*(C\d+\b[^*]*?)\.?\*\* \*([^*]+)\*")
 
 
-def headlines() -> Iterator[str]:
-    """The Markdown that such cells show, in the order of the book, a line each."""
-    for file in sorted(EXECUTED.glob("*.json")):
+def headlines() -> Iterator[tuple[int, str]]:
+    """(number of the claim, row of the table), as the cells show them."""
+    for file in EXECUTED.glob("*.json"):
         for cell in json.loads(json.loads(file.read_text(encoding="utf-8"))["notebook"])["cells"]:
             if "headline" in cell["metadata"].get("tags", []):
                 for output in cell["outputs"]:
-                    yield "".join(output["data"]["text/markdown"]).strip()
+                    for claim, word in VERDICT.findall("".join(output["data"].get("text/markdown", ""))):
+                        yield int(re.findall(r"\d+", claim)[0]), f"| {claim} | {word} | {int(file.stem[:2])} |\n"
 
 
 def main() -> int:
-    found = list(headlines())
+    found = [row for _, row in sorted(headlines(), key=lambda pair: pair[0])]
     if not found:
         print(f"no executed chapter in {EXECUTED} shows a headline: run `make book` first")
         return 1
-    block = "\n".join(f"- {line}" for line in found) + "\n"
     before, rest = README.read_text(encoding="utf-8").split(START)
     old, after = rest.split(END)
-    if old == block:
+    if old == HEAD + "".join(found):
         return 0
     if "--write" in sys.argv[1:]:
-        README.write_text(f"{before}{START}{block}{END}{after}", encoding="utf-8")
+        README.write_text(f"{before}{START}{HEAD}{''.join(found)}{END}{after}", encoding="utf-8")
         return 0
-    typed = set(old.splitlines())
     print("README.md differs from the built chapters; `python .ci/headlines.py --write` brings:")
-    print(*(line for line in block.splitlines() if line not in typed), sep="\n")
+    print(*(row for row in found if row not in old), sep="")
     return 1
 
 
