@@ -122,7 +122,7 @@ def medians(
 def cap(axis: Axes, y_max: float | None) -> None:
     """Ends the y axis at y_max, where a line stands for all that is higher; unless everything is lower."""
     if y_max is not None and axis.dataLim.y1 >= y_max:
-        axis.set_ylim(top=1.06 * y_max)
+        axis.set_ylim(top=1.12 * y_max)
         axis.axhline(y_max, color="0.5", linestyle=":")
         lower = [tick for tick in axis.get_yticks() if axis.get_ylim()[0] <= tick < 0.95 * y_max]
         axis.set_yticks([*lower, y_max], [*(f"{tick:g}" for tick in lower), f"{y_max:g}+"])

@@ -129,7 +129,7 @@ def tradeoff(
         lines += axes[0, 0].plot(middle[x], middle[y], **style, label=shown(name))
         dark = tuple(0.6 * part for part in to_rgb(style["color"]))
         notes += [(f"{at:g}", tuple(row), dark) for at, row in middle.iterrows() if name != "none"]
-    axes[0, 0].margins(0.1)
+    axes[0, 0].margins(0.16, 0.1)
     cap(axes[0, 0], y_max)
     legend(figure, axes[0, 0])
     label(axes[0, 0], labels[x], labels[y], title)
