@@ -112,6 +112,26 @@ def test_panels_tell_two_attackers_apart():
     assert fills == {DEFENSE_STYLE["obfuscation"][0], "white"}
 
 
+def test_intervals_are_drawn_over_models_first():
+    table = pandas.DataFrame(
+        [{"defense": "pruning", "strength": 0.1, "model": m, "hit": m % 2} for m in range(6) for _ in range(20)]
+    )
+    words = {"y": "hit", "labels": UNITS, "title": "digits", "rate": True}
+    alone, over_models = (
+        figures.panels(table, **words, models=models).axes[0].collections[0].get_segments()[0][:, 1]
+        for models in (None, "model")
+    )
+    assert over_models[0] < alone[0] < alone[1] < over_models[1]
+
+
+def test_a_second_line_of_a_defense_is_hollow():
+    both = pandas.concat([RUNS, RUNS[RUNS.defense == "pruning"].assign(defense="pruning, naive")])
+    figure = figures.tradeoff(both, x="accuracy", y="psnr", labels=LABELS, title="photos")
+    full, hollow = (line for line in figure.axes[0].lines if line.get_label().startswith("pruning"))
+    assert full.get_color() == hollow.get_color() == DEFENSE_STYLE["pruning"][0]
+    assert hollow.get_markerfacecolor() == "white"
+
+
 @pytest.mark.parametrize("name", ["points", "panels", "tradeoff"])
 def test_what_is_above_the_cap_stands_on_it(name):
     axis = DRAWN[name]().axes[0]

@@ -63,19 +63,20 @@ def points(
     hue: str,
     labels: Mapping[str, str],
     title: str,
+    models: str | None = None,
     y_max: float | None = None,
 ) -> Figure:
     """Median and 95% bootstrap interval of column y for each value of column x, a line for each value of hue.
 
-    Every single run stands behind as a faint dot. labels: axis and legend texts of the three columns. What is above
-    y_max is drawn there.
+    Every single run stands behind as a faint dot. labels: axis and legend texts of the three columns. models: the
+    column over whose values intervals are drawn first. What is above y_max is drawn there.
     """
     figure, axes = blank(1, 1, (WIDTH, 3.7))
     places = sorted(table[x].unique())
-    names = ordered(table[hue])
+    names, columns = ordered(table[hue]), [x, y, *([models] if models else [])]
     for i, name in enumerate(names):
         style = {**style_of(name, i), "label": shown(name), "shift": 0.12 * (i - (len(names) - 1) / 2)}
-        medians(axes[0, 0], places, table.loc[table[hue] == name, [x, y]], y_max=y_max, **style)
+        medians(axes[0, 0], places, table.loc[table[hue] == name, columns], y_max=y_max, **style)
     ticks(axes[0, 0], [place(value) for value in places], WIDTH - 1)
     cap(axes[0, 0], y_max)
     legend(figure, axes[0, 0], labels[hue])

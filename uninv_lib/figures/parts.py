@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
@@ -107,15 +107,22 @@ def intervals(axis: Axes, at: Sequence[float], found: Iterable[Interval], **styl
     axis.errorbar(at, middle, [middle - low, high - middle], capsize=3, **style)
 
 
+def spread(pairs: pandas.DataFrame, measure: Callable[..., Interval]) -> Interval:
+    """The second column by `measure`, drawn over the models of the third column first, where there is one."""
+    values, *models = (tensor(pairs[name].to_numpy()) for name in pairs.columns[1:])
+    return measure(values, models=models[0] if models else None)
+
+
 def medians(
     axis: Axes, places: Sequence[Any], pairs: pandas.DataFrame, *, shift: float, y_max: float | None, **style: Any
 ) -> None:
-    """A line of medians with intervals over the places, and every run behind; pairs: two columns, place and value."""
-    x, y = pairs.columns
-    values = pairs.set_index(x)[y].clip(upper=y_max)
+    """A line of medians with intervals over the places, every run behind; pairs: place, value and, if known, model."""
+    x, y = pairs.columns[:2]
+    pairs = pairs.assign(**{y: pairs[y].clip(upper=y_max)})
+    values = pairs.set_index(x)[y]
     at = [p for p in places if p in values.index]
     axis.plot([places.index(p) + shift for p in values.index], values, ".", color=style["color"], alpha=0.25)
-    found = [interval(tensor(values.loc[[p]].to_numpy())) for p in at]
+    found = [spread(pairs[pairs[x] == p], interval) for p in at]
     intervals(axis, [places.index(p) + shift for p in at], found, **style)
 
 

@@ -14,6 +14,7 @@ from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
 from numpy import linspace
 
+from uninv_lib import metrics
 from uninv_lib.figures.parts import (
     SMALL,
     WIDTH,
@@ -26,10 +27,10 @@ from uninv_lib.figures.parts import (
     ordered,
     place,
     shown,
+    spread,
     style_of,
     ticks,
 )
-from uninv_lib.metrics import wilson
 
 if TYPE_CHECKING:
     import pandas
@@ -48,15 +49,16 @@ def panels(
     panel: str = "defense",
     rate: bool = False,
     level: Mapping[str, float] | None = None,
+    models: str | None = None,
     y_max: float | None = None,
 ) -> Figure:
     """A panel for each value of column `panel`, two a row, each with its own x and unit; y is shared.
 
     y: a column, or several, {name in the legend: column}; rows where one is not known count for the others only.
     labels: what x means in each panel, by the panel's value, and "y". Rows whose panel is "none" stand at the left of
-    every panel. rate: columns of 0 and 1, drawn as the share of ones with its 95% Wilson interval; else the median
-    with its bootstrap interval, and every run a faint dot. level: dashed lines, {name in the legend: y}. What is above
-    y_max is drawn there.
+    every panel. rate: columns of 0 and 1, drawn as the share of ones with its 95% interval; else the median with its
+    bootstrap interval, and every run a faint dot. models: the column over whose values intervals are drawn first.
+    level: dashed lines, {name in the legend: y}. What is above y_max is drawn there.
     """
     series = {labels["y"]: y} if isinstance(y, str) else dict(y)
     names = [name for name in ordered(table[panel]) if name != "none"]
@@ -64,7 +66,8 @@ def panels(
     figure, axes = blank(rows, min(2, len(names)), (WIDTH, 2.4 * rows + 0.5), sharey=True)
     for axis, name in zip(axes.flat, names, strict=False):
         shown_here = table[table[panel].isin(["none", name])]
-        _panel(axis, name, [shown_here[[x, column]].dropna() for column in series.values()], rate=rate, y_max=y_max)
+        seen = [shown_here[[x, column, *([models] if models else [])]].dropna() for column in series.values()]
+        _panel(axis, name, seen, rate=rate, y_max=y_max)
         for height in (level or {}).values():
             axis.axhline(height, color="0.4", linestyle="--")
         label(axis, labels[name], "", shown(name))
@@ -99,9 +102,8 @@ def _panel(axis: Axes, name: str, series: Sequence[pandas.DataFrame], *, rate: b
 
 
 def _shares(axis: Axes, places: Sequence[Any], pairs: pandas.DataFrame, *, shift: float, **style: Any) -> None:
-    """A line of shares of ones over the places, with Wilson intervals; pairs: two columns, place and value."""
-    x, y = pairs.columns
-    found = {at: wilson(int(ones.sum()), len(ones)) for at, ones in pairs.groupby(x)[y]}
+    """A line of shares of ones over the places, with intervals; pairs: place, value and, if known, model."""
+    found = {at: spread(rows, metrics.rate) for at, rows in pairs.groupby(pairs.columns[0])}
     intervals(axis, [places.index(at) + shift for at in found], found.values(), **style)
 
 
@@ -118,14 +120,17 @@ def tradeoff(
 ) -> Figure:
     """Leak (y) against utility (x): a line of medians over the strengths for each defense, strengths written beside.
 
-    What is above y_max is drawn there.
+    A name like "pruning, naive" is another line of that defense, hollow and broken. What is above y_max is drawn
+    there.
     """
     figure, axes = blank(1, 1, (WIDTH, 4.2))
     notes, lines = [], []
     for i, name in enumerate(ordered(table["defense"])):
         middle = table[table["defense"] == name].groupby("strength")[[x, y]].median()
         middle[y] = middle[y].clip(upper=y_max)
-        style = style_of(name, i)
+        defense, _, other = name.partition(", ")
+        style = style_of(defense, i)
+        style |= _line(1, style["color"]) if other else {}
         lines += axes[0, 0].plot(middle[x], middle[y], **style, label=shown(name))
         dark = tuple(0.6 * part for part in to_rgb(style["color"]))
         notes += [(f"{at:g}", tuple(row), dark) for at, row in middle.iterrows() if name != "none"]

@@ -31,15 +31,17 @@ function front(cells, knows) {
   return cells.filter((cell, i) => !beaten(cell, i)).sort((a, b) => utility(a) - utility(b) || leak(a, knows) - leak(b, knows));
 }
 
+const EXACT = 60; // dB PSNR: rounding to 8 bits costs about as much
+
 /** What the attacker has, in words. */
-function verdictOn(cell, knows, names, cap) {
+function verdictOn(cell, knows, names) {
   const { gain, psnr, label } = attack(cell, knows);
   if (label < 0) return lost(cell.metrics.forgotten_confidence);
   const who = cell.spec.defense === "pruning" ? `The attacker who ${knows ? "knows" : "does not know"} of pruning` : "The attacker";
   const true_ = names[cell.metrics.forgotten_label];
   const reads = `reads the label ${names[label]}: ${names[label] === true_ ? "right" : `wrong, it was ${true_}`}.`;
   if (gain <= 0) return `No leak of the picture: it comes back ${quality(gain, psnr)}. ${who} ${reads}`;
-  return `${who} recovers the picture${gain > cap ? " exactly," : ""} ${quality(gain, psnr)} and ${reads}`;
+  return `${who} recovers the picture${psnr >= EXACT ? " exactly," : ""} ${quality(gain, psnr)} and ${reads}`;
 }
 
 /** The plane of leak and utility, over all cells of one forgotten picture. */
@@ -73,7 +75,7 @@ async function render({ model, el }) {
   const sample = slider("Forgotten picture", person(model), pick("request"));
   const rate = slider("Unlearning rate", signs, pick("unlearning_rate"));
   const defense = choice("Defense", KINDS, pick("defense"));
-  const strength = slider("Strength", (v) => `${v} ${UNITS[chosen.state.defense]}`, pick("strength"));
+  const strength = slider("Strength", (v) => `${v} ${UNITS[chosen.state.defense]}`.replace(/^1 epochs/, "1 epoch"), pick("strength"));
   const knows = flip("The attacker knows of the defense", pick("knows"));
   const truth = picture("forgotten");
   const found = picture("recovered");
@@ -101,7 +103,7 @@ async function render({ model, el }) {
     grid.paint(truth.canvas, cell, 0);
     grid.paint(found.canvas, cell, number);
     found.canvas.setAttribute("aria-label", `recovered, ${quality(gain, psnr)}`);
-    verdict.textContent = verdictOn(cell, knowing, names, cap);
+    verdict.textContent = verdictOn(cell, knowing, names);
     const accuracies = { "test accuracy before": cell.metrics.test_accuracy_before, "when released": utility(cell) };
     numbers.replaceChildren(...Object.entries(accuracies).flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, `${(100 * value).toFixed(1)}%`)]));
     plane(tradeoff, [...grid.cells.values()].filter((other) => other.spec.request === cell.spec.request), cell, knowing, cap);
@@ -116,7 +118,7 @@ async function render({ model, el }) {
 
   const root = h("section", { class: "uninv uninv-defense", "aria-label": "Defense lab" });
   const chosen = selection(model, "defense", root, fresh, repaint);
-  const key = h("p", { class: "uninv-note" }, `● none, ■ obfuscation, ▲ pruning, ◆ fine-tuning; the large mark is your setting, the thick line the Pareto front: less leak costs accuracy there. ⌃ at ${cap} dB: exact, off the scale. ${model.get("note")}`);
+  const key = h("p", { class: "uninv-note" }, `● none, ■ obfuscation, ▲ pruning, ◆ fine-tuning; the large mark is your setting, the thick line the Pareto front: less leak costs accuracy there. ⌃ at ${cap} dB: off the scale. ${model.get("note")}`);
   root.append(
     h("p", { class: "uninv-title" }, "Defense lab"),
     h("p", { class: "uninv-lead" }, "Protect a forgotten photograph before the model is released, and see what the attacker gets of it."),
