@@ -23,7 +23,8 @@ def pictures(rows: Mapping[str, Tensor], titles: Sequence[str] = ()) -> Figure:
     width = min(WIDTH, 1.6 * columns)
     titles = [wrapped(title, width / columns) for title in titles]
     above = 0.17 * max((title.count("\n") for title in titles), default=0)
-    figure, axes = blank(len(rows), columns, (width, (width / columns + 0.3) * len(rows) + above))
+    tall = [width / columns * row.shape[2] / row.shape[3] + 0.3 for row in rows.values()]
+    figure, axes = blank(len(rows), columns, (width, sum(tall) + above), height_ratios=tall)
     for axis in axes.flat:
         axis.set_axis_off()
     for line, (name, images) in zip(axes, rows.items(), strict=True):
