@@ -71,7 +71,7 @@ def verdict(tab):
 def told(gain, psnr):
     """How a widget says how good a picture is."""
     side = "below" if gain < 0 else "above"
-    return f"{abs(gain):.1f} dB {side} the best guess without the models ({psnr:.1f} dB PSNR)"
+    return f"{abs(gain):.1f} dB {side} the best null baseline ({psnr:.1f} dB PSNR)"
 
 
 def pixels(tab, name):

@@ -12,6 +12,7 @@
     target.scrollIntoView();
   };
 
+  const SCROLLING = ".cell_output, .math, .pst-scrollable-table-container, .bd-content div.highlight pre";
   const scrolling = (box) => {
     const rest = box.scrollWidth - box.clientWidth - box.scrollLeft;
     box.classList.toggle("more-left", box.scrollLeft > 1);
@@ -34,7 +35,7 @@
       link.download = DOCUMENTATION_OPTIONS.pagename.split("/").pop() + link.textContent.trim();
     }
     const sizes = new ResizeObserver((changes) => changes.forEach(({ target }) => scrolling(target)));
-    for (const box of document.querySelectorAll(".cell_output, .math, .bd-content div.highlight pre")) {
+    for (const box of document.querySelectorAll(SCROLLING)) {
       sizes.observe(box);
       box.addEventListener("scroll", () => scrolling(box), { passive: true });
     }

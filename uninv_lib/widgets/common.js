@@ -109,9 +109,9 @@ function draw(element, label, body, height) {
 
 const decibels = (value) => value.toFixed(1).replace("-", "−");
 
-/** How good a recovered picture is: first what it is above the best guess without the models. */
+/** How good a recovered picture is: first what it is above the best null baseline. */
 const quality = (gain, psnr) =>
-  `${decibels(Math.abs(gain))} dB ${gain < 0 ? "below" : "above"} the best guess without the models (${decibels(psnr)} dB PSNR)`;
+  `${decibels(Math.abs(gain))} dB ${gain < 0 ? "below" : "above"} the best null baseline (${decibels(psnr)} dB PSNR)`;
 
 /** Where there is no cell for what was chosen: what was shown before pales, and a kernel is asked. */
 function missing(cell, { root, verdict, live }, wanted) {

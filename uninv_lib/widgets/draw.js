@@ -62,7 +62,7 @@ function knobs(pick) {
   const rate = slider("Unlearning rate", signs, pick("rate"));
   const size = slider("Private samples, yours among them", String, pick("size"));
   const defense = choice("Defense", KINDS, pick("defense"));
-  const strength = slider("Strength", (v) => `${v} ${unit}`, pick("strength"));
+  const strength = slider("Strength", (v) => `${v} ${unit}`.replace(/^1 epochs/, "1 epoch"), pick("strength"));
   const knows = flip("The attacker knows of the defense", pick("knows"));
   const note = h("p", { class: "uninv-note" });
   const all = [kind, method, rate, size, defense, strength, knows].map(({ root }) => root);
