@@ -8,18 +8,21 @@ const PROBES = [
 const SETTING = ["forget_share", "unlearning", "probes"];
 const HEIGHT = 220;
 
+const raised = (n) => [...String(n)].map((d) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[d] ?? "⁻").join("");
+
 /** The change of each class's score; hatched what the attacker names, marked what was forgotten. */
 function meter(element, cell, names) {
   const changes = names.map((_, i) => cell.metrics[`change_${i}`]);
   const { inferred_label: inferred } = cell.metrics;
   const score = cell.spec.probes === "public" ? "log-odds" : "confidence";
   const largest = Math.max(...changes.map(Math.abs)) || 1e-12;
-  const power = 10 ** Math.floor(Math.log10(largest));
+  const exponent = Math.floor(Math.log10(largest));
+  const power = 10 ** exponent;
   draw(element, `Change of each class's ${score}; the lowest is class ${names[inferred]}`, (width) => {
     const y = [Math.min(0, ...changes) / power - 0.3, Math.max(0, ...changes) / power + 0.3];
     const { px, py, axes } = frame({
       width, height: HEIGHT, x: [-0.5, names.length - 0.5], y, xlabel: "class",
-      ylabel: `change of ${score} (× ${signs(power)})`, xticks: names.map((name, i) => [i, name]),
+      ylabel: `change of ${score} (× 10${raised(exponent)})`, xticks: names.map((name, i) => [i, name]),
     });
     const wide = 0.7 * (px(1) - px(0));
     const rects = changes.map((v, i) => {
