@@ -49,7 +49,7 @@ function plane(element, cells, cell, knows, cap) {
   const best = front(cells, knows);
   const height = (other) => Math.min(cap, attack(other, knows).gain);
   const { gain } = attack(cell, knows);
-  const label = `Leak against utility: ${decibels(gain)} dB above the best guess, test accuracy ${(100 * utility(cell)).toFixed(1)}%. ${best.includes(cell) ? "On" : "Behind"} the Pareto front of ${best.length} settings.`;
+  const label = `Leak against utility: ${decibels(gain)} dB above the best null baseline, test accuracy ${(100 * utility(cell)).toFixed(1)}%. ${best.includes(cell) ? "On" : "Behind"} the Pareto front of ${best.length} settings.`;
   const worth = cells.map((other) => 100 * utility(other));
   const x = [Math.min(...worth) - 1, Math.max(...worth) + 1];
   const y = [Math.min(0, ...cells.map(height)) - 7, cap + 5];
