@@ -23,8 +23,9 @@ def headlines() -> Iterator[tuple[int, str]]:
         for cell in json.loads(json.loads(file.read_text(encoding="utf-8"))["notebook"])["cells"]:
             if "headline" in cell["metadata"].get("tags", []):
                 for output in cell["outputs"]:
-                    for claim, word in VERDICT.findall("".join(output["data"].get("text/markdown", ""))):
-                        yield int(re.findall(r"\d+", claim)[0]), f"| {claim} | {word} | {int(file.stem[:2])} |\n"
+                    for claim, word in VERDICT.findall("".join(output.get("data", {}).get("text/markdown", ""))):
+                        number, text = re.findall(r"\d+", claim)[0], claim.replace("|", "\\|")
+                        yield int(number), f"| {text} | {word} | {int(file.stem[:2])} |\n"
 
 
 def main() -> int:
@@ -32,8 +33,11 @@ def main() -> int:
     if not found:
         print(f"no executed chapter in {EXECUTED} shows a headline: run `make book` first")
         return 1
-    before, rest = README.read_text(encoding="utf-8").split(START)
-    old, after = rest.split(END)
+    before, start, rest = README.read_text(encoding="utf-8").partition(START)
+    old, end, after = rest.partition(END)
+    if not (start and end):
+        print(f"{README} has no table between the marks {START.strip()} and {END}")
+        return 1
     if old == HEAD + "".join(found):
         return 0
     if "--write" in sys.argv[1:]:

@@ -61,6 +61,8 @@ def test_what_is_no_interval_is_refused(case):
         above({"a": case}, 0, "C0")
     with pytest.raises(ValueError, match="cases: none"):
         above({}, 0, "C0")
+    with pytest.raises(ValueError, match="bound: nan for 'C0'"):
+        above({"a": HIGH}, float("nan"), "C0")
 
 
 @pytest.mark.parametrize(
@@ -87,6 +89,14 @@ def test_a_table_is_markdown():
     said = table([{"data": "photos", "n": 3}, {"data": "digits", "n": 4}])
     assert isinstance(said, Said)
     assert said._repr_markdown_() == "| data | n |\n| --- | --- |\n| photos | 3 |\n| digits | 4 |"
+
+
+def test_a_bar_in_a_cell_does_not_end_it():
+    assert table([{"|x|": "a|b"}]) == "| \\|x\\| |\n| --- |\n| a\\|b |"
+
+
+def test_an_infinite_bound_can_be_said():
+    assert str(above({"a": HIGH}, float("inf"), "C0")) == "**C0** *refuted*. Below inf: a 5 [4, 6]."
 
 
 def test_every_word_of_the_rule_can_be_given():
@@ -124,6 +134,12 @@ def test_a_rate_over_models_is_never_narrower_than_wilson():
     assert metrics.rate(right) == metrics.wilson(10, 20)
     assert metrics.rate(right, models=models) == (0.5, 0.0, 1.0)
     assert metrics.rate(torch.ones(20), models=models) == metrics.wilson(20, 20)
+
+
+@pytest.mark.parametrize("value", [0.5, float("nan"), 2.0])
+def test_a_rate_of_what_is_not_right_or_wrong_is_refused(value):
+    with pytest.raises(ValueError, match=r"right: .*; allowed: 0 and 1"):
+        metrics.rate(torch.tensor([1.0, value]))
 
 
 def test_gains_are_above_the_best_null_sample_by_sample():

@@ -20,6 +20,7 @@ from uninv_lib.sweep import RESULTS, grid, read
 from uninv_lib.sweep.collect import collect, table
 from uninv_lib.sweep.engine import WorkError
 from uninv_lib.sweep.plan import Grid, PlanError, plan
+from uninv_lib.sweep.records import row
 from uninv_lib.sweep.report import report, varied
 from uninv_lib.sweep.store import DONE, STALE, Store
 from uninv_lib.sweep.work import complete, named
@@ -356,3 +357,11 @@ def test_the_slurm_configuration_gives_a_job_script_that_starts_a_worker(monkeyp
     assert "#SBATCH --cpus-per-task=8" in script
     assert "export OMP_NUM_THREADS=8" in script
     assert re.search(r"-m distributed\.cli\.dask_worker tcp://\S+ .*--nthreads 1 .*--lifetime 470m", script)
+
+
+def test_a_record_without_every_null_baseline_is_a_row_without_gain():
+    old = read("features")[0]
+    some_nulls = {"psnr": 20.0, "psnr_random": 5.0}
+    assert "gain" not in row(old.model_copy(update={"metrics": some_nulls}))
+    nulls = some_nulls | {"psnr_class_mean": 12.0, "psnr_max_diff": 13.0}
+    assert row(old.model_copy(update={"metrics": nulls}))["gain"] == 7.0

@@ -59,10 +59,14 @@ class Said(str):
 
 def table(rows: Iterable[Mapping[str, object]]) -> Said:
     """Rows of one shape as a Markdown table, the names of the first as its head."""
-    lines = [{name: str(value) for name, value in row.items()} for row in rows]
+    lines = [{_cell(name): _cell(value) for name, value in row.items()} for row in rows]
     head = list(lines[0])
     cells = [head, ["---"] * len(head), *([line[name] for name in head] for line in lines)]
     return Said("\n".join(f"| {' | '.join(row)} |" for row in cells))
+
+
+def _cell(value: object) -> str:
+    return str(value).replace("|", "\\|")  # else it would end the cell
 
 
 @dataclass(frozen=True)
@@ -115,7 +119,7 @@ class Verdict:
 
 
 def above(cases: Mapping[str, Interval], bound: float, claim: str, unit: str = "") -> Verdict:
-    """The verdict on a claim that says: more than `bound`. Raises ValueError for no case or for what is no interval."""
+    """The verdict on a claim that says: more than `bound`. Raises ValueError for no case, no bound and no interval."""
     return _of(cases, "above", bound, claim, unit)
 
 
@@ -132,6 +136,8 @@ def not_testable(claim: str, why: str) -> Verdict:
 def _of(cases: Mapping[str, Interval], side: Literal["above", "below"], bound: float, claim: str, unit: str) -> Verdict:
     if not cases:
         raise ValueError(f"cases: none for {claim!r}; allowed: one or more, or not_testable(claim, why)")
+    if isnan(bound):
+        raise ValueError(f"bound: nan for {claim!r}; allowed: a number")
     for name, (value, low, high) in cases.items():
         if isnan(value) or not low <= value <= high:
             raise ValueError(f"cases: {name} has {value:.3g} [{low:.3g}, {high:.3g}]; allowed: low <= value <= high")
@@ -143,7 +149,7 @@ def _side(case: Interval, bound: float) -> str:
 
 
 def _decimals(value: float) -> int | None:
-    return 0 if value == int(value) else None
+    return 0 if float(value).is_integer() else None
 
 
 def _capital(text: str) -> str:

@@ -93,8 +93,11 @@ def interval(values: Tensor, *, models: Tensor | None = None, level: float = 0.9
 def rate(right: Tensor, *, models: Tensor | None = None, level: float = 0.95) -> tuple[float, float, float]:
     """The share of ones in `right` (n,): (rate, low, high), by Wilson's interval at 95%.
 
-    Where `models` (n,) names several, the interval is widened to that of a bootstrap over models first.
+    Where `models` (n,) names several, the interval is widened to that of a bootstrap over models first. Raises
+    ValueError for a value that is neither one nor zero.
     """
+    if not ((right == 0) | (right == 1)).all():
+        raise ValueError("right: a share or nan among the values; allowed: 0 and 1 (for shares: interval)")
     found, low, high = wilson(int(right.sum()), len(right))
     if models is not None and len(models.unique()) > 1:
         drawn = _spread(right.double(), models).nanmean(1).quantile(_edges(level)).tolist()

@@ -7,7 +7,7 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from uninv_lib.metrics import gains
+from uninv_lib.metrics import NULLS, gains
 from uninv_lib.types import Record, Spec
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ def read(file: Path | str) -> list[Record]:
 def row(record: Record) -> dict[str, Any]:
     """The fields of a Record's Spec, its metrics (gain also of a Record that was made before there was one), and its
     seconds by stage."""
-    found = (gains(record.metrics) if "psnr_random" in record.metrics else {}) | record.metrics
+    has_nulls = {f"psnr_{null}" for null in NULLS} <= record.metrics.keys()
+    found = (gains(record.metrics) if has_nulls else {}) | record.metrics
     seconds = {f"seconds_{stage}": value for stage, value in record.seconds.items()}
     fields = record.spec.model_dump() | {"knowledge": " ".join(record.spec.knowledge) or "none"}
     return fields | found | seconds
