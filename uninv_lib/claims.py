@@ -42,7 +42,7 @@ def shown(found: Interval | float, unit: str = "", *, digits: int | None = None)
 def _number(value: float, unit: str, digits: int | None) -> str:
     value *= 100 if unit == "%" else 1
     if digits is None and unit == "":
-        text = f"{value:.3g}"
+        text = f"{value + 0.0:.3g}"
         mantissa, _, power = text.partition("e")
         text = f"{mantissa} × 10{str(int(power)).translate(RAISED)}" if power else text
         return text.replace("-", "−")

@@ -33,6 +33,7 @@
     URL.revokeObjectURL(url);
     view.after(el);
     await module.default.render({ model, el });
+    await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))); // its first view is painted
   };
 
   // The figure in the next cell gives way to the widget, which takes over its number and whoever links to it.

@@ -148,7 +148,7 @@ function selection(model, name, root, fresh, render) {
     if (!model.inBook || head !== name) return false;
     Object.assign(state, fresh); // a link names what differs from it
     for (const [key, text] of new URLSearchParams(query)) {
-      if (!(key in fresh)) continue;
+      if (!Object.hasOwn(fresh, key)) continue;
       const value = typeof fresh[key] === "number" ? Number(text) : typeof fresh[key] === "boolean" ? text === "true" : text;
       if (!Number.isNaN(value)) state[key] = value;
     }

@@ -195,7 +195,7 @@ function cosine(a, b) {
 
 /** The unit of the first layer whose bias moved most: its weights before, after, and the change. */
 function mostMoved([before], [after]) {
-  const moved = before.bias.map((v, i) => v - after.bias[i]);
+  const moved = after.bias.map((v, i) => v - before.bias[i]);
   const unit = moved.reduce((best, v, i) => (Math.abs(v) > Math.abs(moved[best]) ? i : best), 0);
   const width = before.weight.length / before.bias.length;
   const [old, now] = [before, after].map((l) => l.weight.slice(unit * width, (unit + 1) * width));
@@ -203,7 +203,7 @@ function mostMoved([before], [after]) {
     unit,
     before: old,
     after: now,
-    change: old.map((v, j) => v - now[j]),
+    change: now.map((v, j) => v - old[j]),
     bias: moved[unit],
   };
 }

@@ -18,9 +18,9 @@ function verdictAt(cell, at) {
   const exact = cell.spec.unlearning === "retrain";
   const drowned = exact ? "what the others taught the model" : "what rounding left";
   const why =
-    cosine > 0.9
-      ? `Not found by this search: the picture's gradient is there (its cosine with the update is ${cosine.toFixed(2)})`
-      : `Not in the update: ${drowned} drowns the picture's gradient (its cosine with the update is ${cosine.toFixed(2)})`;
+    cosine > 0.99
+      ? `Not found by this search: the picture's gradient is there (its cosine with the update is ${cosine.toFixed(3)})`
+      : `Not in the update: ${drowned} drowns the picture's gradient (its cosine with the update is ${cosine.toFixed(3)})`;
   return `${why}. No leak, ${quality(gain, psnr)}.`;
 }
 

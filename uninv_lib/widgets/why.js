@@ -1,4 +1,4 @@
-// Why it works: the weights of one unit before, minus after, divided by what its bias moved.
+// Why it works: the weights of one unit after, minus before, divided by what its bias moved.
 
 const TITLE = "How the drawing is read off";
 
@@ -8,12 +8,12 @@ const largest = (values) => Math.max(...Array.from(values, Math.abs));
 
 /** The pictures with the operators between them; they appear one after the other. */
 function why() {
-  const names = ["before", "after", "difference", "quotient"];
+  const names = ["after", "before", "difference", "quotient"];
   const shown = Object.fromEntries(names.map((name) => [name, picture(name)]));
   const bias = h("span", {}, "");
   const sign = (text) => h("span", { class: "uninv-sign" }, text);
   const steps = [
-    [shown.before.root, sign("−"), shown.after.root],
+    [shown.after.root, sign("−"), shown.before.root],
     [sign("="), shown.difference.root],
     [sign("÷"), h("span", { class: "uninv-bias" }, bias)],
     [sign("="), shown.quotient.root],
@@ -33,8 +33,8 @@ function why() {
   const show = ({ row, unit, grey, tail }) => {
     const [most, moved] = [largest([...row.before, ...row.after]), largest(row.change)];
     const stretch = moved ? Math.round(most / moved).toLocaleString("en") : 1;
-    put(shown.before, `weights of ${unit}, before`, around(row.before, most));
-    put(shown.after, "the same, after", around(row.after, most));
+    put(shown.after, `weights of ${unit}, after`, around(row.after, most));
+    put(shown.before, "the same, before", around(row.before, most));
     put(shown.difference, `difference, stretched ${stretch} times`, around(row.change, moved));
     const quotient = row.change.map((v) => v / (row.bias || 1));
     put(shown.quotient, "what this unit alone tells", grey(quotient));
