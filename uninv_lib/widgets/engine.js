@@ -115,8 +115,8 @@ const DEFENSES = {
     fineTune(after, retain, { lr, epochs: strength }),
 };
 
-/** What is seen by an attacker who knows of the defense: a pruned weight is exactly zero, and gets
- * its old value back. */
+/** What is seen by an attacker who knows of the defense: a pruned weight is exactly zero, and is
+ * filled in from those that remain. */
 const ADAPTIVE = {
   /** A weight that is zero was pruned: unit i moved its bias by e_i, the others by e_i x. */
   pruning: (before, released) =>

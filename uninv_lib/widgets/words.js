@@ -16,7 +16,7 @@ function attacker({ defense, knows }) {
     return "We know no better attacker than one who takes the fine-tuning for unlearning.";
   if (defense !== "pruning") return "";
   return knows
-    ? "A pruned weight is exactly zero: the attacker puts the old value back."
+    ? "A pruned weight is exactly zero, and biases stay: the attacker fills it in from those left."
     : "The attacker takes each pruned weight for a change made by unlearning.";
 }
 
@@ -47,7 +47,7 @@ function theory({ model, method, defense, strength }) {
 function mixedIn({ method, defense, knows }) {
   if (defense === "pruning")
     return knows
-      ? "Where the old value was put back, the difference is 0."
+      ? "A pruned weight is filled in from the units that kept theirs."
       : "A pruned weight moved by all that it was, and drowns the drawing.";
   if (defense === "obfuscation")
     return "The noise is divided, too; all units together average it, in the picture above.";
