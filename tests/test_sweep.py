@@ -336,7 +336,9 @@ def test_a_report_stands_alone(tmp_path):
         page = (tmp_path / f"{name}.html").read_text(encoding="utf-8")
         assert page.count("<tr>") == len(read(name)) + 1
         assert page.count("<img") >= 1
-        assert len(re.findall('alt="(psnr|ssim|label_accuracy);', page)) == page.count("<img")
+        metrics = re.findall('alt="(gain|psnr|ssim|label_accuracy);', page)
+        assert len(metrics) == page.count("<img")
+        assert metrics[0] == ("gain" if name == "private_size" else "label_accuracy")
         assert "http://" not in page
         assert "https://" not in page
 
