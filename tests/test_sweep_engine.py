@@ -19,7 +19,8 @@ from click.testing import CliRunner
 from distributed import Future
 
 from uninv_lib.__main__ import main
-from uninv_lib.sweep.engine import connect, each
+from uninv_lib.sweep import engine
+from uninv_lib.sweep.engine import DIED, Outcome, connect, each
 from uninv_lib.sweep.runner import WRITES, run_missing
 from uninv_lib.sweep.store import DONE, Store
 
@@ -117,6 +118,17 @@ def test_a_run_that_fails_or_kills_its_worker_is_tried_three_times_and_blocks_no
     assert [failure["attempts"] for failure in told] == [3, 3]
     assert 'raise ValueError("this run cannot be")' in told[1]["traceback"]
     assert whole(tmp_path) == list(range(20))
+
+
+def test_an_error_of_its_own_is_told_where_a_later_try_was_taken_along(monkeypatch):
+    outcomes = iter(
+        [Outcome(0, error="ValueError: this run cannot be", attempts=1), Outcome(0, error=DIED, attempts=2)]
+    )
+    last = Outcome(0, error=DIED, attempts=3)
+    monkeypatch.setattr(engine, "_outcome", lambda future, item, attempt: next(outcomes, last))
+    with connect(workers=1) as client:
+        (found,) = each(client, [0], abs)
+    assert (found.error, found.attempts) == ("ValueError: this run cannot be", 3)
 
 
 @pytest.mark.parametrize("harm", ["cancelled", "lost"])

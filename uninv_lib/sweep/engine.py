@@ -8,7 +8,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from logging import CRITICAL
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
@@ -126,26 +126,28 @@ def each(client: Client, items: Iterable[Item], work: Callable[[Item], Value]) -
     out early). `items` are drawn, and values held, no sooner than needed. Raises EngineError where the cluster is lost.
     """
     waiting = iter(items)
-    again: deque[tuple[Item, int]] = deque()
-    flying: dict[Any, tuple[Future[Any], Item, int]] = {}
+    again: deque[Outcome[Item, Value]] = deque()
+    flying: dict[Any, tuple[Future[Any], Item, Outcome[Item, Value] | None]] = {}
     ended: SimpleQueue[Future[Any]] = SimpleQueue()
     threads, looked = 0, -POLL
     try:
         while True:
             if time.monotonic() - looked >= POLL:
                 threads, looked = _threads(client), time.monotonic()
-            for item, attempt in _next(again, waiting, 2 * threads - len(flying)):
+            for item, before in _next(again, waiting, 2 * threads - len(flying)):
                 future = client.submit(_attempt, work, item, pure=False)
-                flying[future.key] = future, item, attempt
+                flying[future.key] = future, item, before
                 future.add_done_callback(ended.put)
             if not flying and threads:
                 return
             with suppress(Empty):
                 future = ended.get(timeout=POLL)
-                _, item, attempt = flying.pop(future.key)
-                outcome = _outcome(future, item, attempt)
+                _, item, before = flying.pop(future.key)
+                outcome = _outcome(future, item, before.attempts + 1 if before else 1)
+                if outcome.error == DIED and before:  # perhaps taken along by another: its own error says more
+                    outcome = replace(before, attempts=outcome.attempts)
                 if outcome.error is not None and outcome.attempts < ATTEMPTS:
-                    again.append((item, outcome.attempts + 1))
+                    again.append(outcome)
                 else:
                     yield outcome
     finally:
@@ -154,13 +156,17 @@ def each(client: Client, items: Iterable[Item], work: Callable[[Item], Value]) -
                 future.cancel()
 
 
-def _next(again: deque[tuple[Item, int]], waiting: Iterator[Item], count: int) -> Iterator[tuple[Item, int]]:
+def _next(
+    again: deque[Outcome[Item, Value]], waiting: Iterator[Item], count: int
+) -> Iterator[tuple[Item, Outcome[Item, Value] | None]]:
+    """(item, the outcome of its last try) of those that are tried again, then of those that wait."""
     for _ in range(count):
         if again:
-            yield again.popleft()
+            before = again.popleft()
+            yield before.item, before
         else:
             for item in waiting:
-                yield item, 1
+                yield item, None
                 break
 
 
