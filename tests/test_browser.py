@@ -16,6 +16,7 @@ from uninv_lib import Spec, load, metrics, prepare, run
 from uninv_lib.attacks import analytic
 from uninv_lib.attacks.adaptive import unmask
 from uninv_lib.defenses.pruning import pruning
+from uninv_lib.experiment import knowing
 from uninv_lib.pages import SCRIPT
 from uninv_lib.scene import LR
 from uninv_lib.training import fine_tune, gradient
@@ -25,7 +26,6 @@ from uninv_lib.widgets import defense as lab
 from uninv_lib.widgets import labels as meter
 from uninv_lib.widgets import recovery as explorer
 from uninv_lib.widgets.base import spoken
-from uninv_lib.widgets.observe import knowing
 
 sync_api = pytest.importorskip("playwright.sync_api")
 
@@ -745,7 +745,7 @@ def test_lab_agrees_with_the_library(visit, one_thread):
         fields = {"request": lab.AXES["request"][i], "unlearning_rate": lab.AXES["unlearning_rate"][i % 3]}
         spec = lab._spec({**fields, "defense": defense, "strength": lab.STRENGTHS[defense][position]})
         found, adaptive = run(spec).metrics, "_adaptive" if defense == "pruning" else ""
-        label = int(knowing(spec).labels[0]) if adaptive else int(found["inferred_label"])
+        label = int(knowing(prepare(spec)).labels[0]) if adaptive else int(found["inferred_label"])
         assert _lab_says(verdict(tab), found, label, adaptive), verdict(tab)
         numbers = widget(tab).locator("dd").all_inner_texts()
         assert numbers == [f"{100 * found[f'test_accuracy_{when}']:.1f}%" for when in ("before", "released")]
@@ -763,7 +763,7 @@ def test_lab_s_switch_asks_the_attacker_who_does_not_know(visit, one_thread):
     assert switch.is_checked()
     assert found["gain_adaptive"] > 3 > 0 > found["gain"]
     assert "The attacker who knows of pruning recovers" in verdict(tab)
-    assert _lab_says(verdict(tab), found, int(knowing(spec).labels[0]), "_adaptive")
+    assert _lab_says(verdict(tab), found, int(knowing(prepare(spec)).labels[0]), "_adaptive")
     recovered = pixels(tab, "recovered")
     switch.click()
     settle(tab)

@@ -7,13 +7,14 @@ import pytest
 import torch
 
 from uninv_lib import Spec, load, prepare, run
+from uninv_lib.experiment import knowing
 from uninv_lib.metrics import psnr
 from uninv_lib.pages import HOST, NAMESPACES
 from uninv_lib.widgets import DefenseLab, DrawForgetLeak, LabelMeter, RecoveryExplorer
 from uninv_lib.widgets import defense as lab
 from uninv_lib.widgets import labels as meter
 from uninv_lib.widgets import recovery as explorer
-from uninv_lib.widgets.observe import knowing, people
+from uninv_lib.widgets.observe import people
 
 SMALL = {"dataset": "digits", "budget": "smoke", "device": "cpu"}
 LABELS = {"forget_share": 0.5, "unlearning": "retrain", "probes": "gradient", "seed": 0, "request": 1}
@@ -108,7 +109,8 @@ def test_lab_holds_what_the_attacker_finds_who_knows_of_the_defense():
     fields = {"request": 3, "unlearning_rate": 1e-3, "defense": "pruning", "strength": 0.5}
     cell = DefenseLab(grid=[fields]).cells[0]
     record = run(lab._spec(fields)).metrics
-    found, truth = knowing(lab._spec(fields)), prepare(lab._spec(fields)).forget
+    scene = prepare(lab._spec(fields))
+    found, truth = knowing(scene), scene.forget
     assert psnr(found.inputs, truth.inputs).item() == record["psnr_adaptive"] == cell["metrics"]["psnr_adaptive"]
     assert cell["metrics"]["inferred_label_adaptive"] == found.labels[0]
     assert (found.labels[0] == truth.labels[0]) == bool(record["label_accuracy_adaptive"])

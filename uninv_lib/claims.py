@@ -22,6 +22,7 @@ RULE: dict[Word, str] = {
 }
 """What each word means; a verdict is the first that applies."""
 UNITS = ("dB", "%", "")
+OTHER = {"above": "below", "below": "above"}
 RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -86,27 +87,25 @@ class Verdict:
 
     @property
     def word(self) -> Word:
-        other = {"above": "below", "below": "above"}[self.side]
         if not self.cases:
             return "not testable here"
         if len(self._on(self.side)) == len(self.cases):
             return "holds"
         if self._on(self.side):
             return "holds with conditions"
-        return "refuted" if self._on(other) else "not shown"
+        return "refuted" if self._on(OTHER[self.side]) else "not shown"
 
     def __str__(self) -> str:
         if not self.cases:
             return f"**{self.claim}** *{self.word}*: {self.why}."
         bound = shown(self.bound, self.unit, digits=None if self.unit else _decimals(self.bound))
-        order = (self.side, "undecided", {"above": "below", "below": "above"}[self.side])
+        heads = {"above": f"Above {bound}", "undecided": "Undecided", "below": f"Below {bound}"}
         parts = [
-            f"{side} {bound}: {'; '.join(f'{name} {shown(self.cases[name], self.unit)}' for name in self._on(side))}"
-            for side in order
+            f"{heads[side]}: {'; '.join(f'{name} {shown(self.cases[name], self.unit)}' for name in self._on(side))}"
+            for side in (self.side, "undecided", OTHER[self.side])
             if self._on(side)
         ]
-        parts = [part.replace(f"undecided {bound}", "undecided") for part in parts]
-        return f"**{self.claim}** *{self.word}*. {_capital('. '.join(map(_capital, parts)))}."
+        return f"**{self.claim}** *{self.word}*. {'. '.join(parts)}."
 
     def _repr_markdown_(self) -> str:
         return str(self)
@@ -150,7 +149,3 @@ def _side(case: Interval, bound: float) -> str:
 
 def _decimals(value: float) -> int | None:
     return 0 if float(value).is_integer() else None
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

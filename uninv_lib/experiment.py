@@ -87,12 +87,22 @@ def recover_or_grey(view: WhiteBoxView, *, rng: torch.Generator, **options: Any)
         return Reconstruction(grey, unknown, torch.ones(1, 1), 0.0)
 
 
+def _settings(spec: Spec) -> dict[str, Any]:
+    return {"preset": spec.preset, **RECOVERY[spec.budget].get(spec.preset, {})}
+
+
+def knowing(scene: Scene, *, progress: Progress = False) -> Reconstruction:
+    """What the attacker of a Record's adaptive metrics finds, who knows of the scene's defense; one of ADAPTIVE."""
+    spec = scene.spec
+    view, rng = ADAPTIVE[spec.defense](scene.white_box()), rng_of("attack", spec.seed, spec.request)
+    return recover_or_grey(view, rng=rng, progress=progress, **_settings(spec))
+
+
 def _features(scene: Scene, progress: Progress, watch: Watch | None) -> dict[str, float]:
     """Feature recovery and its null baselines, each held against the truth."""
     spec, truth = scene.spec, scene.forget.inputs
     rng = rng_of("attack", spec.seed, spec.request)
-    words = {"preset": spec.preset, "progress": progress, **RECOVERY[spec.budget].get(spec.preset, {})}
-    found = recover_or_grey(scene.white_box(), rng=rng, callback=watch, **words)
+    found = recover_or_grey(scene.white_box(), rng=rng, callback=watch, progress=progress, **_settings(spec))
     if watch is not None:
         watch(-1, found.inputs)
     public, view = scene.dataset.public.to(truth), scene.black_box()
@@ -105,10 +115,9 @@ def _features(scene: Scene, progress: Progress, watch: Watch | None) -> dict[str
     for name, inputs in null.items():
         measured |= _image_metrics(name, inputs, truth)
     if spec.defense in ADAPTIVE:
-        again = rng_of("attack", spec.seed, spec.request)
-        knowing = recover_or_grey(ADAPTIVE[spec.defense](scene.white_box()), rng=again, **words)
-        measured |= _image_metrics("_adaptive", knowing.inputs, truth)
-        measured["label_accuracy_adaptive"] = _same_labels(knowing.labels, scene.forget.labels)
+        again = knowing(scene, progress=progress)
+        measured |= _image_metrics("_adaptive", again.inputs, truth)
+        measured["label_accuracy_adaptive"] = _same_labels(again.labels, scene.forget.labels)
     with torch.no_grad():
         confidence = view.before(truth).gather(1, scene.forget.labels[:, None]).mean().item()
     before, after = scene.trained.state, scene.released

@@ -13,10 +13,11 @@ from tqdm import tqdm  # not tqdm.auto: its bar would be a widget of its own, sa
 from uninv_lib import figures
 from uninv_lib.attacks.adaptive import ADAPTIVE
 from uninv_lib.data import load
-from uninv_lib.experiment import run
+from uninv_lib.experiment import knowing, run
+from uninv_lib.scene import prepare
 from uninv_lib.types import Spec
 from uninv_lib.widgets.base import Explorer, Live, Pictures, module, spoken
-from uninv_lib.widgets.observe import Observed, knowing, observe, people
+from uninv_lib.widgets.observe import Observed, observe, people
 
 FIXED: dict[str, Any] = {"dataset": "photos", "model": "mlp", "width": 8, "seed": 66, "device": "cpu"}
 AXES: dict[str, list[Any]] = {
@@ -66,7 +67,7 @@ def _cell(fields: Mapping[str, Any], seen: Observed, pictures: Pictures) -> dict
     ]
     numbers, shown = {}, [*pictures.add(seen.truth), *pictures.add(seen.frames[-1])]
     if spec.defense in ADAPTIVE:
-        found = knowing(spec)
+        found = knowing(prepare(spec))
         shown += pictures.add(found.inputs)
         names += ["gain_adaptive", "psnr_adaptive"]
         numbers["inferred_label_adaptive"] = float(found.labels[0])

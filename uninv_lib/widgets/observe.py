@@ -13,15 +13,14 @@ from torch import Tensor, tensor
 from tqdm.auto import tqdm
 
 from uninv_lib import metrics
-from uninv_lib.attacks.adaptive import ADAPTIVE
 from uninv_lib.attacks.costs import cosine_cost, total_variation
 from uninv_lib.attacks.update import difference
 from uninv_lib.cache import digest, kept
-from uninv_lib.experiment import RECOVERY, recover_or_grey, run
+from uninv_lib.experiment import run
 from uninv_lib.provenance import code
-from uninv_lib.scene import Scene, prepare, rng_of
+from uninv_lib.scene import Scene, prepare
 from uninv_lib.training import gradient
-from uninv_lib.types import Reconstruction, Spec, Split
+from uninv_lib.types import Spec, Split
 from uninv_lib.widgets.base import Live
 
 FRAMES = 24
@@ -55,13 +54,6 @@ def _curves(scene: Scene, frames: Tensor) -> dict[str, list[float]]:
         found["cosine"].append(1 - cosine_cost(list(slopes.values()), update).item())
         found["tv"].append(total_variation(frame).mean().item())
     return found
-
-
-def knowing(spec: Spec) -> Reconstruction:
-    """What the attacker of the Record's adaptive metrics finds, who knows of the defense; one of ADAPTIVE."""
-    words = {"preset": spec.preset, **RECOVERY[spec.budget].get(spec.preset, {})}
-    view = ADAPTIVE[spec.defense](prepare(spec).white_box())
-    return recover_or_grey(view, rng=rng_of("attack", spec.seed, spec.request), **words)
 
 
 def people(spec: Spec) -> list[int]:
