@@ -1,7 +1,8 @@
 """The README says what the built chapters say: python .ci/headlines.py [--write].
 
-Cells tagged `headline` show verdicts on the paper's claims; `make book` keeps them in _build/executed. The README holds
-each claim with its word in a table between two marks. Exit status 1 where they differ; --write puts them there.
+Cells tagged `headline` show verdicts on the paper's claims; `make book` keeps them in
+_build/executed. The README holds each claim with its word in a table between two marks. Exit status
+1 where they differ; --write puts them there.
 """
 
 import json
@@ -23,7 +24,9 @@ def headlines() -> Iterator[tuple[int, str]]:
         for cell in json.loads(json.loads(file.read_text(encoding="utf-8"))["notebook"])["cells"]:
             if "headline" in cell["metadata"].get("tags", []):
                 for output in cell["outputs"]:
-                    for claim, word in VERDICT.findall("".join(output.get("data", {}).get("text/markdown", ""))):
+                    for claim, word in VERDICT.findall(
+                        "".join(output.get("data", {}).get("text/markdown", ""))
+                    ):
                         number, text = re.findall(r"\d+", claim)[0], claim.replace("|", "\\|")
                         yield int(number), f"| {text} | {word} | {int(file.stem[:2])} |\n"
 

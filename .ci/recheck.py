@@ -1,12 +1,14 @@
-"""Recompute three committed Records, chosen by the commit's hash, and compare: python .ci/recheck.py [HASH].
+"""Recompute three committed Records, chosen by the commit's hash, and compare: python
+.ci/recheck.py [HASH].
 
-On one machine's CPU metrics repeat bit for bit. On another one sums are in another order, and what follows differs in
-the last digits. Labels must be the same; PSNR may differ by 1 dB, which is far below what any chapter claims, changes
-of the score by a tenth of the largest, and the rest by a hundredth of its size. Left out are Records that took over a
-minute, those of a graphics card, and those where the last digits decide: answers that are rounded, noisy or a label,
-or hardly change; convnets, whose search, or two labels that are nearly tied, may turn, as may those of several
-classes and after fine-tuning as a defense; photographs, where pretraining ends at another net; and what float32
-rounds away of exact unlearning.
+On one machine's CPU metrics repeat bit for bit. On another one sums are in another order, and what
+follows differs in the last digits. Labels must be the same; PSNR may differ by 1 dB, which is far
+below what any chapter claims, changes of the score by a tenth of the largest, and the rest by a
+hundredth of its size. Left out are Records that took over a minute, those of a graphics card, and
+those where the last digits decide: answers that are rounded, noisy or a label, or hardly change;
+convnets, whose search, or two labels that are nearly tied, may turn, as may those of several
+classes and after fine-tuning as a defense; photographs, where pretraining ends at another net; and
+what float32 rounds away of exact unlearning.
 """
 
 import math
@@ -22,7 +24,14 @@ from uninv_lib.sweep import RESULTS, read
 
 SECONDS = 60.0
 CHOSEN = 3
-EXACT = ("label_accuracy", "forgotten", "forgotten_label", "inferred_label", "something_changed", "chance")
+EXACT = (
+    "label_accuracy",
+    "forgotten",
+    "forgotten_label",
+    "inferred_label",
+    "something_changed",
+    "chance",
+)
 JUMPS = re.compile(r"rank|count_error|label_accuracy_\d+|\w+_max_diff")
 """By a whole class or sample, by the rounding of a single probe's answer, or to another picture."""
 DECIBELS = 1.0
@@ -30,7 +39,8 @@ RELATIVE, ABSOLUTE, CHANGE = 0.01, 1e-5, 0.1
 TINY = 1e-6
 """A change of confidence that is hardly more than float32's rounding."""
 LEAK = 80.0
-"""dB. Above it a picture is the sample itself up to rounding, and the PSNR measures the rounding."""
+"""dB. Above it a picture is the sample itself up to rounding, and the PSNR measures the
+rounding."""
 
 
 def candidates() -> list[Record]:
@@ -41,7 +51,9 @@ def candidates() -> list[Record]:
 def _may_be_recomputed(record: Record) -> bool:
     spec, quick = record.spec, sum(record.seconds.values()) < SECONDS and record.device == "cpu"
     trained = spec.model != "convnet" and (spec.dataset != "photos" or spec.training == "converged")
-    exact = spec.attack == "features" and spec.unlearning == "retrain" and spec.training == "one_epoch"
+    exact = (
+        spec.attack == "features" and spec.unlearning == "retrain" and spec.training == "one_epoch"
+    )
     rounded = spec.answers != "probabilities" or (exact and spec.dtype == "float32")
     changed = abs(record.metrics.get("change_of_forgotten", 1.0)) > TINY
     tied = spec.forget_classes > 1 or spec.defense == "fine_tuning" or not changed
@@ -50,11 +62,14 @@ def _may_be_recomputed(record: Record) -> bool:
 
 def differences(old: Record, new: Record) -> list[str]:
     """The metrics of the old Record that the new one does not repeat."""
-    largest = max((abs(v) for name, v in old.metrics.items() if name.startswith("change_")), default=0.0)
+    largest = max(
+        (abs(v) for name, v in old.metrics.items() if name.startswith("change_")), default=0.0
+    )
     return [
         f"{name}: recorded {value:.6g}, now {new.metrics.get(name, math.nan):.6g}"
         for name, value in old.metrics.items()
-        if not JUMPS.fullmatch(name) and not _close(name, value, new.metrics.get(name, math.nan), largest)
+        if not JUMPS.fullmatch(name)
+        and not _close(name, value, new.metrics.get(name, math.nan), largest)
     ]
 
 

@@ -1,4 +1,5 @@
-"""Presets of feature recovery on the same targets in one run; a row a target in results/benchmark_attack.jsonl.
+"""Presets of feature recovery on the same targets in one run; a row a target in
+results/benchmark_attack.jsonl.
 
 python benchmarks/attack.py targets --dataset photos --targets 16 --presets paper,fast,best
 python benchmarks/attack.py targets --dataset imagefolder:PATH --name cifar10-jpeg --epochs 8
@@ -47,7 +48,8 @@ class Curve:
         if self.seen % self.every == 0 and len(stacked) == len(self.truth):
             seconds = (time.perf_counter() - self.started) / len(self.truth)
             ratios = [
-                metrics.psnr(metrics.match(x, t), t).mean().item() for x, t in zip(stacked, self.truth, strict=True)
+                metrics.psnr(metrics.match(x, t), t).mean().item()
+                for x, t in zip(stacked, self.truth, strict=True)
             ]
             self.rows.append((seconds, ratios))
 
@@ -59,12 +61,19 @@ def attack(scenes: list, preset: str, settings: dict, name: str, label: str) -> 
     """A row for each scene: all are recovered as one batch."""
     views = [scene.white_box() for scene in scenes]
     if preset == "paper":
-        views = [replace(view, labels=scene.forget.labels) for view, scene in zip(views, scenes, strict=True)]
+        views = [
+            replace(view, labels=scene.forget.labels)
+            for view, scene in zip(views, scenes, strict=True)
+        ]
     rngs = [torch.Generator().manual_seed(scene.spec.request) for scene in scenes]
-    curve = Curve(torch.stack([scene.forget.inputs for scene in scenes]), settings.get("iterations", 600))
+    curve = Curve(
+        torch.stack([scene.forget.inputs for scene in scenes]), settings.get("iterations", 600)
+    )
     found = recover_batch(views, rngs=rngs, preset=preset, progress=True, watch=curve, **settings)
     spec, net = scenes[0].spec, scenes[0].trained.net
-    accuracy = evaluate(net, scenes[0].trained.state, scenes[0].dataset.test.to(scenes[0].forget.inputs))
+    accuracy = evaluate(
+        net, scenes[0].trained.state, scenes[0].dataset.test.to(scenes[0].forget.inputs)
+    )
     rows = []
     for i, (scene, recovery) in enumerate(zip(scenes, found, strict=True)):
         truth = scene.forget.inputs
@@ -83,12 +92,16 @@ def attack(scenes: list, preset: str, settings: dict, name: str, label: str) -> 
                 "psnrs": [round(ratio, 3) for ratio in metrics.psnr(pictures, truth).tolist()],
                 "psnr_class_mean": round(metrics.psnr(_class_mean(scene), truth).mean().item(), 3),
                 "ssim": round(metrics.ssim(pictures, truth).mean().item(), 4),
-                "label_accuracy": (recovery.labels.sort().values == scene.forget.labels.sort().values)
+                "label_accuracy": (
+                    recovery.labels.sort().values == scene.forget.labels.sort().values
+                )
                 .double()
                 .mean()
                 .item(),
                 "cost": round(recovery.loss.nan_to_num(torch.inf).min().item(), 5),
-                "cost_of_truth": None if preset == "paper" else cost_of_truth(scene, chosen_preset(preset, settings)),
+                "cost_of_truth": None
+                if preset == "paper"
+                else cost_of_truth(scene, chosen_preset(preset, settings)),
                 "seconds": round(recovery.seconds, 2),
                 "iterations": recovery.loss.shape[1],
                 "batch": len(scenes),
@@ -109,7 +122,9 @@ def _class_mean(scene) -> torch.Tensor:
 
 
 def cost_of_truth(scene, preset: Preset) -> float | None:
-    """What the forgotten sample itself costs: above it the search has failed, not the prior. None for several."""
+    """What the forgotten sample itself costs: above it the search has failed, not the prior. None
+    for several.
+    """
     target, truth = target_of(scene.white_box(), error_known=True), scene.forget.inputs
     if len(truth) > 1:
         return None
@@ -148,10 +163,14 @@ def shared(command):
 
 def _scenes(requests: range, **fields) -> list:
     spec = Spec(budget="default", private_size=32 if fields["forget_size"] == 1 else 64, **fields)
-    return [prepare(spec.model_copy(update={"request": request}), progress=True) for request in requests]
+    return [
+        prepare(spec.model_copy(update={"request": request}), progress=True) for request in requests
+    ]
 
 
-def _settings(preset: str, iterations: int | None, restarts: int, tv: float | None) -> tuple[dict, str]:
+def _settings(
+    preset: str, iterations: int | None, restarts: int, tv: float | None
+) -> tuple[dict, str]:
     """A preset's settings, and what its rows call it."""
     settings, label = {}, preset
     if preset == "paper":
@@ -171,7 +190,11 @@ def _settings(preset: str, iterations: int | None, restarts: int, tv: float | No
 @click.option("--first", default=0, show_default=True, help="the first request")
 @click.option("--batch", default=8, show_default=True, help="requests recovered together")
 @click.option("--presets", default="paper,fast,best", show_default=True)
-@click.option("--iterations", type=int, help="without it 3000 of paper (published: 10000), the preset's own of others")
+@click.option(
+    "--iterations",
+    type=int,
+    help="without it 3000 of paper (published: 10000), the preset's own of others",
+)
 @click.option("--restarts", default=1, show_default=True, help="of paper; published: 5")
 @click.option("--tv", type=float, help="weight of the total variation; without it the preset's own")
 @click.option("--compiled", is_flag=True, help="by torch.compile")
@@ -197,7 +220,13 @@ def targets(
 ):
     """Recover the same targets by each preset."""
     torch.set_num_threads(threads)
-    fields = {"dataset": dataset, "model": model, "width": width, "epochs": epochs, "device": device}
+    fields = {
+        "dataset": dataset,
+        "model": model,
+        "width": width,
+        "epochs": epochs,
+        "device": device,
+    }
     for preset in presets.split(","):
         settings, label = _settings(preset, iterations, restarts, tv)
         settings["compiled"] = compiled
@@ -206,7 +235,11 @@ def targets(
             scenes = _scenes(requests, forget_size=forgotten, **fields)
             key = (name or dataset, model, width, epochs, label, forgotten)
             done = _done(out)
-            scenes = [s for s in scenes if (*key, s.spec.request, device_name(device_of(s.spec))) not in done]
+            scenes = [
+                s
+                for s in scenes
+                if (*key, s.spec.request, device_name(device_of(s.spec))) not in done
+            ]
             if not scenes:
                 continue
             rows = attack(scenes, preset, settings, name or dataset, label)
@@ -220,16 +253,37 @@ def targets(
 
 @main.command()
 @shared
-@click.option("--sizes", default="1,8,32,128", show_default=True, help="targets in one batch, ascending")
+@click.option(
+    "--sizes", default="1,8,32,128", show_default=True, help="targets in one batch, ascending"
+)
 @click.option("--compiled", is_flag=True, help="by torch.compile")
-@click.option("--out", type=click.Path(path_type=Path), default=RESULTS / "benchmark_step.jsonl", show_default=True)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=RESULTS / "benchmark_step.jsonl",
+    show_default=True,
+)
 def step(dataset, name, model, width, epochs, forgotten, threads, device, sizes, compiled, out):
-    """Seconds of one iteration a target over those of seven forward passes of one target, and the memory it takes."""
+    """Seconds of one iteration a target over those of seven forward passes of one target, and the
+    memory it takes.
+    """
     torch.set_num_threads(threads)
-    fields = {"dataset": dataset, "model": model, "width": width, "epochs": epochs, "device": device}
+    fields = {
+        "dataset": dataset,
+        "model": model,
+        "width": width,
+        "epochs": epochs,
+        "device": device,
+    }
     for size in map(int, sizes.split(",")):
         scenes = _scenes(range(size), forget_size=forgotten, **fields)
-        row = {"dataset": name or dataset, "model": model, "width": width, "targets": size, **_step(scenes, compiled)}
+        row = {
+            "dataset": name or dataset,
+            "model": model,
+            "width": width,
+            "targets": size,
+            **_step(scenes, compiled),
+        }
         row |= {
             "compiled": compiled,
             "threads": threads,
@@ -242,7 +296,9 @@ def step(dataset, name, model, width, epochs, forgotten, threads, device, sizes,
 
 
 def _step(scenes: list, compiled: bool) -> dict:
-    """One iteration on all scenes as one batch; the peak memory of the process, or of the graphics card, so far."""
+    """One iteration on all scenes as one batch; the peak memory of the process, or of the graphics
+    card, so far.
+    """
     views = [scene.white_box() for scene in scenes]
     net, point, x = scenes[0].trained.net, scenes[0].trained.state, scenes[0].forget.inputs
 

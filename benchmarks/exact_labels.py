@@ -1,7 +1,9 @@
-"""Measure what limits label inference after exact unlearning: python benchmarks/exact_labels.py; exact_labels.jsonl.
+"""Measure what limits label inference after exact unlearning: python benchmarks/exact_labels.py;
+exact_labels.jsonl.
 
-The requests are those of `labels_scores_mlp` (sweeps). Beside the attack stand three oracles, which know what no
-attacker does: all private samples, many trainings of both models, and an update without nuisance.
+The requests are those of `labels_scores_mlp` (sweeps). Beside the attack stand three oracles, which
+know what no attacker does: all private samples, many trainings of both models, and an update
+without nuisance.
 """
 
 import json
@@ -36,7 +38,14 @@ def trained_again(scene: Scene, split: Split) -> Tensor:
     found = []
     for i in range(REPEATS):
         rng, trained = rng_of("exact_labels", scene.spec.seed, i), scene.trained
-        state = fine_tune(trained.net, trained.pretrained, split, rng=rng, lr=trained.lr, batch_size=trained.batch_size)
+        state = fine_tune(
+            trained.net,
+            trained.pretrained,
+            split,
+            rng=rng,
+            lr=trained.lr,
+            batch_size=trained.batch_size,
+        )
         found.append(scores(scene, state))
     return torch.stack(found).mean(0)
 
@@ -46,11 +55,19 @@ def row(spec: Spec) -> dict[str, float | int]:
     trained, forget = scene.trained, scene.forget
     label, bias = int(forget.labels[0]), head(trained.net)[1]
     parts = forget, scene.retain
-    everyone = Split(torch.cat([part.inputs for part in parts]), torch.cat([part.labels for part in parts]))
-    before, after, usual = scores(scene, trained.state), scores(scene, scene.released), trained_again(scene, everyone)
+    everyone = Split(
+        torch.cat([part.inputs for part in parts]), torch.cat([part.labels for part in parts])
+    )
+    before, after, usual = (
+        scores(scene, trained.state),
+        scores(scene, scene.released),
+        trained_again(scene, everyone),
+    )
     slopes = gradient(trained.net, trained.pretrained, forget)
     rate = trained.lr / trained.batch_size * len(forget)
-    clean = {name: t + rate * slopes[name] if name in slopes else t for name, t in trained.state.items()}
+    clean = {
+        name: t + rate * slopes[name] if name in slopes else t for name, t in trained.state.items()
+    }
     confidence = logits(trained.net, trained.state, forget.inputs).softmax(1)[:, label].double()
     changes = {
         "right": after - before,

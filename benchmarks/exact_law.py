@@ -1,7 +1,8 @@
-"""Measure what exact unlearning shows of each sample: python benchmarks/exact_law.py; results/exact_law.jsonl.
+"""Measure what exact unlearning shows of each sample: python benchmarks/exact_law.py;
+results/exact_law.jsonl.
 
-A row for each person: 8 private sets, 8 deletion requests in each, one sample a request. The same 64 people are
-forgotten at every size N, in growing company, so that only the company changes.
+A row for each person: 8 private sets, 8 deletion requests in each, one sample a request. The same
+64 people are forgotten at every size N, in growing company, so that only the company changes.
 """
 
 import json
@@ -12,7 +13,12 @@ from torch import Tensor
 
 from uninv_lib import Spec, load, metrics
 from uninv_lib.attacks import analytic
-from uninv_lib.attacks.nuisance import labels_of_requests, private_size_of, recover_together, without_common
+from uninv_lib.attacks.nuisance import (
+    labels_of_requests,
+    private_size_of,
+    recover_together,
+    without_common,
+)
 from uninv_lib.attacks.update import NothingChanged, difference, labels_of_bias
 from uninv_lib.forecast import stated_cosine
 from uninv_lib.models import logits
@@ -24,7 +30,11 @@ from uninv_lib.types import Dataset, Split, State, WhiteBoxView
 SEEDS, REQUESTS, PUBLIC_RUNS, PROJECTED = 8, 8, 64, 4
 MLP, CONVNET = {"model": "mlp"}, {"model": "convnet", "width": 8}
 RUNS = [
-    *({**MLP, "dtype": dtype, "size": size} for dtype in ("float64", "float32") for size in (8, 32, 128)),
+    *(
+        {**MLP, "dtype": dtype, "size": size}
+        for dtype in ("float64", "float32")
+        for size in (8, 32, 128)
+    ),
     *({**CONVNET, "dtype": "float64", "size": size} for size in (8, 32, 128)),
     {**MLP, "dtype": "float64", "size": 8, "epochs": 5},
     *({**MLP, "dtype": "float64", "size": size} for size in (256, 512)),
@@ -44,7 +54,9 @@ def without(split: Split, person: int) -> Split:
 
 
 def private_set(dataset: Dataset, seed: int, size: int, like: Tensor) -> Split:
-    """The first `size` private samples in an order drawn from the seed: a larger set holds every smaller one."""
+    """The first `size` private samples in an order drawn from the seed: a larger set holds every
+    smaller one.
+    """
     order = torch.randperm(len(dataset.private), generator=rng_of("private", seed))
     return dataset.private.take(order[:size]).to(like)
 
@@ -61,7 +73,9 @@ class Company:
         self.private = private_set(self.dataset, seed, self.size, self.like)
         self.before = self.tune(self.theta0, self.private, "before")
         self.people = range(REQUESTS)
-        self.after = [self.tune(self.theta0, without(self.private, j), "after", j) for j in self.people]
+        self.after = [
+            self.tune(self.theta0, without(self.private, j), "after", j) for j in self.people
+        ]
 
     def tune(self, state: State, split: Split, *key: int | str) -> State:
         rng = rng_of("exact_law", self.seed, *key)
@@ -69,7 +83,10 @@ class Company:
 
     def gradients(self, state: State) -> tuple[Tensor, Tensor]:
         """(each forgotten sample's gradient, the mean over the private set)."""
-        each = [flat(gradient(self.net, state, self.private.take(torch.tensor([j])))) for j in self.people]
+        each = [
+            flat(gradient(self.net, state, self.private.take(torch.tensor([j]))))
+            for j in self.people
+        ]
         return torch.stack(each), flat(gradient(self.net, state, self.private))
 
     def views(self) -> list[WhiteBoxView]:
@@ -77,14 +94,20 @@ class Company:
         return [WhiteBoxView(self.net, self.before, after, shape, 1) for after in self.after]
 
     def nuisance(self, orders: Sequence[int]) -> Tensor:
-        """(PUBLIC_RUNS, p) updates of fine-tuning θ on fresh public samples (the test part), or what two orders of the
-        same samples change in them."""
+        """(PUBLIC_RUNS, p) updates of fine-tuning θ on fresh public samples (the test part), or
+        what two orders of the same samples change in them.
+        """
         found = []
         for i in range(PUBLIC_RUNS):
             size = min(self.size, 2 * len(self.dataset.test) // 3)
-            drawn = torch.randperm(len(self.dataset.test), generator=rng_of("public", self.seed, i))[:size]
+            drawn = torch.randperm(
+                len(self.dataset.test), generator=rng_of("public", self.seed, i)
+            )[:size]
             split = self.dataset.test.take(drawn).to(self.like)
-            ends = [flat(difference(self.net, self.before, self.tune(self.before, split, i, o))) for o in orders]
+            ends = [
+                flat(difference(self.net, self.before, self.tune(self.before, split, i, o)))
+                for o in orders
+            ]
             found.append(ends[0] if len(ends) == 1 else ends[0] - ends[1])
         return torch.stack(found)
 
@@ -97,7 +120,9 @@ def projected(updates: Tensor, nuisance: Tensor) -> Tensor:
 
 
 def ratio(company: Company, recovered: list[Tensor]) -> list[float]:
-    return metrics.psnr(torch.cat(recovered).double(), company.private.inputs[:REQUESTS].double()).tolist()
+    return metrics.psnr(
+        torch.cat(recovered).double(), company.private.inputs[:REQUESTS].double()
+    ).tolist()
 
 
 def picture(view: WhiteBoxView) -> Tensor:
@@ -116,14 +141,23 @@ def measured(company: Company) -> dict[str, Tensor | list[float]]:
     step = flat(difference(net, company.before, company.theta0))
     cleaned, few = without_common(views), without_common(views[:3])
     labels = company.private.labels[:REQUESTS]
-    own = logits(net, company.before, company.private.inputs[:REQUESTS]).softmax(1).gather(1, labels[:, None])[:, 0]
+    own = (
+        logits(net, company.before, company.private.inputs[:REQUESTS])
+        .softmax(1)
+        .gather(1, labels[:, None])[:, 0]
+    )
 
     def seen(others: Sequence[WhiteBoxView]) -> Tensor:
-        return cosine(torch.stack([flat(difference(net, v.before, v.after)) for v in others]), g[: len(others)])
+        return cosine(
+            torch.stack([flat(difference(net, v.before, v.after)) for v in others]),
+            g[: len(others)],
+        )
 
     def right(others: Sequence[WhiteBoxView]) -> list[float]:
         last = [list(difference(net, v.before, v.after).values())[-1] for v in others]
-        return [float(labels_of_bias(u, 1)[0] == label) for u, label in zip(last, labels, strict=True)]
+        return [
+            float(labels_of_bias(u, 1)[0] == label) for u, label in zip(last, labels, strict=True)
+        ]
 
     found: dict[str, Tensor | list[float]] = {
         "confidence": own.detach(),
@@ -150,7 +184,9 @@ def measured(company: Company) -> dict[str, Tensor | list[float]]:
         found["psnr"] = ratio(company, [picture(v) for v in views])
         found["psnr_median"] = ratio(company, [picture(v) for v in cleaned])
         found["psnr_meeting"] = ratio(company, [r.inputs for r in recover_together(views)])
-        found["psnr_meeting_3"] = ratio(company, [recover_together(_three(views, j))[0].inputs for j in company.people])
+        found["psnr_meeting_3"] = ratio(
+            company, [recover_together(_three(views, j))[0].inputs for j in company.people]
+        )
     if company.size <= 128:
         known = [WhiteBoxView(**{**vars(v), "pretrained": company.theta0}) for v in views]
         found["size_found"] = [float(private_size_of(v) == company.size) for v in known]
@@ -162,21 +198,38 @@ def _three(views: list[WhiteBoxView], j: int) -> list[WhiteBoxView]:
 
 
 def _by_last_batch(company: Company, g: Tensor, update: Tensor) -> Tensor:
-    """Cosine of the update and g_j minus the mean gradient of the model after's last minibatch, which is one short."""
+    """Cosine of the update and g_j minus the mean gradient of the model after's last minibatch,
+    which is one short.
+    """
     found = []
     for j in company.people:
         rest = without(company.private, j)
-        order = torch.randperm(len(rest), generator=rng_of("exact_law", company.seed, "after", j)).split(128)[-1]
-        found.append(cosine(g[j] - flat(gradient(company.net, company.theta0, rest.take(order))), update[j]))
+        order = torch.randperm(
+            len(rest), generator=rng_of("exact_law", company.seed, "after", j)
+        ).split(128)[-1]
+        found.append(
+            cosine(g[j] - flat(gradient(company.net, company.theta0, rest.take(order))), update[j])
+        )
     return torch.stack(found)
 
 
 def rows(run: dict) -> Iterator[dict]:
     for seed in range(SEEDS):
-        columns = {name: [float(v) for v in values] for name, values in measured(Company(run, seed)).items()}
+        columns = {
+            name: [float(v) for v in values]
+            for name, values in measured(Company(run, seed)).items()
+        }
         for j in range(REQUESTS):
             values = {name: float(f"{column[j]:.6g}") for name, column in columns.items()}
-            yield {"dataset": "digits", "width": 16, "epochs": 1, **run, "seed": seed, "request": j, **values}
+            yield {
+                "dataset": "digits",
+                "width": 16,
+                "epochs": 1,
+                **run,
+                "seed": seed,
+                "request": j,
+                **values,
+            }
 
 
 if __name__ == "__main__":

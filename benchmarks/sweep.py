@@ -1,9 +1,11 @@
-"""What a sweep gains and costs: python benchmarks/sweep.py specs | notebooks | many [--count N]; one JSON line each.
+"""What a sweep gains and costs: python benchmarks/sweep.py specs | notebooks | many [--count N];
+one JSON line each.
 
-specs: as many Specs in a plain loop and by two workers, and the engine's own time a run, by runs that do nothing.
-notebooks: chapter 1 again and again, by papermill in a plain loop and by two workers.
-many: runs that do nothing, the client's memory while they run, and the time to start a finished sweep again.
-The cluster's start is counted apart: it costs the same for ten runs and for a million.
+specs: as many Specs in a plain loop and by two workers, and the engine's own time a run, by runs
+that do nothing. notebooks: chapter 1 again and again, by papermill in a plain loop and by two
+workers. many: runs that do nothing, the client's memory while they run, and the time to start a
+finished sweep again. The cluster's start is counted apart: it costs the same for ten runs and for a
+million.
 """
 
 import json
@@ -30,8 +32,9 @@ sys.path.insert(0, str(ROOT / "tests"))
 import trivial  # noqa: E402
 
 SPECS = """
-spec: {dataset: digits, model: MODEL, width: 8, attack: labels, private_size: 512, forget_share: 0.1,
-  unlearning: retrain, training: converged, knowledge: public, probes: public, score: log_odds, device: cpu}
+spec: {dataset: digits, model: MODEL, width: 8, attack: labels, private_size: 512,
+  forget_share: 0.1, unlearning: retrain, training: converged, knowledge: public,
+  probes: public, score: log_odds, device: cpu}
 grid: {seed: {start: 0, count: COUNT}}
 """
 NOTEBOOKS = f"""
@@ -58,7 +61,9 @@ def serial(runs):
 
 @contextmanager
 def cluster(runs, workers):
-    """(its address, the seconds until its workers stand), each with what `runs` import and cache."""
+    """(its address, the seconds until its workers stand), each with what `runs` import and
+    cache.
+    """
     started = time.perf_counter()
     with connect(workers=workers) as client:
         list(each(client, runs[:1] * workers, complete))
@@ -74,7 +79,9 @@ def swept(runs, address):
 
 
 def compare(runs):
-    """Loop and sweep take turns, a quarter of the runs each time, for the machine's speed drifts."""
+    """Loop and sweep take turns, a quarter of the runs each time, for the machine's speed
+    drifts.
+    """
     torch.set_num_threads(1)
     complete(runs[0])
     with cluster(runs, WORKERS) as (address, start):
@@ -112,12 +119,18 @@ def notebooks(count):
 def many(count):
     program = (
         "import sys, trivial; from pathlib import Path\n"
-        "from uninv_lib.sweep.runner import describe, run_missing; from uninv_lib.sweep.store import Store\n"
+        "from uninv_lib.sweep.runner import describe, run_missing; from "
+        "uninv_lib.sweep.store import Store\n"
         f"runs, store = trivial.runs({count}), Store(Path(sys.argv[1]))\n"
         f"print(describe(runs, store)); run_missing(runs, store, workers={WORKERS})\n"
     )
     with tempfile.TemporaryDirectory() as out:
-        words = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT / 'tests')!r})\n{program}", out]
+        words = [
+            sys.executable,
+            "-c",
+            f"import sys; sys.path.insert(0, {str(ROOT / 'tests')!r})\n{program}",
+            out,
+        ]
         started, seen = time.perf_counter(), []
         process = subprocess.Popen(words)
         while process.poll() is None:

@@ -1,4 +1,5 @@
-"""Start a Dask cluster of Slurm jobs, print its address, and keep it until Ctrl-C: python clusters/slurm.py JOBS."""
+"""Start a Dask cluster of Slurm jobs, print its address, and keep it until Ctrl-C: python
+clusters/slurm.py JOBS."""
 
 import signal
 import sys
@@ -11,7 +12,9 @@ from dask_jobqueue import SLURMCluster
 
 def cluster() -> SLURMCluster:
     """The cluster that slurm.yaml describes, without a job yet."""
-    dask.config.update(dask.config.config, yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text()))
+    dask.config.update(
+        dask.config.config, yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
+    )
     return SLURMCluster()
 
 

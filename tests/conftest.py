@@ -15,7 +15,10 @@ import torch
 from uninv_lib import Spec, prepare
 
 HTML = Path(__file__).parents[1] / "_build" / "html"
-QUIET = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-sync"
+QUIET = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run "
+    "--disable-background-networking --disable-sync"
+)
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -49,7 +52,9 @@ def rng():
 
 
 def lacking(what):
-    """Where something is not there, say what to do and skip; on the way to a release that is a failure."""
+    """Where something is not there, say what to do and skip; on the way to a release that is a
+    failure.
+    """
     (pytest.fail if os.environ.get("CI") else pytest.skip)(what)
 
 
@@ -64,11 +69,18 @@ def html():
 def browser():
     api = pytest.importorskip("playwright.sync_api")
     with api.sync_playwright() as playwright:
-        system = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+        system = (
+            shutil.which("chromium")
+            or shutil.which("chromium-browser")
+            or shutil.which("google-chrome")
+        )
         try:
             found = playwright.chromium.launch(executable_path=system, args=QUIET.split())
         except api.Error as error:
-            lacking(f"no browser: install Debian's chromium, or run `playwright install chromium` ({error})")
+            lacking(
+                "no browser: install Debian's chromium, or run `playwright install "
+                f"chromium` ({error})"
+            )
         yield found
         found.close()
 
@@ -89,7 +101,9 @@ def served(html):
 
 @pytest.fixture
 def visit(html, browser):
-    """visit(page, ...) -> a page of the book with the network cut off; `faults` holds what a reader should not meet."""
+    """visit(page, ...) -> a page of the book with the network cut off; `faults` holds what a reader
+    should not meet.
+    """
     contexts = []
 
     def go(page, base=None, width=1200, wait=True, script="", **options):
@@ -108,7 +122,10 @@ def visit(html, browser):
         context.route("**/*", routed)
         context.set_default_timeout(60_000)  # the machine may be busy
         tab = context.new_page()
-        tab.on("console", lambda m: context.faults.append(m.text) if m.type in ("error", "warning") else None)
+        tab.on(
+            "console",
+            lambda m: context.faults.append(m.text) if m.type in ("error", "warning") else None,
+        )
         tab.on("pageerror", lambda error: context.faults.append(str(error)))
         tab.add_init_script(script)
         tab.goto(f"{base}/{page}")
@@ -129,7 +146,13 @@ def jupyterlab():
     servers = []
 
     def start(folder):
-        words = ["--no-browser", "--allow-root", "--port=0", "--ServerApp.token=", "--ServerApp.port_retries=0"]
+        words = [
+            "--no-browser",
+            "--allow-root",
+            "--port=0",
+            "--ServerApp.token=",
+            "--ServerApp.port_retries=0",
+        ]
         environment = os.environ | {
             "JUPYTER_CONFIG_DIR": str(folder / "config"),
             "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),

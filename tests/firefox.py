@@ -1,8 +1,9 @@
-"""The built book in Firefox, from disk and from a server: python tests/firefox.py. Run by hand, not by pytest.
+"""The built book in Firefox, from disk and from a server: python tests/firefox.py. Run by hand, not
+by pytest.
 
-Needs `make book`, Firefox (Debian: firefox-esr) and `pip install marionette-driver`. For every page it reports what
-the console says, what was asked of another host, and whether its widget moves; it exits with 1 where something is
-wrong.
+Needs `make book`, Firefox (Debian: firefox-esr) and `pip install marionette-driver`. For every page
+it reports what the console says, what was asked of another host, and whether its widget moves; it
+exits with 1 where something is wrong.
 """
 
 import shutil
@@ -28,7 +29,8 @@ PREFERENCES = {
 CONSOLE = """
     const { Services } = globalThis;
     return Services.console.getMessageArray()
-        .filter((m) => m instanceof Ci.nsIScriptError && /html\\/|127\\.0\\.0\\.1/.test(m.sourceName))
+        .filter((m) => m instanceof Ci.nsIScriptError)
+        .filter((m) => /html\\/|127\\.0\\.0\\.1/.test(m.sourceName))
         .map((m) => m.errorMessage + " at " + m.sourceName + ":" + m.lineNumber);
 """
 ASKED = "return performance.getEntriesByType('resource').map((entry) => entry.name)"
@@ -37,9 +39,11 @@ MOVES = """
     const root = document.querySelector(".uninv");
     if (!root) return done("no widget here");
     root.querySelector(".uninv-main")?.click();
-    const text = () => [root.innerText, ...[...root.querySelectorAll(".uninv-chart")].map((c) => c.innerHTML)].join();
+    const charts = () => [...root.querySelectorAll(".uninv-chart")];
+    const text = () => [root.innerText, ...charts().map((c) => c.innerHTML)].join();
     const before = text();
-    const input = [...root.querySelectorAll("input[type=range]")].find((i) => !i.disabled && i.max > 0);
+    const ranges = [...root.querySelectorAll("input[type=range]")];
+    const input = ranges.find((i) => !i.disabled && i.max > 0);
     input.value = (Number(input.value) + 1) % (Number(input.max) + 1);
     input.dispatchEvent(new Event("input"));
     setTimeout(() => done(text() !== before ? "moves" : "DEAD"), 500);
@@ -55,7 +59,10 @@ def main() -> int:
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Silent, directory=HTML))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     firefox = Marionette(
-        bin=shutil.which("firefox-esr") or shutil.which("firefox"), headless=True, prefs=PREFERENCES, gecko_log="-"
+        bin=shutil.which("firefox-esr") or shutil.which("firefox"),
+        headless=True,
+        prefs=PREFERENCES,
+        gecko_log="-",
     )
     firefox.start_session()
     print("Firefox", firefox.session_capabilities["browserVersion"])
@@ -67,7 +74,11 @@ def main() -> int:
             firefox.navigate(f"{base}/{page}")
             time.sleep(1.5)
             alive = firefox.execute_async_script(MOVES)
-            asked = [url for url in firefox.execute_script(ASKED) if not url.startswith((base, "data:", "blob:"))]
+            asked = [
+                url
+                for url in firefox.execute_script(ASKED)
+                if not url.startswith((base, "data:", "blob:"))
+            ]
             with firefox.using_context("chrome"):
                 said = firefox.execute_script(CONSOLE)
             faults = [*asked, *said, *([alive] if alive == "DEAD" else [])]

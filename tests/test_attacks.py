@@ -17,7 +17,12 @@ from uninv_lib.attacks.separation import separate
 from uninv_lib.attacks.sequence import in_sequence
 from uninv_lib.attacks.soft import SoftPool, soft_pools
 from uninv_lib.attacks.targets import alike, stack, target_of
-from uninv_lib.attacks.update import difference, error_without_bias, forgotten_gradient, labels_of_bias
+from uninv_lib.attacks.update import (
+    difference,
+    error_without_bias,
+    forgotten_gradient,
+    labels_of_bias,
+)
 from uninv_lib.data import load
 from uninv_lib.layers import features_of, head, last_linear
 from uninv_lib.models import build, logits, state_of
@@ -39,24 +44,42 @@ def test_one_sample_is_recovered_exactly_through_a_fully_connected_layer(model, 
 def test_several_samples_are_recovered_exactly_through_fully_connected_layers(model, rng):
     found = []
     for request in range(3):
-        spec = Spec(dataset="digits", model=model, budget="smoke", dtype="float64", forget_size=2, request=request)
+        spec = Spec(
+            dataset="digits",
+            model=model,
+            budget="smoke",
+            dtype="float64",
+            forget_size=2,
+            request=request,
+        )
         scene = prepare(spec.model_copy(update={"knowledge": ("labels",)}))
         recovery = recover_features(scene.white_box(), rng=rng, preset="analytic")
-        found += metrics.psnr(metrics.match(recovery.inputs, scene.forget.inputs), scene.forget.inputs).tolist()
-    assert sum(ratio > 30 for ratio in found) >= 4, found  # a single confident sample of a pair stays uncertain
+        found += metrics.psnr(
+            metrics.match(recovery.inputs, scene.forget.inputs), scene.forget.inputs
+        ).tolist()
+    assert sum(ratio > 30 for ratio in found) >= 4, (
+        found
+    )  # a single confident sample of a pair stays uncertain
 
 
 def test_samples_are_told_apart_by_the_update_of_the_last_layer():
     right = []
     for request in range(3):
-        scene = prepare(Spec(dataset="digits", width=2, budget="smoke", forget_size=3, request=request))
+        scene = prepare(
+            Spec(dataset="digits", width=2, budget="smoke", forget_size=3, request=request)
+        )
         view = replace(scene.white_box(), labels=scene.forget.labels if request else None)
         update, point = forgotten_gradient(view)
         last = head(view.net)[0].removesuffix(".weight")
         entered = features_of(view.net, point, last, scene.forget.inputs)
         found = separate(view, point, update)
-        alike = torch.cosine_similarity(found.features[:, None], entered.double()[None], dim=2).amax(0)
-        right.append(bool(alike.min() > 0.999) and set(found.labels.tolist()) == set(scene.forget.labels.tolist()))
+        alike = torch.cosine_similarity(
+            found.features[:, None], entered.double()[None], dim=2
+        ).amax(0)
+        right.append(
+            bool(alike.min() > 0.999)
+            and set(found.labels.tolist()) == set(scene.forget.labels.tolist())
+        )
     assert sum(right) >= 2, right
 
 
@@ -68,8 +91,19 @@ def test_no_more_samples_are_told_apart_than_the_rank_of_the_update_allows(convn
 
 @pytest.mark.parametrize(("forgotten", "batch"), [(1, None), (4, None), (4, 2)])
 def test_several_steps_are_a_gradient_halfway(forgotten, batch):
-    spec = Spec(dataset="digits", model="mlp", budget="smoke", dtype="float64", unlearning_rate=0.1, unlearning_steps=8)
-    knowledge = {"knowledge": ("unlearning_steps",), "forget_size": forgotten, "unlearning_batch_size": batch}
+    spec = Spec(
+        dataset="digits",
+        model="mlp",
+        budget="smoke",
+        dtype="float64",
+        unlearning_rate=0.1,
+        unlearning_steps=8,
+    )
+    knowledge = {
+        "knowledge": ("unlearning_steps",),
+        "forget_size": forgotten,
+        "unlearning_batch_size": batch,
+    }
     scene = prepare(spec.model_copy(update=knowledge))
 
     def away(view):
@@ -83,10 +117,15 @@ def test_several_steps_are_a_gradient_halfway(forgotten, batch):
 
 
 def test_the_official_combination_is_the_forgotten_gradient_and_the_stated_one_is_not():
-    spec = Spec(dataset="digits", model="linear", budget="smoke", unlearning="retrain", dtype="float64")
+    spec = Spec(
+        dataset="digits", model="linear", budget="smoke", unlearning="retrain", dtype="float64"
+    )
     scene = prepare(spec.model_copy(update={"knowledge": ("pretrained", "private_size")}))
     truth = torch.cat(
-        [g.flatten() for g in gradient(scene.trained.net, scene.trained.pretrained, scene.forget).values()]
+        [
+            g.flatten()
+            for g in gradient(scene.trained.net, scene.trained.pretrained, scene.forget).values()
+        ]
     )
 
     def cosine(view):
@@ -106,7 +145,9 @@ def test_the_gradient_of_the_recovery_cost_agrees_with_finite_differences(cost, 
     target = list(difference(view.net, view.before, view.after).values())
 
     def value(x):
-        slopes = dummy_gradient(view.net, view.before, lambda z: torch.nn.functional.cross_entropy(z, labels), x)
+        slopes = dummy_gradient(
+            view.net, view.before, lambda z: torch.nn.functional.cross_entropy(z, labels), x
+        )
         return cost(slopes, target) + 0.1 * total_variation(x)
 
     x = torch.rand(1, 1, 8, 8, generator=rng, dtype=torch.float64)
@@ -135,9 +176,13 @@ def test_recovery_names_the_tensor_that_does_not_match(convnet, rng):
     with pytest.raises(ValueError, match=rf"after: '{name}' has shape .*; allowed"):
         recover_features(replace(view, after=wrong), rng=rng)
     with pytest.raises(ValueError, match=rf"after: no tensor '{name}'"):
-        recover_features(replace(view, after={k: v for k, v in view.after.items() if k != name}), rng=rng)
+        recover_features(
+            replace(view, after={k: v for k, v in view.after.items() if k != name}), rng=rng
+        )
     with pytest.raises(ValueError, match=rf"after: '{name}' holds NaN"):
-        recover_features(replace(view, after={**view.after, name: view.after[name] * torch.nan}), rng=rng)
+        recover_features(
+            replace(view, after={**view.after, name: view.after[name] * torch.nan}), rng=rng
+        )
     with pytest.raises(ValueError, match="nothing to invert"):
         recover_features(replace(view, after=view.before), rng=rng)
 
@@ -166,7 +211,13 @@ def test_recovery_survives_nan_and_says_so_when_nothing_is_left(convnet, rng):
 
 def test_a_recovery_that_stalls_ends_early(convnet, rng):
     found = recover_features(
-        convnet.white_box(), rng=rng, iterations=400, restarts=1, patience=25, lr=1e-9, kinds=("plain",)
+        convnet.white_box(),
+        rng=rng,
+        iterations=400,
+        restarts=1,
+        patience=25,
+        lr=1e-9,
+        kinds=("plain",),
     )
     assert found.loss.isnan().any()
 
@@ -182,7 +233,10 @@ def test_a_net_is_cut_behind_its_last_pooling_or_before_its_last_stride(model, c
 
 
 def test_the_inner_representation_found_is_close_to_that_of_the_forgotten_sample():
-    scenes = [prepare(Spec(dataset="digits", width=8, budget="smoke", request=request)) for request in range(3)]
+    scenes = [
+        prepare(Spec(dataset="digits", width=8, budget="smoke", request=request))
+        for request in range(3)
+    ]
     targets = stack([target_of(scene.white_box(), error_known=True) for scene in scenes])
     rngs = [torch.Generator().manual_seed(i) for i in range(3)]
     words = {"phases": Phases(400, 200, 100, 1, 1), "chunk": 3, "tick": lambda: None}
@@ -190,7 +244,10 @@ def test_the_inner_representation_found_is_close_to_that_of_the_forgotten_sample
     front, _ = halves(targets.net)
     close = []
     for scene, values in zip(scenes, inner, strict=True):
-        own, others = (call(front, targets.point, x) for x in (scene.forget.inputs, scene.dataset.private.inputs))
+        own, others = (
+            call(front, targets.point, x)
+            for x in (scene.forget.inputs, scene.dataset.private.inputs)
+        )
         away = (others - values).flatten(1).norm(dim=1)
         close.append(bool((own - values).norm() < 0.5 * away.median()))
     assert sum(close) >= 2, close  # a single start may end in a local minimum
@@ -198,13 +255,23 @@ def test_the_inner_representation_found_is_close_to_that_of_the_forgotten_sample
 
 @pytest.mark.parametrize("forgotten", [1, 2])
 def test_what_is_found_does_not_depend_on_how_requests_were_batched(forgotten):
-    words = {"dataset": "digits", "width": 2, "budget": "smoke", "dtype": "float64", "knowledge": "labels"}
+    words = {
+        "dataset": "digits",
+        "width": 2,
+        "budget": "smoke",
+        "dtype": "float64",
+        "knowledge": "labels",
+    }
     spec = Spec(**words, forget_size=forgotten)
-    views = [prepare(spec.model_copy(update={"request": request})).white_box() for request in range(3)]
+    views = [
+        prepare(spec.model_copy(update={"request": request})).white_box() for request in range(3)
+    ]
 
     def recovered(some, **words):
         rngs = [torch.Generator().manual_seed(i) for i in range(len(views))]
-        found = recover_batch([views[i] for i in some], rngs=[rngs[i] for i in some], iterations=10, **words)
+        found = recover_batch(
+            [views[i] for i in some], rngs=[rngs[i] for i in some], iterations=10, **words
+        )
         return torch.stack([recovery.inputs for recovery in found])
 
     together, alone = recovered([0, 1, 2]), torch.cat([recovered([i]) for i in range(3)])
@@ -229,12 +296,16 @@ def test_a_net_without_a_last_bias_is_attacked_and_one_without_a_classifier_refu
     layer = last_linear(view.net)
     net = copy.deepcopy(view.net)
     net.get_submodule(layer).bias = None
-    before, after = ({n: t for n, t in s.items() if n != f"{layer}.bias"} for s in (view.before, view.after))
+    before, after = (
+        {n: t for n, t in s.items() if n != f"{layer}.bias"} for s in (view.before, view.after)
+    )
     shifted = replace(view, net=net, before=before, after=step(net, before, convnet.forget, -1e-3))
     assert set(shifted.after) == set(after)
     found = recover_features(shifted, rng=rng, iterations=5)
     assert torch.equal(found.labels, convnet.forget.labels)
-    with pytest.raises(ValueError, match="without a bias; allowed then: a linear one and one forgotten sample"):
+    with pytest.raises(
+        ValueError, match="without a bias; allowed then: a linear one and one forgotten sample"
+    ):
         recover_features(replace(shifted, num_forgotten=2), rng=rng, iterations=5)
     net = nn.Sequential(view.net[0], nn.Flatten(), nn.LayerNorm(64)).to(convnet.forget.inputs)
     before = state_of(net)
@@ -246,24 +317,38 @@ def test_a_net_without_a_last_bias_is_attacked_and_one_without_a_classifier_refu
 def _one_step(normalise, layers, forget):
     net = nn.Sequential(normalise, *layers).double().eval()
     before, forget = state_of(net), forget.to(torch.zeros((), dtype=torch.double))
-    return WhiteBoxView(net, before, step(net, before, forget, -1e-3), tuple(forget.inputs.shape[1:]), len(forget))
+    return WhiteBoxView(
+        net, before, step(net, before, forget, -1e-3), tuple(forget.inputs.shape[1:]), len(forget)
+    )
 
 
 @pytest.mark.parametrize("forgotten", [1, 2])
 def test_a_convolution_may_give_the_logits(convnet, rng, forgotten):
-    layers = [nn.Conv2d(1, 8, 3, padding=1), nn.Tanh(), nn.Conv2d(8, 10, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    layers = [
+        nn.Conv2d(1, 8, 3, padding=1),
+        nn.Tanh(),
+        nn.Conv2d(8, 10, 1),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+    ]
     forget = convnet.dataset.private.take(torch.arange(forgotten))
     view = _one_step(convnet.trained.net[0], layers, forget)
     target = target_of(view, error_known=True)
-    error = logits(view.net, view.before, forget.inputs.double()).softmax(1) - one_hot(forget.labels, 10)
+    error = logits(view.net, view.before, forget.inputs.double()).softmax(1) - one_hot(
+        forget.labels, 10
+    )
     read = target.data["errors" if forgotten == 1 else "total"].flatten()
     assert torch.cosine_similarity(read, error.sum(0), dim=0) > 1 - 1e-9
-    assert torch.equal(recover_features(view, rng=rng, iterations=5).labels, forget.labels.sort().values)
+    assert torch.equal(
+        recover_features(view, rng=rng, iterations=5).labels, forget.labels.sort().values
+    )
 
 
 def test_a_target_that_is_solved_gets_no_further_round_for_its_neighbours_sake():
     spec = Spec(dataset="digits", width=2, budget="smoke", dtype="float64")
-    views = [prepare(spec.model_copy(update={"request": request})).white_box() for request in range(2)]
+    views = [
+        prepare(spec.model_copy(update={"request": request})).white_box() for request in range(2)
+    ]
 
     def recovered(some, **words):
         rngs = [torch.Generator().manual_seed(i) for i in some]
@@ -271,7 +356,10 @@ def test_a_target_that_is_solved_gets_no_further_round_for_its_neighbours_sake()
 
     first = [recovery.loss[0].min().item() for recovery in recovered([0, 1], enough=0.0)]
     enough = sum(first) / 2
-    together, alone = recovered([0, 1], enough=enough), [recovered([i], enough=enough)[0] for i in range(2)]
+    together, alone = (
+        recovered([0, 1], enough=enough),
+        [recovered([i], enough=enough)[0] for i in range(2)],
+    )
     assert sorted(len(recovery.loss) for recovery in together) == [1, 2]
     for one, other in zip(together, alone, strict=True):
         assert one.loss.shape == other.loss.shape
@@ -279,13 +367,18 @@ def test_a_target_that_is_solved_gets_no_further_round_for_its_neighbours_sake()
 
 
 def test_a_compiled_search_finds_the_same(monkeypatch, convnet):
-    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))  # traced, but no compiler is needed
+    monkeypatch.setattr(
+        torch, "compile", partial(torch.compile, backend="eager")
+    )  # traced, but no compiler is needed
     private = convnet.dataset.private
     layers = [nn.Conv2d(1, 4, 3), nn.Tanh(), nn.Flatten(), nn.Linear(144, 10)]
-    views = [_one_step(convnet.trained.net[0], layers, private.take(torch.tensor([i]))) for i in range(2)]
+    views = [
+        _one_step(convnet.trained.net[0], layers, private.take(torch.tensor([i]))) for i in range(2)
+    ]
     rngs = [[torch.Generator().manual_seed(i) for i in range(2)] for _ in range(2)]
     plain, traced = (
-        recover_batch(views, rngs=rngs[c], iterations=5, kinds=("plain",), compiled=bool(c)) for c in range(2)
+        recover_batch(views, rngs=rngs[c], iterations=5, kinds=("plain",), compiled=bool(c))
+        for c in range(2)
     )
     for one, other in zip(plain, traced, strict=True):
         assert (one.inputs - other.inputs).abs().max() < 1e-6
@@ -295,7 +388,9 @@ def test_requests_to_other_models_go_in_other_batches(convnet):
     other = prepare(convnet.spec.model_copy(update={"seed": 1}))
     again = prepare(convnet.spec.model_copy(update={"request": 1}))
     several = prepare(convnet.spec.model_copy(update={"forget_size": 2}))
-    targets = [target_of(scene.white_box(), error_known=True) for scene in (convnet, other, again, several)]
+    targets = [
+        target_of(scene.white_box(), error_known=True) for scene in (convnet, other, again, several)
+    ]
     assert alike(targets) == [[0, 2], [1], [3]]
 
 
@@ -306,16 +401,27 @@ def test_a_batch_needs_a_generator_for_each_request(convnet, rng):
 
 def test_a_softened_pooling_is_the_maximum_when_cold_and_the_mean_when_hot(rng):
     values = torch.rand(2, 3, 7, 8, generator=rng)
-    for temperature, pool in ((1e-4, torch.nn.functional.max_pool2d), (1e4, torch.nn.functional.avg_pool2d)):
+    for temperature, pool in (
+        (1e-4, torch.nn.functional.max_pool2d),
+        (1e4, torch.nn.functional.avg_pool2d),
+    ):
         assert torch.allclose(SoftPool(3, temperature)(values), pool(values, 3), atol=1e-3)
-    net = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 3), torch.nn.MaxPool2d(2), torch.nn.MaxPool2d(3, 2))
-    assert [type(layer).__name__ for layer in soft_pools(net, 1.0)] == ["Conv2d", "SoftPool", "MaxPool2d"]
+    net = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 2, 3), torch.nn.MaxPool2d(2), torch.nn.MaxPool2d(3, 2)
+    )
+    assert [type(layer).__name__ for layer in soft_pools(net, 1.0)] == [
+        "Conv2d",
+        "SoftPool",
+        "MaxPool2d",
+    ]
     assert list(soft_pools(net, 1.0).state_dict()) == list(net.state_dict())
 
 
 def test_the_class_whose_confidence_falls_most_is_inferred():
     answers = torch.full((6, 3), 1 / 3)
-    view = BlackBoxView(lambda x: answers, lambda x: answers - torch.tensor([0.0, 0.2, 0.1]), 3, (4,))
+    view = BlackBoxView(
+        lambda x: answers, lambda x: answers - torch.tensor([0.0, 0.2, 0.1]), 3, (4,)
+    )
     scores = infer_labels(view, torch.rand(3, 2, 4))
     assert scores.ranked.tolist() == [1, 2, 0]
     assert scores.change.tolist() == pytest.approx([0, -0.2, -0.1])

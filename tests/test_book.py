@@ -42,8 +42,12 @@ def write_project(root: Path) -> None:
     (root / "book" / "references.bib").write_text("")
     (root / "book" / "index.md").write_text("# A small book\n\nWords.\n")
     write_chapter(root, "01_first", "print('first')")
-    shows = "from IPython.display import Markdown\nMarkdown('A computed sentence of {doc}`01_first`.')"
-    write_chapter(root, "02_second", f"import os\nprint('kernel', os.environ['TQDM_DISABLE'])\n{shows}")
+    shows = (
+        "from IPython.display import Markdown\nMarkdown('A computed sentence of {doc}`01_first`.')"
+    )
+    write_chapter(
+        root, "02_second", f"import os\nprint('kernel', os.environ['TQDM_DISABLE'])\n{shows}"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +56,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("built")
     write_project(root)
     book.build(root)
-    write_chapter(root, "01_first", "import sys\nprint('no' + 'ise', file=sys.stderr)\nprint(6 * 7)")
+    write_chapter(
+        root, "01_first", "import sys\nprint('no' + 'ise', file=sys.stderr)\nprint(6 * 7)"
+    )
     book.build(root)
     return root
 
@@ -65,7 +71,9 @@ def executed() -> list[str]:
 
 @pytest.fixture
 def root(tmp_path: Path, executed: list[str], monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project with a book, made quickly: chapters run without a kernel, pages are made without Sphinx."""
+    """A project with a book, made quickly: chapters run without a kernel, pages are made without
+    Sphinx.
+    """
 
     def execute(root: Path, chapter: Path, *_: object, **__: object) -> book.Executed:
         executed.append(chapter.stem)
@@ -88,7 +96,11 @@ def root(tmp_path: Path, executed: list[str], monkeypatch: pytest.MonkeyPatch) -
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
-    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    return {
+        str(file.relative_to(folder)): file.read_bytes()
+        for file in folder.rglob("*")
+        if file.is_file()
+    }
 
 
 def test_build_makes_every_page_and_says_what_it_took(built: Path) -> None:
@@ -188,12 +200,16 @@ def test_new_version_of_a_package_executes_all(
     assert executed == BOTH
 
 
-def test_failing_cell_names_itself_and_leaves_the_old_book(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failing_cell_names_itself_and_leaves_the_old_book(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(book, "execute", EXECUTE)
     before = snapshot(root / "_build" / "html")
     write_chapter(root, "01_first", "print('fine')")
     write_chapter(root, "02_second", "people = {}\npeople['Ada']")
-    with pytest.raises(book.BookError, match=r"02_second\.ipynb: cell 2 \(id code\)(.|\n)*KeyError: 'Ada'"):
+    with pytest.raises(
+        book.BookError, match=r"02_second\.ipynb: cell 2 \(id code\)(.|\n)*KeyError: 'Ada'"
+    ):
         book.build(root)
     assert snapshot(root / "_build" / "html") == before
     first = json.loads((root / "_build" / "executed" / "01_first.json").read_text())
@@ -240,18 +256,42 @@ PAGE = "<html><article><p>Words</p>{}</article></html>"
             PAGE.format('<script src="https://x.org/a.js"></script>'),
             "loads https://x.org/a.js",
         ),
-        ("book/index.html", PAGE.format('<img alt="a" src="//x.org/a.png">'), "loads //x.org/a.png"),
+        (
+            "book/index.html",
+            PAGE.format('<img alt="a" src="//x.org/a.png">'),
+            "loads //x.org/a.png",
+        ),
         (
             "book/index.html",
             PAGE.format("<style>@import 'https://x.org/a.css'</style>"),
             "https://x.org/a.css",
         ),
-        ("_static/a.css", "@font-face {src: url(https://x.org/a.woff)}", "loads https://x.org/a.woff"),
-        ("book/index.html", PAGE.format('<link rel="stylesheet" href="gone.css?v=1">'), "which is not there"),
+        (
+            "_static/a.css",
+            "@font-face {src: url(https://x.org/a.woff)}",
+            "loads https://x.org/a.woff",
+        ),
+        (
+            "book/index.html",
+            PAGE.format('<link rel="stylesheet" href="gone.css?v=1">'),
+            "which is not there",
+        ),
         ("book/index.html", PAGE.format('<div class="output traceback">'), "a cell shows an error"),
-        ("book/index.html", PAGE.format('<img alt="../_images/a.png" src="index.html">'), "no alt text"),
-        ("book/index.html", "<html><article> <script>x</script></article></html>", "missing or empty"),
-        ("book/index.html", PAGE.format('<script>fetch("https://x.org/a")</script>'), "a script refers to x.org"),
+        (
+            "book/index.html",
+            PAGE.format('<img alt="../_images/a.png" src="index.html">'),
+            "no alt text",
+        ),
+        (
+            "book/index.html",
+            "<html><article> <script>x</script></article></html>",
+            "missing or empty",
+        ),
+        (
+            "book/index.html",
+            PAGE.format('<script>fetch("https://x.org/a")</script>'),
+            "a script refers to x.org",
+        ),
         (
             "book/index.html",
             PAGE.format('<div class="cell tag_widget docutils">'),
@@ -272,7 +312,8 @@ def test_verify_names_what_is_wrong(tmp_path: Path, file: str, text: str, fault:
 def test_verify_lets_links_and_local_files_pass(tmp_path: Path) -> None:
     (tmp_path / "book").mkdir()
     (tmp_path / "a.png").touch()
-    good = '<a href="https://x.org">x</a><img src="../a.png?v=1"><img src="data:image/png;base64,//A=">'
+    good = '<a href="https://x.org">x</a><img src="../a.png?v=1">'
+    good += '<img src="data:image/png;base64,//A=">'
     (tmp_path / "book" / "index.html").write_text(PAGE.format(good))
     book.verify(tmp_path, [Path("book/index.md")])
 

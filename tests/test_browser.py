@@ -1,4 +1,5 @@
-"""The widgets of the built book in a real browser, the network cut off: python -m pytest tests/test_browser.py -s.
+"""The widgets of the built book in a real browser, the network cut off: python -m pytest
+tests/test_browser.py -s.
 
 Needs `make book` and a Chromium (Debian: chromium; elsewhere `playwright install chromium`).
 """
@@ -42,7 +43,9 @@ LIGHT, DARK = "light", "dark"
 
 def settle(tab):
     """Two frames later: what a change has caused is painted."""
-    tab.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    tab.evaluate(
+        "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    )
 
 
 def widget(tab):
@@ -123,7 +126,9 @@ def test_widget_shows_its_first_view(visit, name):
     }).observe(document, { childList: true, subtree: true })"""
     tab = visit(WIDGETS[name], script=watch)
     seconds = tab.wait_for_function("window.firstView").json_value() / 1000
-    print(f"{name}: first view after {seconds:.2f} s (goal: 1)")  # not asserted: the machine may be busy
+    print(
+        f"{name}: first view after {seconds:.2f} s (goal: 1)"
+    )  # not asserted: the machine may be busy
 
 
 @pytest.mark.parametrize("name", WIDGETS)
@@ -163,7 +168,10 @@ def test_sliders_repaint_without_fault(visit, name):
     }"""
     times = np.array(tab.evaluate(code))
     median, late = np.quantile(times, [0.5, 0.95])
-    print(f"{name}: slider to repaint, median {median:.0f} ms, 95th percentile {late:.0f} ms (goal: 50)")
+    print(
+        f"{name}: slider to repaint, median {median:.0f} ms, 95th percentile {late:.0f} ms "
+        "(goal: 50)"
+    )
     assert tab.context.faults == []
 
 
@@ -172,17 +180,21 @@ def test_every_control_is_reached_and_turned_by_keyboard(visit, name):
     tab = visit(WIDGETS[name])
     controls = widget(tab).locator("input:not(:disabled), select, button:not(:disabled), a")
     widget(tab).locator("input, select, button, canvas[tabindex]").first.focus()
-    reached, name_of = set(), "(c) => c.closest('.uninv') && (c.ariaLabel || c.name || c.textContent)"
+    reached, name_of = (
+        set(),
+        "(c) => c.closest('.uninv') && (c.ariaLabel || c.name || c.textContent)",
+    )
     for _ in range(60):
         reached.add(tab.evaluate(f"({name_of})(document.activeElement)"))
         tab.keyboard.press("Tab")
     named = controls.evaluate_all(
-        "(all) => all.filter((c) => c.offsetParent && c.type !== 'radio').map((c) => c.ariaLabel || c.textContent)"
+        "(all) => all.filter((c) => c.offsetParent && c.type !== 'radio').map((c) => "
+        "c.ariaLabel || c.textContent)"
     )
     assert set(named) <= reached
-    assert widget(tab).get_by_role("radio").evaluate_all("(all) => [...new Set(all.map((c) => c.name))].length") <= len(
-        reached
-    )
+    assert widget(tab).get_by_role("radio").evaluate_all(
+        "(all) => [...new Set(all.map((c) => c.name))].length"
+    ) <= len(reached)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +211,9 @@ def test_address_keeps_the_reader_s_state(visit, name, fragment, group, word):
     settle(tab)
     assert widget(tab).get_by_role("group", name=group).get_by_label(word, exact=True).is_checked()
     first = widget(tab).inner_text()
-    radio(tab, group, widget(tab).get_by_role("group", name=group).locator("span").first.inner_text())
+    radio(
+        tab, group, widget(tab).get_by_role("group", name=group).locator("span").first.inner_text()
+    )
     tab.wait_for_function("(fragment) => location.hash.slice(1) !== fragment", arg=fragment)
     tab.goto(f"{tab.url.split('#')[0]}#{fragment}")
     settle(tab)
@@ -246,7 +260,8 @@ def test_focus_is_seen(visit, name, theme):
     ring = """() => {
         const at = document.activeElement;
         const style = getComputedStyle(at.type === "radio" ? at.nextElementSibling : at);
-        return at.closest(".uninv") && [at.type || at.tagName, style.outlineStyle, parseFloat(style.outlineWidth)];
+        const outline = [style.outlineStyle, parseFloat(style.outlineWidth)];
+        return at.closest(".uninv") && [at.type || at.tagName, ...outline];
     }"""
     rings = {}
     while found := tab.evaluate(ring):
@@ -258,7 +273,8 @@ def test_focus_is_seen(visit, name, theme):
 
 OVERLAPS = """(parts) => {
     const boxes = parts.map((part) => part.getBoundingClientRect());
-    const meet = (a, b) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1;
+    const beside = (a, b) => a.right - 1 <= b.left || a.bottom - 1 <= b.top;
+    const meet = (a, b) => !beside(a, b) && !beside(b, a);
     return boxes.flatMap((a, i) => boxes.slice(i + 1).filter((b) => meet(a, b))).length;
 }"""
 
@@ -276,12 +292,19 @@ def test_lists_of_numbers_do_not_overlap(visit, name, width):
 def test_widget_opens_on_a_leak_and_the_next_picture_has_none(visit, name):
     state = saved(name)
     opens = state["cells"][0]["spec"].keys() & state["fresh"].keys()
-    cell = next(c for c in state["cells"] if all(c["spec"][field] == state["fresh"][field] for field in opens))
+    cell = next(
+        c
+        for c in state["cells"]
+        if all(c["spec"][field] == state["fresh"][field] for field in opens)
+    )
     assert cell["metrics"]["gain"] > 3
     tab = visit(WIDGETS[name])
     assert told(cell["metrics"]["gain"], cell["metrics"]["psnr"]) in verdict(tab)
     slide(tab, "Forgotten picture", 1)
-    reason = {"recovery": "Not found by this search", "defense": "Lost in rounding: the model was so sure of it"}
+    reason = {
+        "recovery": "Not found by this search",
+        "defense": "Lost in rounding: the model was so sure of it",
+    }
     assert reason[name] in verdict(tab)
 
 
@@ -359,12 +382,17 @@ def test_drawing_stands_in_the_difference(visit, method, least):
 
 
 def test_verdict_knows_what_was_drawn(visit):
-    """A recovered label that is not the drawing's is wrong, a picture that is not like it is none."""
+    """A recovered label that is not the drawing's is wrong, a picture that is not like it is
+    none.
+    """
     tab = visit(f"{WIDGETS['draw']}#draw?forgotten=true&defense=obfuscation&strength=10")
     settle(tab)
     found = tab.evaluate("document.querySelector('.uninv').result")
     assert abs(found["similarity"]) < 0.5
-    assert f"reads a {found['label']}: {'right' if found['label'] == 0 else 'wrong, it was a 0'}." in verdict(tab)
+    assert (
+        f"reads a {found['label']}: {'right' if found['label'] == 0 else 'wrong, it was a 0'}."
+        in verdict(tab)
+    )
     assert "nothing of the drawing" in verdict(tab)
     assert "the mean of other 0s has 0.9" in verdict(tab)
 
@@ -413,7 +441,9 @@ def test_strip_shows_how_the_drawing_is_read_off(visit):
 def test_strip_appears_within_two_seconds(visit):
     tab = drawn_seven(visit)
     strip = widget(tab).get_by_role("group", name="How the drawing is read off")
-    ends = strip.evaluate("(s) => s.getAnimations({ subtree: true }).map((a) => a.effect.getComputedTiming().endTime)")
+    ends = strip.evaluate(
+        "(s) => s.getAnimations({ subtree: true }).map((a) => a.effect.getComputedTiming().endTime)"
+    )
     assert len(ends) >= 3
     assert max(ends) <= 2000
 
@@ -443,7 +473,8 @@ def test_focus_shows_on_every_control(visit):
     widget(tab).locator(".uninv-paper").focus()
     ring = """() => { const e = document.activeElement;
         const box = getComputedStyle(e.type === "radio" ? e.nextElementSibling : e);
-        return [e.closest(".uninv") && e.tagName, box.outlineStyle, parseFloat(box.outlineWidth)] }"""
+        const inside = e.closest(".uninv") && e.tagName;
+        return [inside, box.outlineStyle, parseFloat(box.outlineWidth)] }"""
     seen = set()
     for _ in range(15):
         tag, style, thickness = tab.evaluate(ring)
@@ -468,13 +499,19 @@ def test_obfuscation_hides_as_theory_says(visit):
         tab.wait_for_function("(address) => location.href !== address", arg=address)
         found = []
         for seed in range(1, 21):
-            tab.evaluate("(s) => { location.hash = location.hash.replace(/&seed=[0-9]+|$/, `&seed=${s}`) }", seed)
+            tab.evaluate(
+                "(s) => { location.hash = location.hash.replace(/&seed=[0-9]+|$/, `&seed=${s}`) }",
+                seed,
+            )
             settle(tab)
             found.append(tab.evaluate("document.querySelector('.uninv').result.similarity"))
         shown = cosine(pixels(tab, "your drawing"), pixels(tab, "what forgetting it leaks"))
         law = 1 / np.sqrt(1 + s * s / 10)
         size, positive = np.abs(found).mean(), np.greater(found, 0).mean()
-        print(f"obfuscation {s}: similarity {size:.3f} (theory {law:.3f}), {positive:.0%} positive; shown, {shown:.3f}")
+        print(
+            f"obfuscation {s}: similarity {size:.3f} (theory {law:.3f}), {positive:.0%} "
+            f"positive; shown, {shown:.3f}"
+        )
         assert abs(size - law) <= 0.1
         assert positive == 1 or s > 1
 
@@ -511,7 +548,10 @@ def test_drawing_by_keyboard(visit):
     settle(tab)
     assert (pixels(tab, "your drawing")[:, 0] > 0.9).sum() == 2
     assert "The server reads" in verdict(tab)
-    assert f"The page guesses a{'n' * (said_label(tab) == '8')} {said_label(tab)}" in widget(tab).inner_text()
+    assert (
+        f"The page guesses a{'n' * (said_label(tab) == '8')} {said_label(tab)}"
+        in widget(tab).inner_text()
+    )
 
 
 def test_drawing_by_touch(visit):
@@ -562,18 +602,28 @@ def test_page_computes_what_the_library_computes(visit, model, method, defense, 
             const forget = { x: engine.normalised(ink), y: 7 };
             const pretrained = engine.nets[model];
             const retain = engine.retained.slice(0, 31);
-            const plain = (net) => net.flatMap(({ weight, bias }) => [Array.from(weight), Array.from(bias)]);
+            const both = ({ weight, bias }) => [Array.from(weight), Array.from(bias)];
+            const plain = (net) => net.flatMap(both);
             const { reach, tested: test } = engine;
-            const words = { pretrained, forget, retain, test, method, rate: 1e-3, lr: 1e-3, reach, ...guard };
-            return { ink, slopes: plain(engine.gradient(pretrained, [forget, ...retain])), ...engine.leak(words) };
+            const rates = { method, rate: 1e-3, lr: 1e-3, reach };
+            const words = { pretrained, forget, retain, test, ...rates, ...guard };
+            const slopes = plain(engine.gradient(pretrained, [forget, ...retain]));
+            return { ink, slopes, ...engine.leak(words) };
         }""",
         [model, method, {"defense": defense, "strength": strength, "knows": knows, "seed": 1}],
     )
     net, pretrained = _theta_0(model)
     drawing = torch.tensor(given["ink"]).double().reshape(1, 1, 8, 8) / 16
-    forget, retain = Split(drawing, torch.tensor([7])), load("digits").private.take(torch.arange(31)).to(drawing)
-    everyone = Split(torch.cat([forget.inputs, retain.inputs]), torch.cat([forget.labels, retain.labels]))
-    for mine, theirs in zip(gradient(net, pretrained, everyone).values(), given["slopes"], strict=True):
+    forget, retain = (
+        Split(drawing, torch.tensor([7])),
+        load("digits").private.take(torch.arange(31)).to(drawing),
+    )
+    everyone = Split(
+        torch.cat([forget.inputs, retain.inputs]), torch.cat([forget.labels, retain.labels])
+    )
+    for mine, theirs in zip(
+        gradient(net, pretrained, everyone).values(), given["slopes"], strict=True
+    ):
         assert (mine.flatten() - torch.tensor(theirs, dtype=torch.float64)).abs().max() < 1e-5
     rng = torch.Generator().manual_seed(0)
     before = fine_tune(net, pretrained, everyone, rng=rng, lr=LR)
@@ -583,7 +633,9 @@ def test_page_computes_what_the_library_computes(visit, model, method, defense, 
         after = pruning(after, trained, retain, rng=rng, strength=strength)
     view = WhiteBoxView(net, before, after, (1, 8, 8), 1)
     found = analytic.recover(unmask(view) if knows and defense == "pruning" else view)
-    theirs = torch.tensor(given["x"]).reshape(1, 1, 8, 8) * pretrained["0.std"] + pretrained["0.mean"]
+    theirs = (
+        torch.tensor(given["x"]).reshape(1, 1, 8, 8) * pretrained["0.std"] + pretrained["0.mean"]
+    )
     assert (found.inputs - theirs.clamp(0, 1)).abs().max() < 1e-4
     assert found.labels.tolist() == [given["label"]]
 
@@ -591,7 +643,9 @@ def test_page_computes_what_the_library_computes(visit, model, method, defense, 
 def _theta_0(model):
     """The weights that the page holds, as the library's net, in double precision."""
     state = saved("draw")
-    net = prepare(Spec(dataset="digits", width=4, model=model, budget="smoke", dtype="float64")).trained.net
+    net = prepare(
+        Spec(dataset="digits", width=4, model=model, budget="smoke", dtype="float64")
+    ).trained.net
     raw = np.frombuffer(state["weights"], dtype=np.float32)
     sizes = {name: [u * i + u for u, i in layers] for name, layers in state["layers"].items()}
     start = 0 if model == "linear" else sum(sizes["linear"])
@@ -635,7 +689,12 @@ def test_explorer_obeys_its_controls(visit):
 
 
 def _shows(tab, cells, sample, size, unlearning, rate):
-    wanted = {"sample": sample, "unlearning": unlearning, "unlearning_rate": rate, "forget_size": size}
+    wanted = {
+        "sample": sample,
+        "unlearning": unlearning,
+        "unlearning_rate": rate,
+        "forget_size": size,
+    }
     cell = next(cell for cell in cells if cell["spec"] == wanted)
     found, said = cell["metrics"], verdict(tab)
     assert widget(tab).locator("canvas").count() == 2 * size
@@ -644,7 +703,9 @@ def _shows(tab, cells, sample, size, unlearning, rate):
         return
     assert told(found["gain"], found["psnr"]) in said
     assert ("No leak" in said) == (found["gain"] <= 0)
-    assert ("Not found by this search" in said) == (found["gain"] <= 0 and found["update_cosine"] > 0.99)
+    assert ("Not found by this search" in said) == (
+        found["gain"] <= 0 and found["update_cosine"] > 0.99
+    )
 
 
 def test_explorer_scrubs_through_the_search(visit):
@@ -652,9 +713,13 @@ def test_explorer_scrubs_through_the_search(visit):
     gains, ratios, errors = cell["curves"]["gain"], cell["curves"]["psnr"], []
     for position in (0, 8, len(cell["steps"]) - 1):
         slide(tab, "Step of the search", position)
-        charts = widget(tab).locator(".uninv-chart").evaluate_all("(all) => all.map((c) => c.ariaLabel)")
+        charts = (
+            widget(tab).locator(".uninv-chart").evaluate_all("(all) => all.map((c) => c.ariaLabel)")
+        )
         assert all(label.endswith(f"at step {cell['steps'][position]}") for label in charts)
-        assert float(re.search(r"; (\S+)", charts[0])[1]) == pytest.approx(gains[position], rel=0.01)
+        assert float(re.search(r"; (\S+)", charts[0])[1]) == pytest.approx(
+            gains[position], rel=0.01
+        )
         assert told(gains[position], ratios[position]) in verdict(tab)
         assert ("no leak yet" in verdict(tab)) == (gains[position] <= 0)
         error = (pixels(tab, "forgotten") - pixels(tab, "recovered")) ** 2
@@ -665,7 +730,8 @@ def test_explorer_scrubs_through_the_search(visit):
     position = widget(tab).get_by_role("slider", name="Step of the search")
     last = str(len(cell["steps"]) - 1)
     tab.wait_for_function(
-        "([slider, last]) => !['0', last].includes(slider.value)", arg=[position.element_handle(), last]
+        "([slider, last]) => !['0', last].includes(slider.value)",
+        arg=[position.element_handle(), last],
     )
     widget(tab).get_by_role("button", name="Pause").click()
     settle(tab)
@@ -682,9 +748,13 @@ ASKS = {
 
 
 @pytest.mark.parametrize("probes", ASKS)
-@pytest.mark.parametrize(("method", "unlearning"), [("approximate", "gradient_ascent"), ("exact", "retrain")])
+@pytest.mark.parametrize(
+    ("method", "unlearning"), [("approximate", "gradient_ascent"), ("exact", "retrain")]
+)
 def test_meter_agrees_with_the_records(visit, method, unlearning, probes):
-    records = [r for r in meter._records() if (r.spec.unlearning, r.spec.probes) == (unlearning, probes)]
+    records = [
+        r for r in meter._records() if (r.spec.unlearning, r.spec.probes) == (unlearning, probes)
+    ]
     tab = visit(WIDGETS["labels"])
     radio(tab, "Unlearning", method)
     radio(tab, "The attacker asks", ASKS[probes])
@@ -702,10 +772,14 @@ def test_meter_agrees_with_the_records(visit, method, unlearning, probes):
             drag(tab, "Model before", seed / 4)
             widget(tab).get_by_label("Forgotten class").select_option(str(label))
             settle(tab)
-            record = next(r for r in alike if r.spec.seed == seed and r.metrics["forgotten_label"] == label)
+            record = next(
+                r for r in alike if r.spec.seed == seed and r.metrics["forgotten_label"] == label
+            )
             guess = record.metrics["inferred_label"]
             assert f"The attacker says {guess:.0f} " in verdict(tab)
-            assert verdict(tab).endswith("right." if record.metrics["label_accuracy"] == 1 else "wrong.")
+            assert verdict(tab).endswith(
+                "right." if record.metrics["label_accuracy"] == 1 else "wrong."
+            )
 
 
 def test_meter_opens_on_the_best_attacker_and_the_published_one_is_a_click_away(visit):
@@ -734,7 +808,12 @@ def _lab_says(said, found, label, adaptive=""):
 
 def test_lab_agrees_with_the_library(visit, one_thread):
     tab = visit(WIDGETS["defense"])
-    words = {"none": "none", "obfuscation": "obfuscation", "pruning": "pruning", "fine_tuning": "fine-tuning"}
+    words = {
+        "none": "none",
+        "obfuscation": "obfuscation",
+        "pruning": "pruning",
+        "fine_tuning": "fine-tuning",
+    }
     for i, (defense, word) in enumerate(words.items()):
         drag(tab, "Forgotten picture", i / 3)
         slide(tab, "Unlearning rate", i % 3)
@@ -742,13 +821,20 @@ def test_lab_agrees_with_the_library(visit, one_thread):
         position = min(1, len(lab.STRENGTHS[defense]) - 1)
         if defense != "none":
             slide(tab, "Strength", position)
-        fields = {"request": lab.AXES["request"][i], "unlearning_rate": lab.AXES["unlearning_rate"][i % 3]}
-        spec = lab._spec({**fields, "defense": defense, "strength": lab.STRENGTHS[defense][position]})
+        fields = {
+            "request": lab.AXES["request"][i],
+            "unlearning_rate": lab.AXES["unlearning_rate"][i % 3],
+        }
+        spec = lab._spec(
+            {**fields, "defense": defense, "strength": lab.STRENGTHS[defense][position]}
+        )
         found, adaptive = run(spec).metrics, "_adaptive" if defense == "pruning" else ""
         label = int(knowing(prepare(spec)).labels[0]) if adaptive else int(found["inferred_label"])
         assert _lab_says(verdict(tab), found, label, adaptive), verdict(tab)
         numbers = widget(tab).locator("dd").all_inner_texts()
-        assert numbers == [f"{100 * found[f'test_accuracy_{when}']:.1f}%" for when in ("before", "released")]
+        assert numbers == [
+            f"{100 * found[f'test_accuracy_{when}']:.1f}%" for when in ("before", "released")
+        ]
         gain = f"{found[f'gain{adaptive}']:.1f}".replace("-", "−")
         assert f"{gain} dB" in widget(tab).locator(".uninv-chart").get_attribute("aria-label")
 
@@ -789,9 +875,21 @@ display(DefenseLab(grid=grid), explorer)
 @pytest.fixture
 def lab_address(tmp_path, jupyterlab):
     """JupyterLab over a folder with one notebook."""
-    cell = {"cell_type": "code", "id": "a", "execution_count": None, "metadata": {}, "outputs": [], "source": NOTEBOOK}
+    cell = {
+        "cell_type": "code",
+        "id": "a",
+        "execution_count": None,
+        "metadata": {},
+        "outputs": [],
+        "source": NOTEBOOK,
+    }
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    notebook = {"cells": [cell], "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
+    notebook = {
+        "cells": [cell],
+        "metadata": {"kernelspec": kernel},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
     (tmp_path / "live.ipynb").write_text(json.dumps(notebook))
     return jupyterlab(tmp_path) + "lab/tree/live.ipynb"
 
@@ -801,7 +899,9 @@ def test_kernel_runs_what_is_off_the_grid(browser, lab_address, one_thread):
     tab.goto(lab_address)
     cell = tab.locator(".jp-Notebook .jp-Cell").first
     cell.click(timeout=60_000)
-    tab.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=60_000)  # the kernel is there
+    tab.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(
+        timeout=60_000
+    )  # the kernel is there
     for _ in range(3):  # while it still loads JupyterLab may take the focus, and the key is lost
         cell.click()
         tab.keyboard.press("Shift+Enter")
@@ -816,7 +916,9 @@ def test_kernel_runs_what_is_off_the_grid(browser, lab_address, one_thread):
     defense.get_by_role("radio", name="pruning").click()
     fields = {"request": 23, "unlearning_rate": 1e-3, "defense": "pruning", "strength": 0.05}
     found = run(lab._spec(fields)).metrics
-    defense.get_by_text(told(found["gain_adaptive"], found["psnr_adaptive"])).wait_for(timeout=60_000)
+    defense.get_by_text(told(found["gain_adaptive"], found["psnr_adaptive"])).wait_for(
+        timeout=60_000
+    )
     defense.get_by_role("switch").click()  # another view of the same run
     defense.get_by_text(told(found["gain"], found["psnr"])).wait_for(timeout=5_000)
 

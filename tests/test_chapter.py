@@ -1,4 +1,6 @@
-"""One run of a chapter with papermill: its parameters are checked, and its Records stand beside the output."""
+"""One run of a chapter with papermill: its parameters are checked, and its Records stand beside the
+output.
+"""
 
 import errno
 import os
@@ -20,7 +22,9 @@ SMALL = Spec(dataset="digits", model="linear", budget="smoke", device="cpu")
 
 
 def notebook(*injected: str, before: str = "import math") -> dict:
-    """The globals of a chapter after its parameters cell, and the cell that papermill injects if there is one."""
+    """The globals of a chapter after its parameters cell, and the cell that papermill injects if
+    there is one.
+    """
     cells = [before, PARAMETERS, *(f"# Parameters\n{line}" for line in injected)]
     names: dict = {"In": ["", *cells]}
     for cell in cells:
@@ -33,15 +37,21 @@ def test_a_chapter_without_papermill_has_its_defaults():
     assert spec_of(notebook(), device="cpu") == Spec(dataset="digits", device="cpu")
 
 
-@pytest.mark.parametrize("line", ["unlearning_rate = 1", 'unlearning_rate = "1"', "unlearning_rate = True"])
+@pytest.mark.parametrize(
+    "line", ["unlearning_rate = 1", 'unlearning_rate = "1"', "unlearning_rate = True"]
+)
 def test_whole_numbers_text_and_flags_are_taken_as_the_field_reads_them(line):
     assert spec_of(notebook(line)).unlearning_rate == 1.0
 
 
 def test_a_misspelt_parameter_is_an_error_that_lists_the_allowed_ones():
-    with pytest.raises(ParameterError, match=r"'unlearning_rat'; did you mean 'unlearning_rate'\? allowed: da"):
+    with pytest.raises(
+        ParameterError, match=r"'unlearning_rat'; did you mean 'unlearning_rate'\? allowed: da"
+    ):
         spec_of(notebook("unlearning_rat = 0.5"))
-    with pytest.raises(ParameterError, match="unknown parameter 'width'"):  # a field of Spec that this chapter ignores
+    with pytest.raises(
+        ParameterError, match="unknown parameter 'width'"
+    ):  # a field of Spec that this chapter ignores
         spec_of(notebook("width = 8"))
 
 
@@ -74,7 +84,11 @@ def test_a_notebook_shows_the_message_and_not_the_way_to_it():
 def instant(monkeypatch):
     """Runs that take no time."""
     monkeypatch.setattr(
-        chapter, "run", lambda spec: Record(spec=spec, metrics={}, seconds={}, versions={}, commit=None, device="cpu")
+        chapter,
+        "run",
+        lambda spec: Record(
+            spec=spec, metrics={}, seconds={}, versions={}, commit=None, device="cpu"
+        ),
     )
 
 
@@ -123,12 +137,20 @@ def papermill(source: Path, words: str, place: Path) -> subprocess.CompletedProc
 def test_the_plain_command_keeps_records_beside_its_output_from_any_directory(tmp_path):
     for name in ("elsewhere", "runs"):
         (tmp_path / name).mkdir()
-    words = "../runs/{dataset}-{seed}.ipynb -p dataset faces -p seed 3 -p unlearning_rate 1 -r request 4"
+    words = (
+        "../runs/{dataset}-{seed}.ipynb -p dataset faces -p seed 3 -p unlearning_rate 1 -r "
+        "request 4"
+    )
     done = papermill(first_chapter(tmp_path), words, tmp_path / "elsewhere")
     assert done.returncode == 0, done.stderr
-    assert {file.name for file in (tmp_path / "runs").iterdir()} == {"faces-3.ipynb", "faces-3.records.jsonl"}
+    assert {file.name for file in (tmp_path / "runs").iterdir()} == {
+        "faces-3.ipynb",
+        "faces-3.records.jsonl",
+    }
     (record,) = read(tmp_path / "runs" / "faces-3.records.jsonl")
-    asked = Spec(dataset="faces", model="linear", seed=3, unlearning_rate=1.0, request=4, device="cpu")
+    asked = Spec(
+        dataset="faces", model="linear", seed=3, unlearning_rate=1.0, request=4, device="cpu"
+    )
     assert record.spec == asked
     assert record.metrics["psnr"] > 50
     assert not list((tmp_path / "elsewhere").iterdir())

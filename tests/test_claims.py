@@ -43,9 +43,13 @@ def test_the_sentence_names_the_word_the_bound_and_every_case_with_its_interval(
 
 
 def test_without_data_the_verdict_says_why():
-    verdict = not_testable("C6: on financial data.", "no financial data set comes with the software")
+    verdict = not_testable(
+        "C6: on financial data.", "no financial data set comes with the software"
+    )
     assert verdict.word == "not testable here"
-    assert str(verdict).endswith("*not testable here*: no financial data set comes with the software.")
+    assert str(verdict).endswith(
+        "*not testable here*: no financial data set comes with the software."
+    )
 
 
 def test_a_verdict_that_the_text_does_not_say_stops_the_chapter():
@@ -126,7 +130,9 @@ def test_an_interval_over_models_takes_models_of_unequal_size_and_one_alone():
     values, models = torch.arange(10.0), torch.tensor([0] * 7 + [3] * 3)
     middle, low, high = metrics.interval(values, models=models)
     assert low <= middle == 4.5 <= high
-    assert metrics.interval(values, models=torch.zeros(10)) == pytest.approx(metrics.interval(values), abs=1.5)
+    assert metrics.interval(values, models=torch.zeros(10)) == pytest.approx(
+        metrics.interval(values), abs=1.5
+    )
 
 
 def test_a_rate_over_models_is_never_narrower_than_wilson():
@@ -143,7 +149,13 @@ def test_a_rate_of_what_is_not_right_or_wrong_is_refused(value):
 
 
 def test_gains_are_above_the_best_null_sample_by_sample():
-    found = {"psnr": 20.0, "psnr_random": 5.0, "psnr_class_mean": 12.0, "psnr_max_diff": 13.0, "psnr_adaptive": 30.0}
+    found = {
+        "psnr": 20.0,
+        "psnr_random": 5.0,
+        "psnr_class_mean": 12.0,
+        "psnr_max_diff": 13.0,
+        "psnr_adaptive": 30.0,
+    }
     assert metrics.gains(found) == {"gain": 7.0, "gain_adaptive": 17.0}
     two = {f"{name}_{i}": value + i for name, value in found.items() for i in range(2)}
     several = metrics.gains(found | two)

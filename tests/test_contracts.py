@@ -1,4 +1,6 @@
-"""One table of methods × one contract: every unlearning method, defense and attack keeps the same promises."""
+"""One table of methods × one contract: every unlearning method, defense and attack keeps the same
+promises.
+"""
 
 from dataclasses import replace
 from typing import get_args
@@ -41,12 +43,16 @@ def same(first, second):
 
 def unlearn(method, scene, seed=0):
     rng = torch.Generator().manual_seed(seed)
-    return UNLEARNING[method](scene.trained, scene.forget, scene.retain, rng=rng, unlearning_rate=0.01)
+    return UNLEARNING[method](
+        scene.trained, scene.forget, scene.retain, rng=rng, unlearning_rate=0.01
+    )
 
 
 def defend(method, scene, strength=0.5, seed=0):
     rng = torch.Generator().manual_seed(seed)
-    return DEFENSES[method](scene.unlearned, scene.trained, scene.retain, rng=rng, strength=strength)
+    return DEFENSES[method](
+        scene.unlearned, scene.trained, scene.retain, rng=rng, strength=strength
+    )
 
 
 STRENGTH = {"obfuscation": 0.5, "pruning": 0.5, "fine_tuning": 1}
@@ -60,7 +66,12 @@ def test_every_name_of_a_spec_has_a_method_and_every_method_a_name():
     assert set(METHODS) == set(get_args(ProbesName))
     assert set(SCORES) == set(get_args(ScoreName))
     assert set(LOADERS) == set(DATASETS)
-    assert set(EPOCHS) == set(PROBES) == set(RECOVERY) == set(get_args(Spec.model_fields["budget"].annotation))
+    assert (
+        set(EPOCHS)
+        == set(PROBES)
+        == set(RECOVERY)
+        == set(get_args(Spec.model_fields["budget"].annotation))
+    )
 
 
 @pytest.mark.parametrize("method", UNLEARNING)
@@ -82,7 +93,10 @@ def test_unlearning_returns_a_new_whole_state_and_changes_nothing_else(method, c
 def test_unlearning_repeats_bit_for_bit_and_leaves_buffers_alone(method, convnet):
     first, second = unlearn(method, convnet), unlearn(method, convnet)
     assert same(first, second)
-    assert all(torch.equal(first[n], convnet.trained.state[n]) for n, _ in convnet.trained.net.named_buffers())
+    assert all(
+        torch.equal(first[n], convnet.trained.state[n])
+        for n, _ in convnet.trained.net.named_buffers()
+    )
 
 
 @pytest.mark.parametrize("method", DEFENSES)
@@ -100,21 +114,30 @@ def test_a_defense_of_strength_zero_does_nothing(method, convnet):
     assert same(defend(method, convnet, 0), convnet.unlearned)
 
 
-@pytest.mark.parametrize(("method", "strength"), [("pruning", 1.0), ("pruning", -0.1), ("fine_tuning", 1.5)])
+@pytest.mark.parametrize(
+    ("method", "strength"), [("pruning", 1.0), ("pruning", -0.1), ("fine_tuning", 1.5)]
+)
 def test_a_defense_refuses_a_strength_that_means_nothing(method, strength, convnet):
     with pytest.raises(ValueError, match=r"strength: .*; allowed"):
         defend(method, convnet, strength)
 
 
 @pytest.mark.parametrize("defense", ADAPTIVE)
-def test_an_adaptive_attacker_knows_more_of_a_defended_update_and_nothing_else_of_an_open_one(defense, convnet):
+def test_an_adaptive_attacker_knows_more_of_a_defended_update_and_nothing_else_of_an_open_one(
+    defense, convnet
+):
     defended = replace(convnet.white_box(), after=defend(defense, convnet, STRENGTH[defense]))
     true = torch.cat(
-        [t.flatten() for t in difference(convnet.trained.net, defended.before, convnet.unlearned).values()]
+        [
+            t.flatten()
+            for t in difference(convnet.trained.net, defended.before, convnet.unlearned).values()
+        ]
     )
 
     def cosine(view):
-        seen = torch.cat([t.flatten() for t in difference(view.net, view.before, view.after).values()])
+        seen = torch.cat(
+            [t.flatten() for t in difference(view.net, view.before, view.after).values()]
+        )
         return torch.cosine_similarity(seen, true, dim=0).item()
 
     before = copy(defended.after)
@@ -130,7 +153,8 @@ def test_pruned_weights_of_a_linear_layer_follow_from_those_that_remain(linear):
     weight = next(name for name, tensor in defended.after.items() if tensor.ndim == 2)
     told = (defended.after[weight] != 0).any(0)  # by a unit at least
     true, found = (
-        after[weight][:, told] - defended.before[weight][:, told] for after in (linear.unlearned, seen.after)
+        after[weight][:, told] - defended.before[weight][:, told]
+        for after in (linear.unlearned, seen.after)
     )
     assert (defended.after[weight][:, told] == 0).double().mean() > 0.2
     assert (found - true).norm() / true.norm() < 0.1
@@ -140,7 +164,9 @@ def test_pruned_weights_of_a_linear_layer_follow_from_those_that_remain(linear):
 @pytest.mark.parametrize("forgotten", [1, 2])
 def test_recovery_returns_pictures_in_range_and_repeats(preset, forgotten, convnet):
     scene = prepare(convnet.spec.model_copy(update={"forget_size": forgotten}))
-    view = replace(scene.white_box(), labels=scene.forget.labels, public=scene.dataset.public.inputs)
+    view = replace(
+        scene.white_box(), labels=scene.forget.labels, public=scene.dataset.public.inputs
+    )
     before, after = copy(view.before), copy(view.after)
 
     def attack():
@@ -173,7 +199,9 @@ def test_probes_are_what_the_model_takes_for_their_class(method, linear, rng):
     assert probes.shape == (10, 2, 1, 8, 8)
     assert probes.min() >= 0
     assert probes.max() <= 1
-    assert torch.equal(view.before(probes.flatten(0, 1)).argmax(1), torch.arange(10).repeat_interleave(2))
+    assert torch.equal(
+        view.before(probes.flatten(0, 1)).argmax(1), torch.arange(10).repeat_interleave(2)
+    )
     for score in SCORES:
         scores = infer_labels(view, probes, score=score)
         assert sorted(scores.ranked.tolist()) == list(range(10))

@@ -31,7 +31,11 @@ def test_embedded_sets_are_real_whole_and_in_range(name):
 
 
 def test_photos_share_no_pixel_between_the_splits(monkeypatch):
-    places = torch.arange(data.SIDE**2, dtype=torch.float32).reshape(1, data.SIDE, data.SIDE).expand(3, -1, -1)
+    places = (
+        torch.arange(data.SIDE**2, dtype=torch.float32)
+        .reshape(1, data.SIDE, data.SIDE)
+        .expand(3, -1, -1)
+    )
     monkeypatch.setattr(data, "_photo", lambda name: places / data.SIDE**2)
     found = data._photos()
     parts = [
@@ -55,7 +59,9 @@ def image_folder(root, shapes=((6, 6), (6, 6), (6, 6), (6, 6)), classes=("a", "b
     for name in classes:
         (root / name).mkdir(parents=True)
         for i, shape in enumerate(shapes):
-            Image.fromarray(rng.integers(0, 256, (*shape, 3), dtype=np.uint8)).save(root / name / f"{i}.png")
+            Image.fromarray(rng.integers(0, 256, (*shape, 3), dtype=np.uint8)).save(
+                root / name / f"{i}.png"
+            )
     return root
 
 
@@ -99,7 +105,10 @@ def _cifar(folder, name):
     rng = np.random.default_rng(0)
 
     def batch(count):
-        return {"data": rng.integers(0, 256, (count, 3072), dtype=np.uint8), "labels": list(range(10)) * (count // 10)}
+        return {
+            "data": rng.integers(0, 256, (count, 3072), dtype=np.uint8),
+            "labels": list(range(10)) * (count // 10),
+        }
 
     if name == "cifar10":
         names = [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "batches.meta"]
@@ -120,8 +129,12 @@ def _stl10(folder):
     folder.mkdir(parents=True)
     (folder / "class_names.txt").write_text("\n".join("abcdefghij"))
     for part in ("train", "test"):
-        (folder / f"{part}_X.bin").write_bytes(rng.integers(0, 256, (50, 3, 96, 96), dtype=np.uint8).tobytes())
-        (folder / f"{part}_y.bin").write_bytes(np.tile(np.arange(1, 11), 5).astype(np.uint8).tobytes())
+        (folder / f"{part}_X.bin").write_bytes(
+            rng.integers(0, 256, (50, 3, 96, 96), dtype=np.uint8).tobytes()
+        )
+        (folder / f"{part}_y.bin").write_bytes(
+            np.tile(np.arange(1, 11), 5).astype(np.uint8).tobytes()
+        )
 
 
 @pytest.mark.parametrize(
@@ -149,7 +162,9 @@ def test_a_failed_download_says_what_to_do(tmp_path, monkeypatch):
         raise OSError("no route to host")
 
     monkeypatch.setattr(import_torchvision("datasets").CIFAR10, "download", offline)
-    with pytest.raises(RuntimeError, match=r"cifar10 is not in .* go online once, or use an embedded set"):
+    with pytest.raises(
+        RuntimeError, match=r"cifar10 is not in .* go online once, or use an embedded set"
+    ):
         data._torchvision("cifar10", 20)
 
 
@@ -181,7 +196,9 @@ def test_more_private_samples_than_there_are_is_an_error():
         prepare(Spec(dataset="faces", private_size=61))
 
 
-@pytest.mark.parametrize(("capability", "fast"), [("AVX512", True), ("AVX2", False), ("DEFAULT", False)])
+@pytest.mark.parametrize(
+    ("capability", "fast"), [("AVX512", True), ("AVX2", False), ("DEFAULT", False)]
+)
 def test_a_cpu_that_would_emulate_16_bits_trains_in_32(capability, fast, monkeypatch):
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
     assert fast_in_bfloat16(torch.device("cpu")) == fast

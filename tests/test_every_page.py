@@ -1,4 +1,5 @@
-"""Every page of the built book in a real browser, with the network cut off: python -m pytest tests/test_every_page.py.
+"""Every page of the built book in a real browser, with the network cut off: python -m pytest
+tests/test_every_page.py.
 
 Needs what tests/test_browser.py needs. Pictures of every page are left in _build/screenshots.
 """
@@ -19,33 +20,40 @@ SCREENSHOTS = ROOT / "_build" / "screenshots"
 PAGES = [page.with_suffix(".html").as_posix() for page in toc_pages(ROOT)]
 WIDTHS = {1280: "desktop", 390: "phone", 320: "small"}
 BEGINS = """[...document.querySelectorAll("div.math")].every((box) =>
-    box.querySelector("mjx-math").getBoundingClientRect().left >= box.getBoundingClientRect().left - 1)"""
+    box.querySelector("mjx-math").getBoundingClientRect().left
+        >= box.getBoundingClientRect().left - 1)"""
 """An equation that is too wide shows its beginning."""
 CUT = """() => {
     const shown = (e) => e.checkVisibility() && !e.closest(".uninv, mjx-container, script, style");
     const faults = [];
     for (const e of [...document.querySelectorAll(".cell_output, .cell_output *")].filter(shown)) {
         const style = getComputedStyle(e);
-        const wide = e.clientWidth && e.scrollWidth > e.clientWidth + 1 && style.overflowX !== "visible";
-        const high = e.clientHeight && e.scrollHeight > e.clientHeight + 1 && style.overflowY === "hidden";
+        const beyondX = e.clientWidth && e.scrollWidth > e.clientWidth + 1;
+        const beyondY = e.clientHeight && e.scrollHeight > e.clientHeight + 1;
+        const wide = beyondX && style.overflowX !== "visible";
+        const high = beyondY && style.overflowY === "hidden";
         const told = style.overflowX === "auto" && style.maskImage !== "none" && e.tabIndex === 0;
-        if ((wide && !told) || (high && !wide && !e.matches(".math"))) faults.push(e.outerHTML.slice(0, 150));
+        const cut = (wide && !told) || (high && !wide && !e.matches(".math"));
+        if (cut) faults.push(e.outerHTML.slice(0, 150));
     }
     return faults;
 }"""
-"""Outputs with a part that nobody sees: too wide and neither fading out nor reached by keyboard, or too high."""
+"""Outputs with a part that nobody sees: too wide and neither fading out nor reached by keyboard, or
+too high."""
 FOLLOW = """async (id) => {
     location.hash = "#" + id;
     await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
     const target = document.getElementById(id);
     if (!target) return "is not there";
     const { top, width, height } = target.getBoundingClientRect();
-    if (!target.checkVisibility({ visibilityProperty: true }) || !width || !height) return "is hidden";
+    const seen = target.checkVisibility({ visibilityProperty: true });
+    if (!seen || !width || !height) return "is hidden";
     return top < -5 || top > innerHeight ? `is out of view, at ${top}` : "";
 }"""
 SHIFTS = """window.shifted = 0;
     new PerformanceObserver((list) => {
-        for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shifted += entry.value;
+        for (const entry of list.getEntries())
+            if (!entry.hadRecentInput) window.shifted += entry.value;
     }).observe({ type: "layout-shift", buffered: true });"""
 
 
@@ -90,7 +98,9 @@ def test_page_is_accessible_and_fits(visit, page):
             assert tab.evaluate(BEGINS)
         found = axe.Axe().run(tab).response["violations"]
         serious = {
-            v["id"]: [n["html"][:150] for n in v["nodes"][:3]] for v in found if v["impact"] in ("serious", "critical")
+            v["id"]: [n["html"][:150] for n in v["nodes"][:3]]
+            for v in found
+            if v["impact"] in ("serious", "critical")
         }
         assert serious == {}, f"{theme}: {json.dumps(serious, indent=1)}"
 
@@ -98,7 +108,10 @@ def test_page_is_accessible_and_fits(visit, page):
 def _targets(html, page):
     """What links of all pages name on this one."""
     name = re.escape(page.split("/")[-1])
-    links = [re.findall(rf'href="(?:[^"#]*/)?{name}#([^"]+)"', (html / other).read_text()) for other in PAGES]
+    links = [
+        re.findall(rf'href="(?:[^"#]*/)?{name}#([^"]+)"', (html / other).read_text())
+        for other in PAGES
+    ]
     here = re.findall(r'<a[^>]*href="#([^"]+)"', (html / page).read_text())
     return sorted({unquote(target) for target in [*here, *(one for some in links for one in some)]})
 
@@ -106,7 +119,9 @@ def _targets(html, page):
 @pytest.mark.parametrize("page", PAGES)
 def test_every_link_leads_to_something_in_view(visit, html, page):
     tab = visit(page, reduced_motion="reduce")
-    lost = {target: fault for target in _targets(html, page) if (fault := tab.evaluate(FOLLOW, target))}
+    lost = {
+        target: fault for target in _targets(html, page) if (fault := tab.evaluate(FOLLOW, target))
+    }
     assert lost == {}
 
 
@@ -134,7 +149,9 @@ def test_source_is_downloaded(visit, html, served, page, way):
         assert kept == source.read_text()
     else:
         cells, same = (json.loads(text)["cells"] for text in (kept, source.read_text()))
-        assert ["".join(cell["source"]) for cell in cells] == ["".join(cell["source"]) for cell in same]
+        assert ["".join(cell["source"]) for cell in cells] == [
+            "".join(cell["source"]) for cell in same
+        ]
         assert not any(cell.get("outputs") for cell in cells)
 
 
@@ -154,6 +171,7 @@ def test_nothing_is_cut_on_paper(visit, page):
     tab = visit(page, width=700)  # A4 between its margins
     tab.emulate_media(media="print")
     cut = """() => [...document.querySelectorAll(".bd-article pre, .bd-article .cell_output")]
-        .filter((e) => e.checkVisibility() && !e.matches(".uninv *") && e.scrollWidth > e.clientWidth + 1)
+        .filter((e) => e.checkVisibility() && !e.matches(".uninv *"))
+        .filter((e) => e.scrollWidth > e.clientWidth + 1)
         .map((e) => e.outerHTML.slice(0, 150))"""
     assert tab.evaluate(cut) == []

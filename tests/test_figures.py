@@ -1,4 +1,6 @@
-"""Figures are legible on a phone, defenses look the same in each, and nothing is written over something else."""
+"""Figures are legible on a phone, defenses look the same in each, and nothing is written over
+something else.
+"""
 
 from itertools import combinations
 
@@ -10,22 +12,46 @@ import torch
 from uninv_lib import figures
 from uninv_lib.figures.parts import DEFENSE_STYLE, WIDTH, ordered
 
-STRENGTHS = {"obfuscation": (0.1, 0.3, 1, 3), "fine_tuning": (1, 5, 20), "pruning": (0.1, 0.5), "none": (0,)}
-UNITS = {"obfuscation": "relative norm", "pruning": "share of the weights", "fine_tuning": "epochs", "y": "PSNR (dB)"}
+STRENGTHS = {
+    "obfuscation": (0.1, 0.3, 1, 3),
+    "fine_tuning": (1, 5, 20),
+    "pruning": (0.1, 0.5),
+    "none": (0,),
+}
+UNITS = {
+    "obfuscation": "relative norm",
+    "pruning": "share of the weights",
+    "fine_tuning": "epochs",
+    "y": "PSNR (dB)",
+}
 RUNS = pandas.DataFrame(
     [
-        {"defense": name, "strength": s, "psnr": 104 / (1 + s) + seed, "accuracy": 0.57, "user": seed % 2, "server": 1}
+        {
+            "defense": name,
+            "strength": s,
+            "psnr": 104 / (1 + s) + seed,
+            "accuracy": 0.57,
+            "user": seed % 2,
+            "server": 1,
+        }
         for name, strengths in STRENGTHS.items()
         for s in strengths
         for seed in range(4)
     ]
 )
-LABELS = {"strength": "strength", "psnr": "PSNR (dB)", "accuracy": "test accuracy", "defense": "defense"}
+LABELS = {
+    "strength": "strength",
+    "psnr": "PSNR (dB)",
+    "accuracy": "test accuracy",
+    "defense": "defense",
+}
 WORDS = {"x": "place", "y": "rate", "title": "a title"}
 RATES = {name: {"0.1": (0.5, 0.4, 0.6), "1": (0.7, 0.6, 0.8)} for name in ("none", "pruning")}
 BANDS = {name: {0.1: (0.5, 0.4, 0.6), 1: (0.7, 0.6, 0.8)} for name in ("none", "pruning")}
 DRAWN = {
-    "pictures": lambda: figures.pictures({"": torch.rand(4, 1, 8, 8)}, titles=["a long title of a picture"] * 4),
+    "pictures": lambda: figures.pictures(
+        {"": torch.rand(4, 1, 8, 8)}, titles=["a long title of a picture"] * 4
+    ),
     "curves": lambda: figures.curves({"cost": [1.0, 2.0], "psnr": [3.0, 1.0]}, **WORDS),
     "bars": lambda: figures.bars([1.0, -2.0], ["hubble deep field", "retina"], marked=1, **WORDS),
     "points": lambda: figures.points(
@@ -35,9 +61,15 @@ DRAWN = {
     "rates": lambda: figures.rates(RATES, **WORDS),
     "rate_curves": lambda: figures.rate_curves(BANDS, **WORDS),
     "bands": lambda: figures.bands(BANDS, **WORDS),
-    "tradeoff": lambda: figures.tradeoff(RUNS, x="accuracy", y="psnr", labels=LABELS, title="photos", y_max=60),
-    "scatter": lambda: figures.scatter(RUNS, x="accuracy", y="psnr", hue="defense", labels=LABELS, title="photos"),
-    "diagram": lambda: figures.diagram({"a": (0.1, 0.5, "red"), "b": (0.6, 0.5, "blue")}, [("a", "b", "asks")]),
+    "tradeoff": lambda: figures.tradeoff(
+        RUNS, x="accuracy", y="psnr", labels=LABELS, title="photos", y_max=60
+    ),
+    "scatter": lambda: figures.scatter(
+        RUNS, x="accuracy", y="psnr", hue="defense", labels=LABELS, title="photos"
+    ),
+    "diagram": lambda: figures.diagram(
+        {"a": (0.1, 0.5, "red"), "b": (0.6, 0.5, "blue")}, [("a", "b", "asks")]
+    ),
 }
 
 
@@ -45,13 +77,26 @@ def words_of(figure):
     """Every text that is drawn, with its place in pixels."""
     figure.draw_without_rendering()
     axes = [side for axis in figure.axes for side in (axis.xaxis, axis.yaxis)]
-    ticks = [(tick, side.get_view_interval()) for side in axes for tick in (*side.majorTicks, *side.minorTicks)]
+    ticks = [
+        (tick, side.get_view_interval())
+        for side in axes
+        for tick in (*side.majorTicks, *side.minorTicks)
+    ]
     outside = [tick for tick, (low, high) in ticks if not low <= tick.get_loc() <= high]
     hidden = {text for tick in outside for text in (tick.label1, tick.label2)}
-    hidden |= {text for axis in figure.axes if not axis.axison for text in axis.findobj(matplotlib.text.Text)}
+    hidden |= {
+        text
+        for axis in figure.axes
+        if not axis.axison
+        for text in axis.findobj(matplotlib.text.Text)
+    }
     hidden -= {text for axis in figure.axes for text in (*axis.texts, axis.title)}
     found = set(figure.findobj(matplotlib.text.Text)) - hidden
-    return {text: text.get_window_extent() for text in found if text.get_text().strip() and text.get_visible()}
+    return {
+        text: text.get_window_extent()
+        for text in found
+        if text.get_text().strip() and text.get_visible()
+    }
 
 
 @pytest.mark.parametrize("name", DRAWN)
@@ -67,15 +112,23 @@ def test_type_is_legible_on_a_phone(name):
 def test_nothing_is_written_over_something_else_or_cut(name):
     figure = DRAWN[name]()
     boxes = words_of(figure)
-    over = [(a.get_text(), b.get_text()) for a, b in combinations(boxes, 2) if boxes[a].overlaps(boxes[b])]
+    over = [
+        (a.get_text(), b.get_text())
+        for a, b in combinations(boxes, 2)
+        if boxes[a].overlaps(boxes[b])
+    ]
     assert over == []
     page = figure.bbox.padded(1)
-    assert [t.get_text() for t, box in boxes.items() if not (page.x0 <= box.x0 and box.x1 <= page.x1)] == []
+    assert [
+        t.get_text() for t, box in boxes.items() if not (page.x0 <= box.x0 and box.x1 <= page.x1)
+    ] == []
 
 
 def colours_of(figure):
     legend = figure.legends[0]
-    handles = [getattr(h, "lines", [h])[0] if hasattr(h, "lines") else h for h in legend.legend_handles]
+    handles = [
+        getattr(h, "lines", [h])[0] if hasattr(h, "lines") else h for h in legend.legend_handles
+    ]
     looks = [(line.get_color(), line.get_marker()) for line in handles]
     return dict(zip([text.get_text() for text in legend.get_texts()], looks, strict=True))
 
@@ -101,20 +154,36 @@ def test_each_panel_has_its_own_unit():
         ("pruning", "share of the weights"),
         ("fine-tuning", "epochs"),
     ]
-    assert [[t.get_text() for t in axis.get_xticklabels()] for axis in axes][1] == ["0", "0.1", "0.5"]
+    assert [[t.get_text() for t in axis.get_xticklabels()] for axis in axes][1] == [
+        "0",
+        "0.1",
+        "0.5",
+    ]
 
 
 def test_panels_tell_two_attackers_apart():
     seen = {"user": "user", "server": "server"}
-    figure = figures.panels(RUNS, y=seen, labels=UNITS, title="digits", rate=True, level={"chance": 0.1})
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["user", "server", "chance"]
-    fills = {line.get_markerfacecolor() for line in figure.axes[0].lines if line.get_marker() == "s"}
+    figure = figures.panels(
+        RUNS, y=seen, labels=UNITS, title="digits", rate=True, level={"chance": 0.1}
+    )
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        "user",
+        "server",
+        "chance",
+    ]
+    fills = {
+        line.get_markerfacecolor() for line in figure.axes[0].lines if line.get_marker() == "s"
+    }
     assert fills == {DEFENSE_STYLE["obfuscation"][0], "white"}
 
 
 def test_intervals_are_drawn_over_models_first():
     table = pandas.DataFrame(
-        [{"defense": "pruning", "strength": 0.1, "model": m, "hit": m % 2} for m in range(6) for _ in range(20)]
+        [
+            {"defense": "pruning", "strength": 0.1, "model": m, "hit": m % 2}
+            for m in range(6)
+            for _ in range(20)
+        ]
     )
     words = {"y": "hit", "labels": UNITS, "title": "digits", "rate": True}
     alone, over_models = (
@@ -141,4 +210,6 @@ def test_what_is_above_the_cap_stands_on_it(name):
 
 def test_chance_is_a_line():
     figure = figures.rates({**RATES, "chance": dict.fromkeys(("0.1", "1"), (0.1,) * 3)}, **WORDS)
-    assert [list(line.get_ydata()) for line in figure.axes[0].lines if line.get_label() == "chance"] == [[0.1, 0.1]]
+    assert [
+        list(line.get_ydata()) for line in figure.axes[0].lines if line.get_label() == "chance"
+    ] == [[0.1, 0.1]]

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).parents[1] / ".ci" / "headlines.py"
-SHOWN = "**C2: it | leaks.** *refuted*. Below 3.0 dB: a 1.0 dB [0.5, 2.0].\n\n**No claim of the paper.** *holds*."
+SHOWN = (
+    "**C2: it | leaks.** *refuted*. Below 3.0 dB: a 1.0 dB [0.5, 2.0].\n\n**No claim of the "
+    "paper.** *holds*."
+)
 
 
 @pytest.fixture
@@ -26,7 +29,9 @@ def headlines(tmp_path, monkeypatch):
 
 
 def test_verdicts_are_written_between_the_marks_and_nothing_else_is(headlines):
-    headlines.README.write_text(f"before\n{headlines.START}old\n{headlines.END}\nafter\n", encoding="utf-8")
+    headlines.README.write_text(
+        f"before\n{headlines.START}old\n{headlines.END}\nafter\n", encoding="utf-8"
+    )
     assert headlines.main() == 0
     row = "| C2: it \\| leaks | refuted | 3 |\n"
     assert headlines.README.read_text(encoding="utf-8") == (

@@ -36,7 +36,9 @@ def test_chapter_runs_and_reads_in_jupyterlab(browser, jupyterlab, tmp_path, cha
         shutil.copy(source, tmp_path)
     settings = tmp_path / "config" / "lab" / "user-settings" / "@jupyterlab" / "notebook-extension"
     settings.mkdir(parents=True)
-    (settings / "tracker.jupyterlab-settings").write_text('{"windowingMode": "none"}')  # every cell is drawn
+    (settings / "tracker.jupyterlab-settings").write_text(
+        '{"windowingMode": "none"}'
+    )  # every cell is drawn
     tab = browser.new_page(viewport={"width": 1300, "height": 900})
     tab.set_default_timeout(180_000)  # the machine may be busy
     tab.goto(f"{jupyterlab(tmp_path)}lab/tree/{chapter}.ipynb")
@@ -45,7 +47,9 @@ def test_chapter_runs_and_reads_in_jupyterlab(browser, jupyterlab, tmp_path, cha
     tab.get_by_role("menuitem", name="Run", exact=True).click()
     tab.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     last = tab.locator(".jp-CodeCell").last.locator(".jp-InputPrompt")
-    tab.wait_for_function("(prompt) => /\\d/.test(prompt.textContent)", arg=last.element_handle(), timeout=180_000)
+    tab.wait_for_function(
+        "(prompt) => /\\d/.test(prompt.textContent)", arg=last.element_handle(), timeout=180_000
+    )
     solution = tab.locator(".jp-MarkdownCell details").first
     solution.wait_for(state="attached")  # the exercises stand at the end
     assert not solution.get_attribute("open")

@@ -1,4 +1,6 @@
-"""Label inference: scores, probes, several classes, counts, and what a service may do to its answers."""
+"""Label inference: scores, probes, several classes, counts, and what a service may do to its
+answers.
+"""
 
 import pytest
 import torch
@@ -9,12 +11,20 @@ from uninv_lib.attacks import infer_labels, make_probes
 from uninv_lib.attacks.labels import counts_of, log_odds
 from uninv_lib.types import BlackBoxView
 
-FAST = {"dataset": "digits", "model": "mlp", "budget": "smoke", "attack": "labels", "private_size": 512}
+FAST = {
+    "dataset": "digits",
+    "model": "mlp",
+    "budget": "smoke",
+    "attack": "labels",
+    "private_size": 512,
+}
 
 
 def logits_view(shift):
     """Inputs are logits; unlearning adds `shift` to them."""
-    return BlackBoxView(lambda x: x.softmax(1), lambda x: (x + shift).softmax(1), len(shift), (len(shift),))
+    return BlackBoxView(
+        lambda x: x.softmax(1), lambda x: (x + shift).softmax(1), len(shift), (len(shift),)
+    )
 
 
 @pytest.mark.parametrize("lead", [1.0, 12.0, 30.0])
@@ -48,7 +58,9 @@ def test_several_forgotten_labels_are_the_first_of_the_ranking_and_counted():
 
 def test_public_probes_have_middling_confidence(linear, rng):
     view, public = linear.black_box(), linear.dataset.public.inputs
-    probes = make_probes(view.before, 10, view.input_shape, rng=rng, method="public", count=3, public=public)
+    probes = make_probes(
+        view.before, 10, view.input_shape, rng=rng, method="public", count=3, public=public
+    )
     chosen = (view.before(probes.flatten(0, 1)).amax(1) - 0.5).abs().mean()
     assert chosen < (view.before(public).amax(1) - 0.5).abs().mean()
 
@@ -59,7 +71,9 @@ def test_public_probes_are_at_most_as_many_as_the_rarest_class_has(linear, rng):
     probes = make_probes(view.before, 10, view.input_shape, **words)
     rarest = view.before(public).argmax(1).bincount().min()
     assert probes.shape == (10, rarest, 1, 8, 8)
-    assert torch.equal(view.before(probes.flatten(0, 1)).argmax(1), torch.arange(10).repeat_interleave(rarest))
+    assert torch.equal(
+        view.before(probes.flatten(0, 1)).argmax(1), torch.arange(10).repeat_interleave(rarest)
+    )
 
 
 def test_boundary_probes_need_the_predicted_class_alone_and_flip_with_the_forgotten_one(rng):
@@ -95,7 +109,8 @@ def test_a_request_of_several_classes_forgets_the_share_of_each():
 
 
 @pytest.mark.parametrize(
-    ("answers", "distinct"), [("probabilities", 1000), ("rounded", 101), ("noisy", 1000), ("label", 2)]
+    ("answers", "distinct"),
+    [("probabilities", 1000), ("rounded", 101), ("noisy", 1000), ("label", 2)],
 )
 def test_a_service_answers_as_its_spec_says(answers, distinct):
     scene = prepare(Spec(**FAST, forget_share=0.5, answers=answers))

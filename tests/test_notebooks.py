@@ -14,7 +14,9 @@ CHAPTERS = sorted(Path(__file__).parents[1].glob("book/[0-9]*.ipynb"))
 MOST_LINES = 25
 WORDS_PER_LINE = 8
 DRAWS = re.compile(r"\b(?:figures|plt|sns)\.\w|\.(?:imshow|plot|bar|hist|scatter)\(")
-NOT_PROSE = re.compile(r"```(?:python|bash|text)\n.*?```|\$\$.*?\$\$|\$[^$\n]+\$|^#[^\n]*", re.DOTALL | re.MULTILINE)
+NOT_PROSE = re.compile(
+    r"```(?:python|bash|text)\n.*?```|\$\$.*?\$\$|\$[^$\n]+\$|^#[^\n]*", re.DOTALL | re.MULTILINE
+)
 WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 
 each_chapter = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
@@ -41,13 +43,19 @@ def test_notebook_is_valid_and_its_cells_have_ids(chapter: Path) -> None:
     notebook = nbformat.read(chapter, nbformat.NO_CONVERT)
     assert (notebook.nbformat, notebook.nbformat_minor) == (4, 5)
     nbformat.validate(notebook)
-    repeated = [name for name, count in Counter(cell.id for cell in notebook.cells).items() if count > 1]
+    repeated = [
+        name for name, count in Counter(cell.id for cell in notebook.cells).items() if count > 1
+    ]
     assert not repeated
 
 
 @each_chapter
 def test_no_outputs_are_kept(chapter: Path) -> None:
-    ran = [cell.id for cell in cells(chapter, "code") if cell.outputs or cell.execution_count is not None]
+    ran = [
+        cell.id
+        for cell in cells(chapter, "code")
+        if cell.outputs or cell.execution_count is not None
+    ]
     assert not ran, "clear the outputs before you commit"
 
 
@@ -56,7 +64,11 @@ def test_parameters_are_one_cell_of_annotated_assignments(chapter: Path) -> None
     tagged = [cell for cell in cells(chapter, "code") if "parameters" in tags(cell)]
     assert len(tagged) == 1
     statements = ast.parse(tagged[0].source).body
-    wrong = [ast.unparse(node) for node in statements if not (isinstance(node, ast.AnnAssign) and node.value)]
+    wrong = [
+        ast.unparse(node)
+        for node in statements
+        if not (isinstance(node, ast.AnnAssign) and node.value)
+    ]
     assert statements
     assert not wrong, "each line reads `name: type = value`"
 
@@ -66,7 +78,11 @@ def test_help_of_papermill_shows_type_and_comment_of_each_parameter(chapter: Pat
     tagged = next(cell for cell in cells(chapter, "code") if "parameters" in tags(cell))
     shown = inspect_notebook(chapter)
     assert list(shown) == [node.target.id for node in ast.parse(tagged.source).body]
-    assert [name for name, said in shown.items() if said["inferred_type_name"] == "None" or not said["help"]] == []
+    assert [
+        name
+        for name, said in shown.items()
+        if said["inferred_type_name"] == "None" or not said["help"]
+    ] == []
 
 
 @each_chapter
@@ -77,7 +93,9 @@ def test_parameters_are_checked_at_once_and_records_saved_last(chapter: Path) ->
     saves = [i for i, cell in enumerate(code) if "save_records(globals(), " in cell.source]
     assert len(checks) == len(saves) == 1
     assert checks[0] - parameters <= 2
-    assert all("hide-cell" in tags(cell) for cell in code[saves[0] + 1 :]), "only solutions come after"
+    assert all("hide-cell" in tags(cell) for cell in code[saves[0] + 1 :]), (
+        "only solutions come after"
+    )
 
 
 @each_chapter
@@ -100,9 +118,13 @@ def test_figures_have_name_caption_and_alt_text(chapter: Path) -> None:
         rendering = cell.metadata.get("mystnb", {})
         figure, image = rendering.get("figure", {}), rendering.get("image", {})
         named = str(figure.get("name", "")).startswith("fig-")
-        if (DRAWS.search(cell.source) or rendering) and not (named and figure.get("caption") and image.get("alt")):
+        if (DRAWS.search(cell.source) or rendering) and not (
+            named and figure.get("caption") and image.get("alt")
+        ):
             incomplete.append(cell.id)
-    assert not incomplete, 'metadata: {"mystnb": {"figure": {"name": "fig-…", "caption": …}, "image": {"alt": …}}}'
+    assert not incomplete, (
+        'metadata: {"mystnb": {"figure": {"name": "fig-…", "caption": …}, "image": {"alt": …}}}'
+    )
 
 
 @each_chapter
@@ -115,7 +137,11 @@ def test_chapter_begins_with_a_title_and_ends_with_references(chapter: Path) -> 
 
 
 def test_names_of_figures_are_unique() -> None:
-    figures = [cell.metadata.get("mystnb", {}).get("figure", {}) for c in CHAPTERS for cell in cells(c, "code")]
+    figures = [
+        cell.metadata.get("mystnb", {}).get("figure", {})
+        for c in CHAPTERS
+        for cell in cells(c, "code")
+    ]
     names = Counter(figure["name"] for figure in figures if "name" in figure)
     assert {name: count for name, count in names.items() if count > 1} == {}
 

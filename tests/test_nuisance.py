@@ -1,4 +1,6 @@
-"""The law of the stated attack on exact unlearning, and what several requests under one model give away."""
+"""The law of the stated attack on exact unlearning, and what several requests under one model give
+away.
+"""
 
 from dataclasses import replace
 
@@ -6,20 +8,35 @@ import pytest
 import torch
 
 from uninv_lib import Spec, metrics, prepare
-from uninv_lib.attacks.nuisance import labels_of_requests, private_size_of, recover_together, without_common
+from uninv_lib.attacks.nuisance import (
+    labels_of_requests,
+    private_size_of,
+    recover_together,
+    without_common,
+)
 from uninv_lib.attacks.update import difference, forgotten_gradient
 from uninv_lib.forecast import forecast_leak, stated_cosine
 from uninv_lib.training import gradient
 from uninv_lib.types import Split
 
-WORDS = {"dataset": "digits", "budget": "smoke", "unlearning": "retrain", "dtype": "float64", "private_size": 16}
+WORDS = {
+    "dataset": "digits",
+    "budget": "smoke",
+    "unlearning": "retrain",
+    "dtype": "float64",
+    "private_size": 16,
+}
 
 
 def flat(parts):
     return torch.cat([part.flatten() for part in parts.values()])
 
 
-@pytest.fixture(scope="module", params=[{"model": "mlp"}, {"model": "convnet", "width": 4}], ids=["mlp", "convnet"])
+@pytest.fixture(
+    scope="module",
+    params=[{"model": "mlp"}, {"model": "convnet", "width": 4}],
+    ids=["mlp", "convnet"],
+)
 def scenes(request):
     return [prepare(Spec(**WORDS, **request.param, request=i)) for i in range(6)]
 
@@ -57,7 +74,9 @@ def test_the_median_of_the_others_takes_the_nuisance_away(scenes):
     views = [scene.white_box() for scene in scenes]
     before = torch.stack([seen(scene) for scene in scenes])
     cleaned = without_common(views)
-    after = torch.stack([seen(replace(s, released=v.after)) for s, v in zip(scenes, cleaned, strict=True)])
+    after = torch.stack(
+        [seen(replace(s, released=v.after)) for s, v in zip(scenes, cleaned, strict=True)]
+    )
     assert (after - before).median() > 0.02
 
 

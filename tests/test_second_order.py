@@ -39,7 +39,10 @@ def requests():
 def test_converged_training_ends_where_the_gradient_of_the_whole_loss_is_zero(model, size):
     found = scene(model, private_size=size)
     net, names = found.trained.net, head(found.trained.net)
-    for state, parts in ((found.trained.state, [found.forget, found.retain]), (found.released, [found.retain])):
+    for state, parts in (
+        (found.trained.state, [found.forget, found.retain]),
+        (found.released, [found.retain]),
+    ):
         rows = torch.cat([entered(net, state, part.inputs) for part in parts])
         labels = torch.cat([part.labels for part in parts])
         weights = joined(state, names).requires_grad_()
@@ -86,7 +89,10 @@ def test_several_samples_are_told_apart(dtype):
     found = scene(forget_size=2, dtype=dtype)
     view = replace(found.white_box(), public=found.retain.inputs, labels=found.forget.labels)
     recovery = second_order.recover(view, rng=torch.Generator())
-    assert metrics.psnr(metrics.match(recovery.inputs, found.forget.inputs), found.forget.inputs).min() > 30
+    assert (
+        metrics.psnr(metrics.match(recovery.inputs, found.forget.inputs), found.forget.inputs).min()
+        > 30
+    )
 
 
 def test_the_features_of_a_deeper_net_are_found(rng):
@@ -95,14 +101,22 @@ def test_the_features_of_a_deeper_net_are_found(rng):
     true = entered(view.net, view.before, found.forget.inputs)[:, :-1]
     assert cosine_similarity(second_order.last_features(view).features, true).item() > 0.9
     shown = []
-    recover_features(view, rng=rng, preset="second_order", iterations=5, callback=lambda i, x: shown.append((i, x)))
+    recover_features(
+        view,
+        rng=rng,
+        preset="second_order",
+        iterations=5,
+        callback=lambda i, x: shown.append((i, x)),
+    )
     assert [i for i, _ in shown] == list(range(5))
     assert shown[0][1].shape == found.forget.inputs.shape
 
 
 def test_second_order_without_public_data_is_an_error(requests, rng):
     view = second_order.first_order(requests[0].white_box())
-    with pytest.raises(ValueError, match=r"view.public: None; preset 'second_order' assumes public samples"):
+    with pytest.raises(
+        ValueError, match=r"view.public: None; preset 'second_order' assumes public samples"
+    ):
         recover_features(view, rng=rng, preset="second_order")
     with pytest.raises(NothingChanged, match="last linear layer equals"):
         second_order.last_features(replace(view, after=view.before))
@@ -122,7 +136,10 @@ def test_scores_of_parameters_rank_every_class_and_ask_nothing(score, requests):
 
 def test_the_curvature_tells_labels_that_the_bias_hides(requests):
     right = {
-        s: sum(labels_of_parameters(r.white_box(), score=s).ranked[0] == r.forget.labels[0] for r in requests)
+        s: sum(
+            labels_of_parameters(r.white_box(), score=s).ranked[0] == r.forget.labels[0]
+            for r in requests
+        )
         for s in SCORES
     }
     assert right["curvature"] == len(requests)
@@ -134,15 +151,24 @@ def test_a_record_holds_both_orders():
     assert record.metrics["feature_cosine"] > record.metrics["feature_cosine_first_order"]
     assert record.metrics["psnr"] > record.metrics["psnr_first_order"]
     labels = run(Spec(**WORDS, model="linear", attack="labels", probes="public"))
-    assert {"label_accuracy_server", "label_accuracy_server_logit", "label_accuracy_server_curvature"} <= set(
-        labels.metrics
-    )
+    assert {
+        "label_accuracy_server",
+        "label_accuracy_server_logit",
+        "label_accuracy_server_curvature",
+    } <= set(labels.metrics)
 
 
 def test_where_rounding_took_the_last_bias_no_length_is_known_and_nothing_breaks():
-    words = {"dataset": "breast_cancer", "model": "linear", "training": "converged", "unlearning": "retrain"}
+    words = {
+        "dataset": "breast_cancer",
+        "model": "linear",
+        "training": "converged",
+        "unlearning": "retrain",
+    }
     view = prepare(Spec(**words, weight_decay=10.0)).white_box()
     bias = head(view.net)[1]
-    unmoved = replace(view, after={**view.after, bias: view.before[bias]}, public=None, weight_decay=None)
+    unmoved = replace(
+        view, after={**view.after, bias: view.before[bias]}, public=None, weight_decay=None
+    )
     assert torch.equal(second_order.last_features(unmoved).features, torch.zeros(1, 30))
     assert second_order.recover(unmoved, rng=torch.Generator()).inputs.isfinite().all()

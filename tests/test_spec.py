@@ -23,14 +23,20 @@ from uninv_lib.scene import choose, device_of, pretrain
         ({"seed": "three"}, "valid integer"),
         ({"forget_size": 33}, "forget_size: 33; allowed: 1 to private_size = 32"),
         ({"forget_share": 0.5, "forget_size": 2}, "allowed: one of the two"),
-        ({"unlearning": "retrain", "unlearning_batch_size": 1}, "unlearning_batch_size: .* allowed: 'gradient_ascent'"),
+        (
+            {"unlearning": "retrain", "unlearning_batch_size": 1},
+            "unlearning_batch_size: .* allowed: 'gradient_ascent'",
+        ),
         ({"defense": "pruning"}, "strength: 0 with defense='pruning'"),
         ({"strength": 1}, "allowed: 0 without one"),
         ({"defense": "pruning", "strength": 1}, "allowed for pruning"),
         ({"defense": "fine_tuning", "strength": 1.5}, "whole epochs"),
         ({"preset": "paper"}, "preset 'paper' assumes the labels"),
         ({"preset": "second_order"}, "preset 'second_order' assumes public data: add 'public'"),
-        ({"knowledge": "weight_decay"}, "'weight_decay' with training='one_epoch'; allowed: 'converged'"),
+        (
+            {"knowledge": "weight_decay"},
+            "'weight_decay' with training='one_epoch'; allowed: 'converged'",
+        ),
         ({"training": "twice"}, "'one_epoch' or 'converged'"),
         ({"training": "converged", "weight_decay": 0}, "greater than 0"),
         ({"knowledge": "pretrained"}, "serve together only"),
@@ -47,12 +53,18 @@ def test_a_spec_that_cannot_run_names_the_field_and_what_is_allowed(fields, mess
 
 def test_strings_of_the_command_line_and_of_papermill_are_read():
     spec = Spec(unlearning_rate="0.5", seed="3", knowledge="private_size, pretrained")
-    assert (spec.unlearning_rate, spec.seed, spec.knowledge) == (0.5, 3, ("pretrained", "private_size"))
+    assert (spec.unlearning_rate, spec.seed, spec.knowledge) == (
+        0.5,
+        3,
+        ("pretrained", "private_size"),
+    )
     assert Spec(**json.loads(spec.model_dump_json())) == spec
 
 
 def test_requests_differ_under_one_model_before():
-    scenes = [prepare(Spec(dataset="digits", model="linear", budget="smoke", request=r)) for r in (0, 1)]
+    scenes = [
+        prepare(Spec(dataset="digits", model="linear", budget="smoke", request=r)) for r in (0, 1)
+    ]
     states = [s.trained.state for s in scenes]
     assert all(torch.equal(states[0][n], states[1][n]) for n in states[0])
     assert not torch.equal(scenes[0].forget.inputs, scenes[1].forget.inputs)
@@ -90,7 +102,9 @@ def test_every_model_answers_for_every_image_set(name, dataset):
 def test_no_batch_of_a_deep_net_holds_a_single_sample(monkeypatch):
     """BatchNorm cannot normalise it where the picture is down to one pixel, as 8x8 digits are."""
     sizes = []
-    monkeypatch.setattr("uninv_lib.scene.fit", lambda net, split, *, batch_size, **_: sizes.append(batch_size) or {})
+    monkeypatch.setattr(
+        "uninv_lib.scene.fit", lambda net, split, *, batch_size, **_: sizes.append(batch_size) or {}
+    )
     pretrain(Spec(dataset="digits", model="resnet18"))
     assert all(len(load("digits").public) % size != 1 for size in sizes)
     assert sizes

@@ -1,4 +1,6 @@
-"""A grid file, the folder of its runs, and their table; how they are run is in test_sweep_engine.py."""
+"""A grid file, the folder of its runs, and their table; how they are run is in
+test_sweep_engine.py.
+"""
 
 import hashlib
 import json
@@ -39,10 +41,14 @@ def planned(tmp_path, text):
 
 # The plan
 
-values = some.lists(some.integers() | some.floats(allow_nan=False) | some.text(), min_size=1, max_size=4)
+values = some.lists(
+    some.integers() | some.floats(allow_nan=False) | some.text(), min_size=1, max_size=4
+)
 
 
-names = some.text(min_size=1, max_size=3).filter(lambda name: "," not in name and name == name.strip())
+names = some.text(min_size=1, max_size=3).filter(
+    lambda name: "," not in name and name == name.strip()
+)
 
 
 @given(some.dictionaries(names, values, max_size=4))
@@ -57,15 +63,24 @@ def test_a_grid_is_the_product_of_its_axes_in_order(axes):
         period = expected
         for length in lengths[: place + 1]:
             period //= length
-        assert [run[name] for run in found] == [axes[name][i // period % lengths[place]] for i in range(expected)]
+        assert [run[name] for run in found] == [
+            axes[name][i // period % lengths[place]] for i in range(expected)
+        ]
 
 
 def test_a_grid_in_python_is_the_one_in_a_file(tmp_path):
-    text = f"spec: {{{SMOKE}}}\ngrid: {{'seed, model_seed': [0, 1], request: {{start: 0, count: 2}}}}"
+    text = (
+        f"spec: {{{SMOKE}}}\ngrid: {{'seed, model_seed': [0, 1], request: {{start: 0, count: 2}}}}"
+    )
     fields = {"dataset": "digits", "model": "linear", "budget": "smoke", "device": "cpu"}
     specs = grid(**fields, **{"seed, model_seed": [0, 1]}, request=range(2))
     assert [Spec(**run.inputs) for run in planned(tmp_path, text)] == specs
-    assert [(s.seed, s.model_seed, s.request) for s in specs] == [(0, 0, 0), (0, 0, 1), (1, 1, 0), (1, 1, 1)]
+    assert [(s.seed, s.model_seed, s.request) for s in specs] == [
+        (0, 0, 0),
+        (0, 0, 1),
+        (1, 1, 0),
+        (1, 1, 1),
+    ]
 
 
 json_values = some.recursive(
@@ -87,7 +102,12 @@ def test_a_name_depends_on_no_order_of_keys_and_survives_json(inputs, random):
 @given(some.floats(1e-9, 0.9), some.integers(0, 5), some.sampled_from(["μ", "ü", "u\u0308", "a b"]))
 def test_equal_specs_have_one_name_however_their_numbers_are_written(rate, seed, folder):
     exact = {"unlearning_rate": rate, "seed": seed, "dataset": f"imagefolder:{folder}"}
-    written = {"dataset": f"imagefolder:{folder}", "seed": float(seed), "unlearning_rate": repr(rate), "strength": -0.0}
+    written = {
+        "dataset": f"imagefolder:{folder}",
+        "seed": float(seed),
+        "unlearning_rate": repr(rate),
+        "strength": -0.0,
+    }
     other = exact | {"seed": seed + 1}
     specs = [Spec(**fields) for fields in (exact, written, other)]
     names = [named(spec.model_dump(mode="json"), trivial.work).name for spec in specs]
@@ -96,7 +116,10 @@ def test_equal_specs_have_one_name_however_their_numbers_are_written(rate, seed,
 
 
 def test_runs_that_are_asked_for_twice_are_run_once(tmp_path):
-    runs = planned(tmp_path, f"- spec: {{{SMOKE}}}\n  grid: {{seed: [1, 1.0, 2], unlearning_rate: [1e-3, 0.001]}}")
+    runs = planned(
+        tmp_path,
+        f"- spec: {{{SMOKE}}}\n  grid: {{seed: [1, 1.0, 2], unlearning_rate: [1e-3, 0.001]}}",
+    )
     assert [run.inputs["seed"] for run in runs] == [1, 2]
 
 
@@ -106,14 +129,17 @@ def test_axes_may_count(tmp_path):
 
 
 def test_several_fields_may_take_the_same_value(tmp_path):
-    runs = planned(tmp_path, f"spec: {{{SMOKE}}}\ngrid: {{'seed, model_seed': [3, 5], request: [0, 1]}}")
+    runs = planned(
+        tmp_path, f"spec: {{{SMOKE}}}\ngrid: {{'seed, model_seed': [3, 5], request: [0, 1]}}"
+    )
     fields = [tuple(run.inputs[name] for name in ("seed", "model_seed", "request")) for run in runs]
     assert fields == [(3, 3, 0), (3, 3, 1), (5, 5, 0), (5, 5, 1)]
 
 
 def test_all_faults_are_told_at_once_with_where_they_are(tmp_path):
     text = (
-        f"- spec: {{{SMOKE}}}\n  grid: {{sed: [0, 1]}}\n- spec: {{}}\n  grid: {{dataset: [digits, cats], seed: [0, 1]}}"
+        f"- spec: {{{SMOKE}}}\n  grid: {{sed: [0, 1]}}\n- spec: {{}}\n  grid: "
+        f"{{dataset: [digits, cats], seed: [0, 1]}}"
     )
     with pytest.raises(PlanError) as failure:
         planned(tmp_path, text)
@@ -129,7 +155,10 @@ def test_all_faults_are_told_at_once_with_where_they_are(tmp_path):
     [
         ("grid: {seed: [1]}", "spec, notebook: give one of the two"),
         ("spec: {}\nnotebook: a.ipynb", "spec, notebook: give one of the two"),
-        ("spec: {seed: 1}\ngrid: {seed: [1]}", "seed: given twice; allowed: once, in spec or in grid"),
+        (
+            "spec: {seed: 1}\ngrid: {seed: [1]}",
+            "seed: given twice; allowed: once, in spec or in grid",
+        ),
         ("spec: {}\ngrid: {'seed, model_seed': [1], seed: [2]}", "seed: given twice"),
         ("spec: {}\ngrid: {seed: []}", "at least 1 item"),
         ("spec: {}\ngrid: {seed: 3}", "valid list"),
@@ -145,11 +174,16 @@ def test_a_grid_file_that_cannot_be_read_says_why(tmp_path, text, message):
 
 
 def test_parameters_of_a_notebook_keep_their_types_and_defaults(tmp_path):
-    runs = planned(tmp_path, f"notebook: {CHAPTER}\ngrid: {{unlearning_rate: [1, 1e-3], seed: [2.0], request: [0]}}")
+    runs = planned(
+        tmp_path,
+        f"notebook: {CHAPTER}\ngrid: {{unlearning_rate: [1, 1e-3], seed: [2.0], request: [0]}}",
+    )
     assert [run.inputs["unlearning_rate"] for run in runs] == [1.0, 0.001]
     assert {type(run.inputs["seed"]) for run in runs} == {int}
     assert runs[0].inputs["dataset"] == "photos"
-    assert named(runs[0].inputs, runs[0].work).name != runs[0].name, "the cells of the notebook count"
+    assert named(runs[0].inputs, runs[0].work).name != runs[0].name, (
+        "the cells of the notebook count"
+    )
 
 
 @pytest.mark.parametrize(
@@ -161,7 +195,9 @@ def test_parameters_of_a_notebook_keep_their_types_and_defaults(tmp_path):
         ("{seed: [-1]}", "seed: Input should be greater than or equal to 0"),
     ],
 )
-def test_parameters_that_a_notebook_does_not_take_are_refused_before_the_first_run(tmp_path, grid, message):
+def test_parameters_that_a_notebook_does_not_take_are_refused_before_the_first_run(
+    tmp_path, grid, message
+):
     with pytest.raises(PlanError, match=message.replace("?", r"\?")):
         planned(tmp_path, f"notebook: {CHAPTER}\ngrid: {grid}")
 
@@ -178,11 +214,23 @@ def notebook(tmp_path):
     """A grid over a notebook that saves where papermill says, and fails where it is told to."""
     made = nbformat.v4.new_notebook(metadata={"kernelspec": KERNEL})
     cell = nbformat.v4.new_code_cell
-    parameters = "shares: list[float] = [0.5]\nfails: bool = False\nname: str = 'true'\nPAPERMILL_OUTPUT_PATH = ''"
-    save = "open(PAPERMILL_OUTPUT_PATH.replace('.ipynb', '.records.jsonl'), 'w').write(repr((shares, fails, name)))"
-    made.cells = [cell(parameters, metadata={"tags": ["parameters"]}), cell(save), cell("assert not fails, 'as told'")]
+    parameters = (
+        "shares: list[float] = [0.5]\nfails: bool = False\nname: str = "
+        "'true'\nPAPERMILL_OUTPUT_PATH = ''"
+    )
+    save = (
+        "open(PAPERMILL_OUTPUT_PATH.replace('.ipynb', '.records.jsonl'), "
+        "'w').write(repr((shares, fails, name)))"
+    )
+    made.cells = [
+        cell(parameters, metadata={"tags": ["parameters"]}),
+        cell(save),
+        cell("assert not fails, 'as told'"),
+    ]
     nbformat.write(made, tmp_path / "small.ipynb")
-    return planned(tmp_path, "notebook: small.ipynb\ngrid: {shares: [[1, 0.1]], fails: [false, true]}")
+    return planned(
+        tmp_path, "notebook: small.ipynb\ngrid: {shares: [[1, 0.1]], fails: [false, true]}"
+    )
 
 
 def test_a_notebook_is_executed_with_its_parameters_and_kept_with_its_records(notebook):
@@ -262,7 +310,8 @@ def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("finished")
     grid = folder / "grid.yaml"
     grid.write_text(
-        f"- spec: {{{SMOKE}}}\n  grid: {{dtype: [float32, float64], request: {{start: 0, count: 2}}}}\n"
+        f"- spec: {{{SMOKE}}}\n  grid: "
+        f"{{dtype: [float32, float64], request: {{start: 0, count: 2}}}}\n"
         "- spec: {dataset: faces, model: linear, budget: smoke, private_size: 500, device: cpu}"
     )
     words = ["sweep", str(grid), "--out", str(folder / "runs"), "--workers", "2"]
@@ -280,7 +329,8 @@ def test_a_sweep_keeps_what_runs_tells_what_fails_and_goes_on(finished):
     (failed,) = (folder / "runs" / "failed").iterdir()
     assert json.loads((failed / "failure.json").read_text())["attempts"] == 3
     assert all(
-        read(folder / "runs" / run / "records.jsonl")[0].metrics["psnr"] > 40 for run in Store(folder / "runs").done()
+        read(folder / "runs" / run / "records.jsonl")[0].metrics["psnr"] > 40
+        for run in Store(folder / "runs").done()
     )
 
 
@@ -302,7 +352,9 @@ def test_the_records_of_a_sweep_make_a_results_file(finished):
     collect(folder / "runs", folder / "grid.jsonl")
     specs = [record.spec for record in read(folder / "grid.jsonl")]
     assert set(specs) == {Spec(**run.inputs) for run in plan(folder / "grid.yaml")[:4]}
-    assert [(spec.request, spec.dtype) for spec in specs] == sorted((s.request, s.dtype) for s in specs)
+    assert [(spec.request, spec.dtype) for spec in specs] == sorted(
+        (s.request, s.dtype) for s in specs
+    )
 
 
 @pytest.mark.parametrize("file", sorted(SWEEPS.glob("*.yaml")), ids=lambda file: file.stem)
@@ -358,7 +410,9 @@ def test_the_slurm_configuration_gives_a_job_script_that_starts_a_worker(monkeyp
         script = cluster.job_script()
     assert "#SBATCH --cpus-per-task=8" in script
     assert "export OMP_NUM_THREADS=8" in script
-    assert re.search(r"-m distributed\.cli\.dask_worker tcp://\S+ .*--nthreads 1 .*--lifetime 470m", script)
+    assert re.search(
+        r"-m distributed\.cli\.dask_worker tcp://\S+ .*--nthreads 1 .*--lifetime 470m", script
+    )
 
 
 def test_a_record_without_every_null_baseline_is_a_row_without_gain():

@@ -1,4 +1,6 @@
-"""Runs on a cluster of processes of which any may die at any moment: nothing is lost, nothing is done twice."""
+"""Runs on a cluster of processes of which any may die at any moment: nothing is lost, nothing is
+done twice.
+"""
 
 import hashlib
 import json
@@ -31,7 +33,8 @@ from pathlib import Path
 from uninv_lib.sweep.runner import run_missing
 from uninv_lib.sweep.store import Store
 address, out, count, sleep = sys.argv[1:]
-errors = run_missing(trivial.runs(int(count), sleep=float(sleep)), Store(Path(out)), scheduler=address)
+runs = trivial.runs(int(count), sleep=float(sleep))
+errors = run_missing(runs, Store(Path(out)), scheduler=address)
 sys.exit(len(errors))
 """
 RUNS = 200
@@ -45,18 +48,32 @@ class Cluster:
         self.file, self.processes = folder / "scheduler.json", []
         paths = os.pathsep.join([str(TESTS), str(TESTS.parent), os.environ.get("PYTHONPATH", "")])
         scheduler = "DASK_DISTRIBUTED__SCHEDULER__"
-        settings = {f"{scheduler}ALLOWED_FAILURES": "0", f"{scheduler}WORKER_SATURATION": "1.0", "OMP_NUM_THREADS": "1"}
+        settings = {
+            f"{scheduler}ALLOWED_FAILURES": "0",
+            f"{scheduler}WORKER_SATURATION": "1.0",
+            "OMP_NUM_THREADS": "1",
+        }
         self.environment = os.environ | settings | {"PYTHONPATH": paths}
 
     def start(self):
         self.file.unlink(missing_ok=True)
         place = ["--scheduler-file", str(self.file), "--no-dashboard"]
-        self._python("-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", *place)
+        self._python(
+            "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", *place
+        )
         while not (self.file.exists() and self.file.read_text().endswith("}")):
             time.sleep(0.05)
         self.address = json.loads(self.file.read_text())["address"]
         for _ in range(2):
-            self._python("-m", "distributed.cli.dask_worker", "--nthreads", "1", "--memory-limit", "0", *place)
+            self._python(
+                "-m",
+                "distributed.cli.dask_worker",
+                "--nthreads",
+                "1",
+                "--memory-limit",
+                "0",
+                *place,
+            )
 
     def stop(self):
         for process in self.processes:
@@ -68,14 +85,20 @@ class Cluster:
         self.processes.clear()
 
     def client(self, out, count, sleep):
-        return self._python("-c", CLIENT, self.address, str(out), str(count), str(sleep), mine=False)
+        return self._python(
+            "-c", CLIENT, self.address, str(out), str(count), str(sleep), mine=False
+        )
 
     def workers(self):
         """The processes that compute, below their nannies."""
         found = []
         for nanny in self.processes[1:]:
             with suppress(psutil.Error):  # it has just died
-                found += [c for c in psutil.Process(nanny.pid).children() if "spawn_main" in " ".join(c.cmdline())]
+                found += [
+                    c
+                    for c in psutil.Process(nanny.pid).children()
+                    if "spawn_main" in " ".join(c.cmdline())
+                ]
         return found
 
     def _python(self, *words, mine=True):
@@ -106,15 +129,28 @@ def whole(out):
     return sorted(numbers)
 
 
-def test_a_run_that_fails_or_kills_its_worker_is_tried_three_times_and_blocks_no_other(cluster, tmp_path):
-    store, poisoned, failing = Store(tmp_path), trivial.runs(1, dies=True), trivial.runs(1, fails=True)
-    others = trivial.runs(20)  # ten before a process dies, lest it take a failure along that was not fetched yet
-    errors = run_missing([*failing, *others[:10], *poisoned, *others[10:]], store, scheduler=cluster.address)
+def test_a_run_that_fails_or_kills_its_worker_is_tried_three_times_and_blocks_no_other(
+    cluster, tmp_path
+):
+    store, poisoned, failing = (
+        Store(tmp_path),
+        trivial.runs(1, dies=True),
+        trivial.runs(1, fails=True),
+    )
+    others = trivial.runs(
+        20
+    )  # ten before a process dies, lest it take a failure along that was not fetched yet
+    errors = run_missing(
+        [*failing, *others[:10], *poisoned, *others[10:]], store, scheduler=cluster.address
+    )
     assert errors == {
         poisoned[0].name: "the process died (out of memory? killed?)",
         failing[0].name: "ValueError: this run cannot be",
     }
-    told = [json.loads((store.failed / run.name / "failure.json").read_text()) for run in (*poisoned, *failing)]
+    told = [
+        json.loads((store.failed / run.name / "failure.json").read_text())
+        for run in (*poisoned, *failing)
+    ]
     assert [failure["attempts"] for failure in told] == [3, 3]
     assert 'raise ValueError("this run cannot be")' in told[1]["traceback"]
     assert whole(tmp_path) == list(range(20))
@@ -122,7 +158,10 @@ def test_a_run_that_fails_or_kills_its_worker_is_tried_three_times_and_blocks_no
 
 def test_an_error_of_its_own_is_told_where_a_later_try_was_taken_along(monkeypatch):
     outcomes = iter(
-        [Outcome(0, error="ValueError: this run cannot be", attempts=1), Outcome(0, error=DIED, attempts=2)]
+        [
+            Outcome(0, error="ValueError: this run cannot be", attempts=1),
+            Outcome(0, error=DIED, attempts=2),
+        ]
     )
     last = Outcome(0, error=DIED, attempts=3)
     monkeypatch.setattr(engine, "_outcome", lambda future, item, attempt: next(outcomes, last))
@@ -136,7 +175,9 @@ def test_a_result_that_a_living_cluster_loses_is_made_again(harm):
     with connect(workers=1) as client:
         outcomes = each(client, range(8), abs)
         found = [next(outcomes)]
-        while [state.status for state in client.futures.values()] != ["finished"]:  # 0 is let go, 1 waits to be fetched
+        while [state.status for state in client.futures.values()] != [
+            "finished"
+        ]:  # 0 is let go, 1 waits to be fetched
             time.sleep(0.01)
         ((key, state),) = client.futures.items()
         if harm == "cancelled":
@@ -147,13 +188,19 @@ def test_a_result_that_a_living_cluster_loses_is_made_again(harm):
         while state.status != harm:
             time.sleep(0.001)
         found += outcomes
-    assert sorted((outcome.value, outcome.attempts) for outcome in found) == [(i, 1 + (i == 1)) for i in range(8)]
+    assert sorted((outcome.value, outcome.attempts) for outcome in found) == [
+        (i, 1 + (i == 1)) for i in range(8)
+    ]
 
 
 def test_two_sweeps_share_a_folder(cluster, tmp_path):
     runs, failures = trivial.runs(30, sleep=0.02), []
     sweeps = [
-        threading.Thread(target=lambda: failures.append(run_missing(runs, Store(tmp_path), scheduler=cluster.address)))
+        threading.Thread(
+            target=lambda: failures.append(
+                run_missing(runs, Store(tmp_path), scheduler=cluster.address)
+            )
+        )
         for _ in range(2)
     ]
     for thread in sweeps:
@@ -199,20 +246,35 @@ def test_ctrl_c_stops_a_sweep_and_says_how_to_go_on(tmp_path):
     grid, out = tmp_path / "grid.yaml", tmp_path / "runs"
     fields = "{dataset: digits, model: linear, budget: smoke, device: cpu}"
     grid.write_text(f"spec: {fields}\ngrid: {{seed: {{start: 0, count: 5000}}}}")
-    words = [sys.executable, "-m", "uninv_lib", "sweep", str(grid), "--out", str(out), "--workers", "1"]
+    words = [
+        sys.executable,
+        "-m",
+        "uninv_lib",
+        "sweep",
+        str(grid),
+        "--out",
+        str(out),
+        "--workers",
+        "1",
+    ]
     process = subprocess.Popen(words, start_new_session=True, stderr=subprocess.PIPE, text=True)
     while process.poll() is None and not (out.exists() and Store(out).done()):
         time.sleep(0.1)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to workers too
     _, told = process.communicate()
     assert process.returncode == 130
-    assert told.endswith(f"stopped; what was finished is in {out}, and the same command goes on from there\n")
+    assert told.endswith(
+        f"stopped; what was finished is in {out}, and the same command goes on from there\n"
+    )
     assert "Traceback" not in told
 
 
 def test_a_scheduler_that_does_not_answer_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr("uninv_lib.sweep.engine.TIMEOUT", 0.2)
-    grid, words = tmp_path / "grid.yaml", ["--out", str(tmp_path / "runs"), "--scheduler", "tcp://127.0.0.1:9"]
+    grid, words = (
+        tmp_path / "grid.yaml",
+        ["--out", str(tmp_path / "runs"), "--scheduler", "tcp://127.0.0.1:9"],
+    )
     grid.write_text("spec: {dataset: digits}")
     result = CliRunner().invoke(main, ["sweep", str(grid), *words])
     assert result.exit_code == 1
@@ -245,7 +307,9 @@ def test_any_process_may_be_killed_at_any_moment(tmp_path):
         client.kill()
         cluster.stop()
     assert whole(out) == list(range(count))
-    others = {entry.name for entry in out.iterdir() if not entry.name.startswith(".draft-")} - Store(out).done()
+    others = {
+        entry.name for entry in out.iterdir() if not entry.name.startswith(".draft-")
+    } - Store(out).done()
     assert others <= {"failed"}
 
 

@@ -1,4 +1,6 @@
-"""The widgets without a browser: what their state holds, and runs of the library that a reader asks for."""
+"""The widgets without a browser: what their state holds, and runs of the library that a reader asks
+for.
+"""
 
 import json
 import time
@@ -17,10 +19,27 @@ from uninv_lib.widgets import recovery as explorer
 from uninv_lib.widgets.observe import people
 
 SMALL = {"dataset": "digits", "budget": "smoke", "device": "cpu"}
-LABELS = {"forget_share": 0.5, "unlearning": "retrain", "probes": "gradient", "seed": 0, "request": 1}
+LABELS = {
+    "forget_share": 0.5,
+    "unlearning": "retrain",
+    "probes": "gradient",
+    "seed": 0,
+    "request": 1,
+}
 CELLS = {
-    "draw": {"model": "linear", "unlearning": "retrain", "private_size": 4, "defense": "none", "strength": 0},
-    "recovery": {"sample": 2, "unlearning": "gradient_ascent", "unlearning_rate": 1e-3, "forget_size": 2},
+    "draw": {
+        "model": "linear",
+        "unlearning": "retrain",
+        "private_size": 4,
+        "defense": "none",
+        "strength": 0,
+    },
+    "recovery": {
+        "sample": 2,
+        "unlearning": "gradient_ascent",
+        "unlearning_rate": 1e-3,
+        "forget_size": 2,
+    },
     "labels": LABELS,
     "defense": {"request": 3, "unlearning_rate": 1e-3, "defense": "obfuscation", "strength": 1},
 }
@@ -37,7 +56,11 @@ each_widget = pytest.mark.parametrize("name", MAKE)
 def quick(monkeypatch):
     """The widgets' runs, on digits and in a moment; with one thread, as the widgets run."""
     monkeypatch.setattr(explorer, "FIXED", {**SMALL, "model": "convnet", "width": 4})
-    monkeypatch.setattr(meter, "FIXED", {**SMALL, "model": "mlp", "width": 2, "private_size": 200, "attack": "labels"})
+    monkeypatch.setattr(
+        meter,
+        "FIXED",
+        {**SMALL, "model": "mlp", "width": 2, "private_size": 200, "attack": "labels"},
+    )
     monkeypatch.setattr(lab, "FIXED", {**SMALL, "model": "mlp", "width": 2})
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -47,11 +70,15 @@ def quick(monkeypatch):
 
 @pytest.fixture
 def asked(monkeypatch):
-    """ask(widget, message, ...) -> what the widget sent, the binary buffers beside, once its last run ended."""
+    """ask(widget, message, ...) -> what the widget sent, the binary buffers beside, once its last
+    run ended.
+    """
 
     def ask(widget, *messages):
         sent = []
-        monkeypatch.setattr(widget, "send", lambda content, buffers=None: sent.append((content, buffers)))
+        monkeypatch.setattr(
+            widget, "send", lambda content, buffers=None: sent.append((content, buffers))
+        )
         for message in messages:
             widget._asked(widget, message, [])
         if widget.worker:
@@ -70,7 +97,11 @@ def test_state_is_alive_by_itself(name):
     state = MAKE[name]().get_state()
     assert "export default" in state["_esm"]
     assert not set(HOST.findall(state["_esm"] + state["_css"])) - NAMESPACES
-    plain = {key: value for key, value in state.items() if not isinstance(value, bytes) and key != "_dom_classes"}
+    plain = {
+        key: value
+        for key, value in state.items()
+        if not isinstance(value, bytes) and key != "_dom_classes"
+    }
     assert json.loads(json.dumps(plain)) == plain, "what is not binary must survive JSON"
 
 
@@ -101,7 +132,9 @@ def test_draw_runs_the_library_on_a_private_digit(asked):
 def test_draw_runs_the_attacker_who_knows_of_pruning(asked):
     fields = CELLS["draw"] | {"defense": "pruning", "strength": 0.3}
     shown = last(asked(MAKE["draw"](), {"type": "run", "spec": fields}))["cell"]["metrics"]
-    assert shown["psnr_adaptive"] - shown["psnr"] == pytest.approx(shown["gain_adaptive"] - shown["gain"])
+    assert shown["psnr_adaptive"] - shown["psnr"] == pytest.approx(
+        shown["gain_adaptive"] - shown["gain"]
+    )
     assert "label_accuracy_adaptive" in shown
 
 
@@ -111,16 +144,24 @@ def test_lab_holds_what_the_attacker_finds_who_knows_of_the_defense():
     record = run(lab._spec(fields)).metrics
     scene = prepare(lab._spec(fields))
     found, truth = knowing(scene), scene.forget
-    assert psnr(found.inputs, truth.inputs).item() == record["psnr_adaptive"] == cell["metrics"]["psnr_adaptive"]
+    assert (
+        psnr(found.inputs, truth.inputs).item()
+        == record["psnr_adaptive"]
+        == cell["metrics"]["psnr_adaptive"]
+    )
     assert cell["metrics"]["inferred_label_adaptive"] == found.labels[0]
     assert (found.labels[0] == truth.labels[0]) == bool(record["label_accuracy_adaptive"])
     assert len(cell["pictures"]) == 3
-    assert len(MAKE["defense"]().cells[0]["pictures"]) == 2, "who knows of obfuscation gains nothing that we know of"
+    assert len(MAKE["defense"]().cells[0]["pictures"]) == 2, (
+        "who knows of obfuscation gains nothing that we know of"
+    )
 
 
 def test_people_are_named_in_the_order_of_requests():
     spec = Spec(**lab.FIXED, private_size=5)
-    assert people(spec) == [prepare(spec.model_copy(update={"request": i})).forget.labels.item() for i in range(5)]
+    assert people(spec) == [
+        prepare(spec.model_copy(update={"request": i})).forget.labels.item() for i in range(5)
+    ]
 
 
 def test_explorer_s_gain_ends_at_the_record_s():
@@ -198,7 +239,9 @@ def test_progress_is_told(asked):
 
 
 def test_explorer_alone_shows_what_is_there(tmp_path, monkeypatch):
-    """On a machine without the build's runs it computes one cell and leaves the others to the reader."""
+    """On a machine without the build's runs it computes one cell and leaves the others to the
+    reader.
+    """
     monkeypatch.setenv("UNINV_HOME", str(tmp_path))
     made = RecoveryExplorer()
     assert len(made.cells) == 1

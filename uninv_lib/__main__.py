@@ -16,13 +16,17 @@ from uninv_lib.types import Spec, explain
 
 
 def _spec_options(command: Callable[..., None]) -> Callable[..., None]:
-    """One option for each field of Spec; its value is validated by Spec, so that every message is the same."""
+    """One option for each field of Spec; its value is validated by Spec, so that every message is
+    the same.
+    """
     for name, field in reversed(Spec.model_fields.items()):
         words = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
         help_text = f"{field.description} [{' | '.join(words)}]" if words else field.description
         default = "none" if field.default in (None, ()) else field.default
         flag = f"--{name.replace('_', '-')}"
-        command = click.option(flag, name, default=None, help=f"{help_text}  (default: {default})")(command)
+        command = click.option(flag, name, default=None, help=f"{help_text}  (default: {default})")(
+            command
+        )
     return command
 
 
@@ -49,7 +53,9 @@ def run(**fields: Any) -> None:
 
 
 @main.command()
-@click.option("--jobs", default=os.cpu_count() or 1, help="chapters executed at a time  (default: one a core)")
+@click.option(
+    "--jobs", default=os.cpu_count() or 1, help="chapters executed at a time  (default: one a core)"
+)
 def book(jobs: int) -> None:
     """Execute the chapters that changed and build the book in _build/html."""
     from uninv_lib.book import build
@@ -57,7 +63,9 @@ def book(jobs: int) -> None:
 
     root = Path(__file__).resolve().parents[1]
     if not (root / "_toc.yml").is_file():
-        raise click.ClickException(f"no _toc.yml in {root}; the book is made in a checkout of the project")
+        raise click.ClickException(
+            f"no _toc.yml in {root}; the book is made in a checkout of the project"
+        )
     try:
         build(root, jobs=jobs)
     except BookError as error:

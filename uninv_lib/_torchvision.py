@@ -1,8 +1,9 @@
 """Import torchvision, also where its compiled operators do not fit the installed torch.
 
-A CPU wheel of torch beside a CUDA wheel of torchvision is common (pytorch/vision#9077, #8985). torchvision's
-compiled library then does not load, and `import torchvision` stops while it attaches Python code to operators
-that nobody declared. Datasets, transforms and models need none of them: declaring the two names is enough.
+A CPU wheel of torch beside a CUDA wheel of torchvision is common (pytorch/vision#9077, #8985).
+torchvision's compiled library then does not load, and `import torchvision` stops while it attaches
+Python code to operators that nobody declared. Datasets, transforms and models need none of them:
+declaring the two names is enough.
 """
 
 import importlib
@@ -12,7 +13,9 @@ from types import ModuleType
 import torch
 
 _SCHEMAS = ("nms", "qnms")
-_declared: list[torch.library.Library] = []  # a Library that is garbage-collected takes its operators with it
+_declared: list[
+    torch.library.Library
+] = []  # a Library that is garbage-collected takes its operators with it
 
 
 def import_torchvision(submodule: str = "") -> ModuleType:

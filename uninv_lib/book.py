@@ -1,8 +1,8 @@
 """Make the book: execute what changed, render aside, verify, and only then replace the old book.
 
-A chapter is executed with papermill and kept with the hash of all it depends on: its own text and parameters,
-the library, the recorded results, the installed packages. Until the new book has passed every check, the old
-one stands untouched in `_build/html`.
+A chapter is executed with papermill and kept with the hash of all it depends on: its own text and
+parameters, the library, the recorded results, the installed packages. Until the new book has passed
+every check, the old one stands untouched in `_build/html`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ RENDERING = ("jupyter-book", "sphinx", "myst-nb", "sphinx-book-theme", "sphinx-m
 
 
 def build(root: Path, *, jobs: int = 1) -> Path:
-    """Build the book of the project in `root`, `jobs` chapters at a time; returns its index.html."""
+    """Build the book of the project in `root`, `jobs` chapters at a time; returns its
+    index.html.
+    """
     if jobs < 1:
         raise BookError(f"jobs is {jobs}; allowed: a whole number from 1")
     out = root.resolve() / "_build"
@@ -69,7 +71,9 @@ def _build(root: Path, out: Path, jobs: int) -> Path:
     if _read_json(stamp) == {"inputs": inputs, "html": _digest(html, [html])}:
         say("nothing changed: the book stands")
     else:
-        executed = _execute_all(root, out, [page for page in pages if page.suffix == ".ipynb"], jobs)
+        executed = _execute_all(
+            root, out, [page for page in pages if page.suffix == ".ipynb"], jobs
+        )
         say("rendering and verifying the pages")
         aside = _render(root, out, executed)
         verify(aside, pages)
@@ -98,7 +102,9 @@ def _page(root: Path, name: str) -> Path:
 
 def chapter_key(root: Path, chapter: Path) -> str:
     """Everything the execution of a chapter depends on, as one hash."""
-    return _digest(root, [root / chapter, root / LIBRARY, root / RESULTS], json.dumps(versions(COMPUTING)))
+    return _digest(
+        root, [root / chapter, root / LIBRARY, root / RESULTS], json.dumps(versions(COMPUTING))
+    )
 
 
 def book_key(root: Path) -> str:
@@ -118,7 +124,9 @@ def _digest(base: Path, paths: Iterable[Path], extra: str = "") -> str:
 def _files(path: Path) -> Iterator[Path]:
     for file in [path] if path.is_file() else path.rglob("*"):
         parts = file.relative_to(path.parent).parts
-        if file.is_file() and not any(part.startswith(".") or part == "__pycache__" for part in parts):
+        if file.is_file() and not any(
+            part.startswith(".") or part == "__pycache__" for part in parts
+        ):
             yield file
 
 
@@ -130,8 +138,13 @@ def _execute_all(root: Path, out: Path, chapters: list[Path], jobs: int) -> dict
     if any("RecoveryExplorer" in (root / chapter).read_text(encoding="utf-8") for chapter in stale):
         _explore(jobs)
     threads = max(1, (os.cpu_count() or 1) // jobs)
-    cells = [cell for chapter in stale for cell in cells_of(root, chapter) if cell["cell_type"] == "code"]
-    with tqdm(total=len(cells), unit="cell", disable=not stale) as bar, ThreadPoolExecutor(jobs) as pool:
+    cells = [
+        cell for chapter in stale for cell in cells_of(root, chapter) if cell["cell_type"] == "code"
+    ]
+    with (
+        tqdm(total=len(cells), unit="cell", disable=not stale) as bar,
+        ThreadPoolExecutor(jobs) as pool,
+    ):
 
         def run(chapter: Path) -> Executed:
             bar.set_description(chapter.stem)
@@ -141,7 +154,9 @@ def _execute_all(root: Path, out: Path, chapters: list[Path], jobs: int) -> dict
                 _write(caches[chapter], json.dumps(asdict(fresh)))
             return fresh
 
-        each = map if jobs == 1 else pool.map  # in the main thread Ctrl-C ends the running chapter at once
+        each = (
+            map if jobs == 1 else pool.map
+        )  # in the main thread Ctrl-C ends the running chapter at once
         done.update(zip(stale, each(run, stale), strict=True))
     costs = {str(c): {"seconds": done[c].seconds, "peak_mb": done[c].peak_mb} for c in chapters}
     _write(out / "timings.json", json.dumps(costs, indent=2) + "\n")
@@ -149,7 +164,9 @@ def _execute_all(root: Path, out: Path, chapters: list[Path], jobs: int) -> dict
 
 
 def _explore(jobs: int) -> None:
-    """What the recovery explorer shows takes longer than a chapter may; it is kept for the chapter to find."""
+    """What the recovery explorer shows takes longer than a chapter may; it is kept for the chapter
+    to find.
+    """
     from uninv_lib.widgets.observe import fill
     from uninv_lib.widgets.recovery import GRID
 
@@ -169,7 +186,9 @@ def _cached(cache: Path, key: str) -> Executed | None:
 
 
 def _render(root: Path, out: Path, executed: dict[Path, Executed]) -> Path:
-    """Run Jupyter Book on a copy that holds the executed chapters; returns the folder of the pages."""
+    """Run Jupyter Book on a copy that holds the executed chapters; returns the folder of the
+    pages.
+    """
     source, aside = out / "source", out / "aside"
     for folder in (source, aside):
         shutil.rmtree(folder, ignore_errors=True)
@@ -182,7 +201,9 @@ def _render(root: Path, out: Path, executed: dict[Path, Executed]) -> Path:
         (source / chapter).write_text(done.notebook, encoding="utf-8")
     program = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
     options = ["--path-output", str(aside), "-W", "-n", "--keep-going", "-q"]
-    result = subprocess.run([*program, "build", str(source), *options], capture_output=True, text=True)
+    result = subprocess.run(
+        [*program, "build", str(source), *options], capture_output=True, text=True
+    )
     if result.returncode:
         said = strip_color(result.stderr or result.stdout).replace(f"{source}{os.sep}", "").strip()
         raise BookError(f"Jupyter Book failed:\n{said}")

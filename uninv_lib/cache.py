@@ -20,7 +20,9 @@ CODE = ("data.py", "models.py", "training.py", "cache.py", "attacks/probes.py")
 
 
 def home() -> Path:
-    """The folder of caches and downloads: the variable UNINV_HOME, else the platform's cache folder."""
+    """The folder of caches and downloads: the variable UNINV_HOME, else the platform's cache
+    folder.
+    """
     return Path(os.environ.get("UNINV_HOME") or user_cache_path("uninv_lib"))
 
 
@@ -30,7 +32,9 @@ def digest(*parts: object) -> str:
     for part in parts:
         if isinstance(part, Tensor):
             sha.update(f"{part.dtype}{tuple(part.shape)}".encode())
-            sha.update(part.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+            sha.update(
+                part.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
+            )
         else:
             sha.update(json.dumps(part, sort_keys=True).encode())
     return sha.hexdigest()[:16]
@@ -43,10 +47,11 @@ def code_digest() -> str:
 
 
 def kept(stage: str, key: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-    """The tensors under this key, or compute() and keep them. A torn or foreign file is computed anew.
+    """The tensors under this key, or compute() and keep them. A torn or foreign file is computed
+    anew.
 
-    Written under a temporary name and renamed, so that a reader or an interruption never meets half a file; where
-    the folder cannot be written the result is returned all the same.
+    Written under a temporary name and renamed, so that a reader or an interruption never meets half
+    a file; where the folder cannot be written the result is returned all the same.
     """
     file = home() / stage / f"{key}.safetensors"
     try:

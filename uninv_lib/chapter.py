@@ -1,4 +1,6 @@
-"""One run of a chapter with papermill: its parameters, checked, and its Records, kept beside the output notebook."""
+"""One run of a chapter with papermill: its parameters, checked, and its Records, kept beside the
+output notebook.
+"""
 
 from __future__ import annotations
 
@@ -22,17 +24,20 @@ BUILT_IN = ("PAPERMILL_INPUT_PATH", "PAPERMILL_OUTPUT_PATH")
 
 
 class ParameterError(ValueError):
-    """A parameter that a chapter cannot take. A notebook shows its message alone, without the calls that led there."""
+    """A parameter that a chapter cannot take. A notebook shows its message alone, without the calls
+    that led there.
+    """
 
     def _render_traceback_(self) -> list[str]:
         return [f"ParameterError: {self}"]
 
 
 def spec_of(notebook: Mapping[str, Any], **fixed: Any) -> Spec:
-    """The Spec of a chapter's parameters; `notebook` is its globals(), `fixed` are fields that it does not vary.
+    """The Spec of a chapter's parameters; `notebook` is its globals(), `fixed` are fields that it
+    does not vary.
 
-    Raises ParameterError for a name that papermill injected and that is no parameter of the chapter, and for a value
-    that is not allowed.
+    Raises ParameterError for a name that papermill injected and that is no parameter of the
+    chapter, and for a value that is not allowed.
     """
     names, injected = _parameters(notebook["In"])
     for name in injected:
@@ -46,7 +51,9 @@ def spec_of(notebook: Mapping[str, Any], **fixed: Any) -> Spec:
 
 
 def _parameters(cells: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The names in the parameters cell, which holds annotated assignments alone, and those injected below it."""
+    """The names in the parameters cell, which holds annotated assignments alone, and those injected
+    below it.
+    """
     names: list[str] = []
     injected: list[str] = []
     for cell in cells:
@@ -61,10 +68,12 @@ def _parameters(cells: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def save_records(notebook: Mapping[str, Any], *specs: Spec) -> None:
-    """Run each Spec, and write the Records to NAME.records.jsonl where papermill executes the chapter to NAME.ipynb.
+    """Run each Spec, and write the Records to NAME.records.jsonl where papermill executes the
+    chapter to NAME.ipynb.
 
-    One Record a line, as in results/; the file appears whole, or not at all. Where no output notebook is known, in
-    JupyterLab or the book, nothing is run. Raises what `run` raises, and OSError where the file cannot be written.
+    One Record a line, as in results/; the file appears whole, or not at all. Where no output
+    notebook is known, in JupyterLab or the book, nothing is run. Raises what `run` raises, and
+    OSError where the file cannot be written.
     """
     output = _output(notebook)
     if output is None:
@@ -77,16 +86,22 @@ def save_records(notebook: Mapping[str, Any], *specs: Spec) -> None:
 
 
 def _output(notebook: Mapping[str, Any]) -> Path | None:
-    """The notebook that papermill writes: an argument of the command that started this kernel, or injected."""
+    """The notebook that papermill writes: an argument of the command that started this kernel, or
+    injected.
+    """
     given, base = notebook.get("PAPERMILL_OUTPUT_PATH", ""), ""
-    with suppress(ImportError, psutil.Error):  # papermill in another environment, a process of another user
+    with suppress(
+        ImportError, psutil.Error
+    ):  # papermill in another environment, a process of another user
         parent = psutil.Process(os.getppid())
         words = parent.cmdline()
         for at, word in enumerate(words[:3]):
             if Path(word).stem == "papermill":
                 from papermill.cli import papermill
 
-                context = papermill.make_context("papermill", words[at + 1 :], resilient_parsing=True)
+                context = papermill.make_context(
+                    "papermill", words[at + 1 :], resilient_parsing=True
+                )
                 given, base = context.params["output_path"], parent.cwd()
     with suppress(KeyError):  # a name that only papermill knows, as {pm.run_uuid}
         return Path(base, given.format(**notebook)) if given not in ("", "-") else None

@@ -1,4 +1,5 @@
-"""The rule of verdicts: a claim, its bound, the cases with their intervals -> a word, and the sentence that says it.
+"""The rule of verdicts: a claim, its bound, the cases with their intervals -> a word, and the
+sentence that says it.
 
 A cell shows what these functions return, so that the sentence is computed whenever its run is.
 """
@@ -15,8 +16,12 @@ Interval = tuple[float, float, float]
 Word = Literal["holds", "holds with conditions", "refuted", "not shown", "not testable here"]
 RULE: dict[Word, str] = {
     "holds": "the interval of every case lies on the claim's side of its bound",
-    "holds with conditions": "the interval of some case does: these are named, and so are the others",
-    "refuted": "the interval of some case lies on the other side of the bound, and of none on the claim's",
+    "holds with conditions": (
+        "the interval of some case does: these are named, and so are the others"
+    ),
+    "refuted": (
+        "the interval of some case lies on the other side of the bound, and of none on the claim's"
+    ),
     "not shown": "no case decides: every interval holds the bound",
     "not testable here": "the data or the model that the claim is about are not at hand",
 }
@@ -29,8 +34,8 @@ RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 def shown(found: Interval | float, unit: str = "", *, digits: int | None = None) -> str:
     """A value with its interval, "10.5 dB [7.3, 12.5]"; a value alone, "10.5 dB".
 
-    unit: "dB", one decimal; "%", a share in [0, 1] as whole percents; "", three significant digits. digits: decimals in
-    place of that. Raises ValueError for another unit.
+    unit: "dB", one decimal; "%", a share in [0, 1] as whole percents; "", three significant digits.
+    digits: decimals in place of that. Raises ValueError for another unit.
     """
     if unit not in UNITS:
         raise ValueError(f"unit: {unit!r}; allowed: {', '.join(map(repr, UNITS))}")
@@ -82,7 +87,9 @@ class Verdict:
     why: str = ""
 
     def _on(self, side: str) -> list[str]:
-        """The cases whose interval lies on this side of the bound, or holds it: "above", "below", "undecided"."""
+        """The cases whose interval lies on this side of the bound, or holds it: "above", "below",
+        "undecided".
+        """
         return [name for name, case in self.cases.items() if _side(case, self.bound) == side]
 
     @property
@@ -101,9 +108,9 @@ class Verdict:
         bound = shown(self.bound, self.unit, digits=None if self.unit else _decimals(self.bound))
         heads = {"above": f"Above {bound}", "undecided": "Undecided", "below": f"Below {bound}"}
         parts = [
-            f"{heads[side]}: {'; '.join(f'{name} {shown(self.cases[name], self.unit)}' for name in self._on(side))}"
+            f"{heads[side]}: {'; '.join(f'{n} {shown(self.cases[n], self.unit)}' for n in cases)}"
             for side in (self.side, "undecided", OTHER[self.side])
-            if self._on(side)
+            if (cases := self._on(side))
         ]
         return f"**{self.claim}** *{self.word}*. {'. '.join(parts)}."
 
@@ -111,14 +118,18 @@ class Verdict:
         return str(self)
 
     def asserted(self, *words: Word) -> Verdict:
-        """This verdict, where the prose beside it needs one of these words. Raises AssertionError for another."""
+        """This verdict, where the prose beside it needs one of these words. Raises AssertionError
+        for another.
+        """
         if self.word not in words:
             raise AssertionError(f"{self}\nthe text beside it says: {' or '.join(words)}")
         return self
 
 
 def above(cases: Mapping[str, Interval], bound: float, claim: str, unit: str = "") -> Verdict:
-    """The verdict on a claim that says: more than `bound`. Raises ValueError for no case, no bound and no interval."""
+    """The verdict on a claim that says: more than `bound`. Raises ValueError for no case, no bound
+    and no interval.
+    """
     return _of(cases, "above", bound, claim, unit)
 
 
@@ -132,14 +143,25 @@ def not_testable(claim: str, why: str) -> Verdict:
     return Verdict(claim, "above", 0.0, why=why)
 
 
-def _of(cases: Mapping[str, Interval], side: Literal["above", "below"], bound: float, claim: str, unit: str) -> Verdict:
+def _of(
+    cases: Mapping[str, Interval],
+    side: Literal["above", "below"],
+    bound: float,
+    claim: str,
+    unit: str,
+) -> Verdict:
     if not cases:
-        raise ValueError(f"cases: none for {claim!r}; allowed: one or more, or not_testable(claim, why)")
+        raise ValueError(
+            f"cases: none for {claim!r}; allowed: one or more, or not_testable(claim, why)"
+        )
     if isnan(bound):
         raise ValueError(f"bound: nan for {claim!r}; allowed: a number")
     for name, (value, low, high) in cases.items():
         if isnan(value) or not low <= value <= high:
-            raise ValueError(f"cases: {name} has {value:.3g} [{low:.3g}, {high:.3g}]; allowed: low <= value <= high")
+            raise ValueError(
+                f"cases: {name} has {value:.3g} [{low:.3g}, {high:.3g}]; allowed: low <= "
+                "value <= high"
+            )
     return Verdict(claim, side, bound, dict(cases), unit)
 
 

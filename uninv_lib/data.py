@@ -1,4 +1,6 @@
-"""load(name) -> Dataset: embedded sets, torchvision sets, image folders. Every input lies in [0, 1]."""
+"""load(name) -> Dataset: embedded sets, torchvision sets, image folders. Every input lies in [0,
+1].
+"""
 
 from __future__ import annotations
 
@@ -18,15 +20,20 @@ PHOTOS = (
     *("astronaut", "chelsea", "coffee", "hubble_deep_field", "immunohistochemistry"),
     *("retina", "rocket", "motorcycle", "china", "flower"),
 )
-SIDE, BLOCK, CROP, STRIDE = 320, 64, 32, 16  # pixels: photo, region, crop, step between crops of one region
+SIDE, BLOCK, CROP, STRIDE = (
+    320,
+    64,
+    32,
+    16,
+)  # pixels: photo, region, crop, step between crops of one region
 
 
 @lru_cache(maxsize=4)
 def load(name: str) -> Dataset:
     """The data set of this name: one of `types.DATASETS` or `imagefolder:PATH`.
 
-    Raises ValueError for an unknown name or samples that do not fit, FileNotFoundError for a missing folder,
-    RuntimeError where a download is needed and fails.
+    Raises ValueError for an unknown name or samples that do not fit, FileNotFoundError for a
+    missing folder, RuntimeError where a download is needed and fails.
     """
     if name.startswith("imagefolder:"):
         return _image_folder(Path(name.removeprefix("imagefolder:")).expanduser(), name)
@@ -36,7 +43,9 @@ def load(name: str) -> Dataset:
 
 
 def _cut(inputs: Tensor, labels: Tensor, sizes: tuple[int, int]) -> tuple[Split, Split, Split]:
-    """Public, private and test samples: the first sizes[0], the next sizes[1] and the rest of one fixed shuffle."""
+    """Public, private and test samples: the first sizes[0], the next sizes[1] and the rest of one
+    fixed shuffle.
+    """
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
     public, private, test = order.tensor_split([sizes[0], sum(sizes)])
     samples = Split(inputs, labels)
@@ -44,7 +53,9 @@ def _cut(inputs: Tensor, labels: Tensor, sizes: tuple[int, int]) -> tuple[Split,
 
 
 def _digits() -> Dataset:
-    """1,797 handwritten digits, 8x8 grey, 10 classes (UCI, as in scikit-learn): 897 public, 600 private."""
+    """1,797 handwritten digits, 8x8 grey, 10 classes (UCI, as in scikit-learn): 897 public, 600
+    private.
+    """
     from sklearn.datasets import load_digits
 
     raw = load_digits()
@@ -54,7 +65,9 @@ def _digits() -> Dataset:
 
 
 def _faces() -> Dataset:
-    """100 faces and 100 background patches, 25x25 grey (LFW subset, as in scikit-image): 100 public, 60 private."""
+    """100 faces and 100 background patches, 25x25 grey (LFW subset, as in scikit-image): 100
+    public, 60 private.
+    """
     from skimage.data import lfw_subset
 
     inputs = torch.tensor(lfw_subset(), dtype=torch.float32)[:, None].clamp(0, 1)
@@ -63,7 +76,9 @@ def _faces() -> Dataset:
 
 
 def _breast_cancer() -> Dataset:
-    """569 tumours, 30 features scaled to [0, 1] by their published ranges (UCI, as in scikit-learn): 269 public."""
+    """569 tumours, 30 features scaled to [0, 1] by their published ranges (UCI, as in
+    scikit-learn): 269 public.
+    """
     from sklearn.datasets import load_breast_cancer
 
     raw = load_breast_cancer()
@@ -74,7 +89,9 @@ def _breast_cancer() -> Dataset:
 
 
 def _photo(name: str) -> Tensor:
-    """One bundled photograph: the middle square, resized to SIDE pixels, (3, SIDE, SIDE) in [0, 1]."""
+    """One bundled photograph: the middle square, resized to SIDE pixels, (3, SIDE, SIDE) in [0,
+    1].
+    """
     import skimage
     from sklearn.datasets import load_sample_image
 
@@ -91,16 +108,20 @@ def _photo(name: str) -> Tensor:
 
 
 def _crops(photo: Tensor) -> Tensor:
-    """(blocks, crops of one block, 3, CROP, CROP): crops of one block share pixels, crops of two never do."""
+    """(blocks, crops of one block, 3, CROP, CROP): crops of one block share pixels, crops of two
+    never do.
+    """
     blocks = photo.unfold(1, BLOCK, BLOCK).unfold(2, BLOCK, BLOCK)
     crops = blocks.unfold(3, CROP, STRIDE).unfold(4, CROP, STRIDE)
     return crops.permute(1, 2, 3, 4, 0, 5, 6).reshape((SIDE // BLOCK) ** 2, -1, 3, CROP, CROP)
 
 
 def _photos() -> Dataset:
-    """32x32 RGB crops of ten bundled photographs, a class each; public, private and test crops share no pixel.
+    """32x32 RGB crops of ten bundled photographs, a class each; public, private and test crops
+    share no pixel.
 
-    Each photograph has 25 regions of 64x64 pixels: 13 public, 7 private, 5 test, nine overlapping crops in each.
+    Each photograph has 25 regions of 64x64 pixels: 13 public, 7 private, 5 test, nine overlapping
+    crops in each.
     """
     parts: list[list[Tensor]] = [[], [], []]
     rng = torch.Generator().manual_seed(0)
@@ -110,7 +131,9 @@ def _photos() -> Dataset:
         for part, blocks in zip(parts, order.tensor_split([13, 20]), strict=True):
             part.append(crops[blocks].flatten(0, 1))
     labels = [torch.arange(len(PHOTOS)).repeat_interleave(len(part[0])) for part in parts]
-    public, private, test = (Split(torch.cat(p), label) for p, label in zip(parts, labels, strict=True))
+    public, private, test = (
+        Split(torch.cat(p), label) for p, label in zip(parts, labels, strict=True)
+    )
     return Dataset("photos", public, private, test, PHOTOS, "image")
 
 
@@ -120,14 +143,23 @@ def _to_inputs(pixels: np.ndarray) -> Tensor:
 
 
 def _torchvision(name: str, pool: int) -> Dataset:
-    """A torchvision set, downloaded to the cache folder; `pool` training samples are private, the others public."""
+    """A torchvision set, downloaded to the cache folder; `pool` training samples are private, the
+    others public.
+    """
     datasets, root = import_torchvision("datasets"), home() / "data"
-    keywords = [{"split": "train"}, {"split": "test"}] if name == "stl10" else [{"train": True}, {"train": False}]
+    keywords = (
+        [{"split": "train"}, {"split": "test"}]
+        if name == "stl10"
+        else [{"train": True}, {"train": False}]
+    )
     try:
-        train, test = (getattr(datasets, name.upper())(root, download=True, **words) for words in keywords)
+        train, test = (
+            getattr(datasets, name.upper())(root, download=True, **words) for words in keywords
+        )
     except (OSError, RuntimeError) as error:
         raise RuntimeError(
-            f"dataset: {name} is not in {root} and could not be downloaded ({error}); go online once, or use "
+            f"dataset: {name} is not in {root} and could not be downloaded ({error}); go "
+            "online once, or use "
             "an embedded set (digits, faces, photos, breast_cancer) or imagefolder:PATH"
         ) from error
     splits = []
@@ -140,10 +172,14 @@ def _torchvision(name: str, pool: int) -> Dataset:
 
 
 def _read_images(folder: Path, classes: Sequence[str]) -> Split:
-    """Every image of folder/<class>/ in alphabetical order; all must have the first one's size and mode."""
+    """Every image of folder/<class>/ in alphabetical order; all must have the first one's size and
+    mode.
+    """
     from PIL import Image, UnidentifiedImageError
 
-    files = [(file, c) for c, name in enumerate(classes) for file in sorted((folder / name).iterdir())]
+    files = [
+        (file, c) for c, name in enumerate(classes) for file in sorted((folder / name).iterdir())
+    ]
     pixels, first = [], None
     for file, _ in files:
         try:
@@ -164,20 +200,27 @@ def _read_images(folder: Path, classes: Sequence[str]) -> Split:
 def _image_folder(path: Path, name: str) -> Dataset:
     """PATH/<class>/*, or PATH/train/<class>/* and PATH/test/<class>/*, a class at least two images.
 
-    With train and test, a fifth of train is private; without, half of all is public, three tenths are private.
+    With train and test, a fifth of train is private; without, half of all is public, three tenths
+    are private.
     """
     if not path.is_dir():
-        raise FileNotFoundError(f"dataset: {path} is not a folder; imagefolder:PATH takes PATH/<class>/<image>")
+        raise FileNotFoundError(
+            f"dataset: {path} is not a folder; imagefolder:PATH takes PATH/<class>/<image>"
+        )
     separate = (path / "train").is_dir() and (path / "test").is_dir()
     root = path / "train" if separate else path
     classes = tuple(sorted(f.name for f in root.iterdir() if f.is_dir() and any(f.iterdir())))
     if len(classes) < 2:
-        raise ValueError(f"dataset: {len(classes)} class folders with images in {root}; allowed: two or more")
+        raise ValueError(
+            f"dataset: {len(classes)} class folders with images in {root}; allowed: two or more"
+        )
     samples = _read_images(root, classes)
     n = len(samples)
     if separate:
         public, private, _ = _cut(samples.inputs, samples.labels, (n - n // 5, n // 5))
-        return Dataset(name, public, private, _read_images(path / "test", classes), classes, "image")
+        return Dataset(
+            name, public, private, _read_images(path / "test", classes), classes, "image"
+        )
     cut = _cut(samples.inputs, samples.labels, (n // 2, 3 * n // 10))
     return Dataset(name, *cut, classes, "image")
 

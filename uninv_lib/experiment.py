@@ -38,7 +38,11 @@ RECOVERY: dict[str, dict[str, dict[str, int]]] = {
         "paper": {"iterations": 100, "restarts": 1},
     },
     "default": {"fast": {}, "best": {}, "paper": {"iterations": 300, "restarts": 1}},
-    "full": {"fast": {"iterations": 1000, "restarts": 6}, "best": {"iterations": 2000, "restarts": 6}, "paper": {}},
+    "full": {
+        "fast": {"iterations": 1000, "restarts": 6},
+        "best": {"iterations": 2000, "restarts": 6},
+        "paper": {},
+    },
 }
 """Settings of each preset by budget; "analytic" has none."""
 Watch = Callable[[int, Tensor], None]
@@ -48,7 +52,9 @@ PROBES = {"smoke": 2, "quick": 10, "default": 10, "full": 20}
 
 
 def utility(scene: Scene) -> dict[str, float]:
-    """Accuracies of the models before, after unlearning, and released (after the defense), each in [0, 1]."""
+    """Accuracies of the models before, after unlearning, and released (after the defense), each in
+    [0, 1].
+    """
     net, test = scene.trained.net, scene.dataset.test.to(scene.forget.inputs)
     found = {}
     for name, state in (
@@ -56,7 +62,11 @@ def utility(scene: Scene) -> dict[str, float]:
         ("after", scene.unlearned),
         ("released", scene.released),
     ):
-        for part, split in (("test", test), ("retained", scene.retain), ("forgotten", scene.forget)):
+        for part, split in (
+            ("test", test),
+            ("retained", scene.retain),
+            ("forgotten", scene.forget),
+        ):
             if len(split) and (name != "after" or scene.released is not scene.unlearned):
                 found[f"{part}_accuracy_{name}"] = evaluate(net, state, split)
     return found
@@ -65,7 +75,10 @@ def utility(scene: Scene) -> dict[str, float]:
 def _image_metrics(name: str, inputs: Tensor, truth: Tensor) -> dict[str, float]:
     matched = metrics.match(inputs, truth)
     ratios = metrics.psnr(matched, truth)
-    found = {f"psnr{name}": ratios.mean().item(), f"mse{name}": metrics.mse(matched, truth).mean().item()}
+    found = {
+        f"psnr{name}": ratios.mean().item(),
+        f"mse{name}": metrics.mse(matched, truth).mean().item(),
+    }
     if len(truth) > 1:
         found |= {f"psnr{name}_{i}": ratio for i, ratio in enumerate(ratios.tolist())}
     if truth.ndim == 4 and min(truth.shape[-2:]) >= 7:
@@ -74,7 +87,8 @@ def _image_metrics(name: str, inputs: Tensor, truth: Tensor) -> dict[str, float]
 
 
 def recover_or_grey(view: WhiteBoxView, *, rng: torch.Generator, **options: Any) -> Reconstruction:
-    """`recover_features`; where the update was lost in rounding, a result and no failure, grey with the labels −1.
+    """`recover_features`; where the update was lost in rounding, a result and no failure, grey with
+    the labels −1.
 
     Raises what else `recover_features` raises.
     """
@@ -92,7 +106,9 @@ def _settings(spec: Spec) -> dict[str, Any]:
 
 
 def knowing(scene: Scene, *, progress: Progress = False) -> Reconstruction:
-    """What the attacker of a Record's adaptive metrics finds, who knows of the scene's defense; one of ADAPTIVE."""
+    """What the attacker of a Record's adaptive metrics finds, who knows of the scene's defense; one
+    of ADAPTIVE.
+    """
     spec = scene.spec
     view, rng = ADAPTIVE[spec.defense](scene.white_box()), rng_of("attack", spec.seed, spec.request)
     return recover_or_grey(view, rng=rng, progress=progress, **_settings(spec))
@@ -102,7 +118,9 @@ def _features(scene: Scene, progress: Progress, watch: Watch | None) -> dict[str
     """Feature recovery and its null baselines, each held against the truth."""
     spec, truth = scene.spec, scene.forget.inputs
     rng = rng_of("attack", spec.seed, spec.request)
-    found = recover_or_grey(scene.white_box(), rng=rng, callback=watch, progress=progress, **_settings(spec))
+    found = recover_or_grey(
+        scene.white_box(), rng=rng, callback=watch, progress=progress, **_settings(spec)
+    )
     if watch is not None:
         watch(-1, found.inputs)
     public, view = scene.dataset.public.to(truth), scene.black_box()
@@ -134,7 +152,9 @@ def _features(scene: Scene, progress: Progress, watch: Watch | None) -> dict[str
             "inferred_label": float(found.labels[0]),
             "something_changed": float((found.labels >= 0).all()),
             "forgotten_confidence": confidence,
-            "update_cosine": cosine_similarity(changes, torch.cat([g.flatten() for g in exact.values()]), dim=0).item(),
+            "update_cosine": cosine_similarity(
+                changes, torch.cat([g.flatten() for g in exact.values()]), dim=0
+            ).item(),
             "cost": torch.nan_to_num(found.loss, nan=torch.inf).min().item(),
         }
     )
@@ -145,7 +165,9 @@ def _same_labels(labels: Tensor, true: Tensor) -> float:
 
 
 def _second_order(scene: Scene) -> dict[str, float]:
-    """The last layer's features as found with the curvature, and without it: cosine with the true ones, labels."""
+    """The last layer's features as found with the curvature, and without it: cosine with the true
+    ones, labels.
+    """
     view, found = scene.white_box(), {}
     true = entered(view.net, view.before, scene.forget.inputs)[:, :-1]
     for name, known in (("", view), ("_first_order", second_order.first_order(view))):
@@ -160,19 +182,29 @@ def _second_order(scene: Scene) -> dict[str, float]:
 
 
 def _by_parameters(scene: Scene, right: Callable[[Tensor], float]) -> dict[str, float]:
-    """Label inference by the last layer's parameters: by its bias, and with public data by what it does to them."""
+    """Label inference by the last layer's parameters: by its bias, and with public data by what it
+    does to them.
+    """
     view, found = scene.white_box(), {}
-    scores = {"": "bias"} if view.public is None else {"": "bias", "_logit": "logit", "_curvature": "curvature"}
+    scores = (
+        {"": "bias"}
+        if view.public is None
+        else {"": "bias", "_logit": "logit", "_curvature": "curvature"}
+    )
     for name, score in scores.items():
         try:
-            found[f"label_accuracy_server{name}"] = right(labels_of_parameters(view, score=score).ranked)
+            found[f"label_accuracy_server{name}"] = right(
+                labels_of_parameters(view, score=score).ranked
+            )
         except NothingChanged:  # any class is as good as another
             found[f"label_accuracy_server{name}"] = right(torch.arange(scene.dataset.num_classes))
     return found
 
 
 def probes_of(scene: Scene, *, progress: Progress = False) -> tuple[Tensor, int]:
-    """(probes, answers asked for them). Made of the model before, so kept on disk for all requests under it."""
+    """(probes, answers asked for them). Made of the model before, so kept on disk for all requests
+    under it.
+    """
     spec, view, public = scene.spec, scene.black_box(), scene.dataset.public.inputs
     asked = Counted(view.before)
 
@@ -190,13 +222,22 @@ def probes_of(scene: Scene, *, progress: Progress = False) -> tuple[Tensor, int]
         )
         return {"probes": probes, "queries": torch.tensor(asked.queries)}
 
-    key = digest(code_digest(), spec.probes, spec.answers, spec.budget, spec.seed, *scene.trained.state.values())
+    key = digest(
+        code_digest(),
+        spec.probes,
+        spec.answers,
+        spec.budget,
+        spec.seed,
+        *scene.trained.state.values(),
+    )
     found = kept("probes", key, compute)
     return found["probes"].to(scene.forget.inputs), int(found["queries"])
 
 
 def _labels(scene: Scene, progress: Progress, watch: Watch | None) -> dict[str, float]:
-    """Label inference: is the forgotten class the first of the ranking, and the share of it when several are."""
+    """Label inference: is the forgotten class the first of the ranking, and the share of it when
+    several are.
+    """
     probes, queries = probes_of(scene, progress=progress)
     view, name = scene.black_box(), scene.spec.score
     scores = infer_labels(view, probes, score=name)
@@ -209,9 +250,13 @@ def _labels(scene: Scene, progress: Progress, watch: Watch | None) -> dict[str, 
     counts = torch.bincount(scene.forget.labels, minlength=view.num_classes)
     return {
         "label_accuracy": right(scores.ranked),
-        **{f"label_accuracy_{m}": right(infer_labels(view, probes[:, :m], score=name).ranked) for m in fewer},
+        **{
+            f"label_accuracy_{m}": right(infer_labels(view, probes[:, :m], score=name).ranked)
+            for m in fewer
+        },
         **_by_parameters(scene, right),
-        "count_error": (counts_of(scores.change.cpu(), total) - counts.cpu()).abs().sum().item() / (2 * total),
+        "count_error": (counts_of(scores.change.cpu(), total) - counts.cpu()).abs().sum().item()
+        / (2 * total),
         "forgotten_label": float(scene.forget.labels[0]),
         "inferred_label": float(scores.ranked[0]),
         "rank": 1.0 + (scores.ranked == scene.forget.labels[0]).nonzero().item(),
@@ -227,21 +272,21 @@ def _labels(scene: Scene, progress: Progress, watch: Watch | None) -> dict[str, 
 def run(spec: Spec, *, progress: Progress = False, watch: Watch | None = None) -> Record:
     """One Spec, from pretraining to the attack's metrics.
 
-    Metrics of feature recovery: gain (dB, what psnr is above that of the best null baseline; a leak is what lies above
-    0), psnr (dB, peak 1), mse, ssim, mean over the forgotten samples after matching
-    (gain_0, psnr_0, psnr_1, ... of each where there are several), and the same with a suffix for each null baseline
-    (_random, _class_mean, _max_diff) and for the attacker who knows of the defense, where one is known (_adaptive);
-    something_changed is 0 where the
-    update was lost in rounding, and the recovered picture grey; update_cosine is the cosine of the update and the
-    forgotten samples' gradient, 1 where unlearning shows nothing else; of preset "second_order" also feature_cosine,
-    of the last layer's features found and true, and psnr, label_accuracy and feature_cosine of the same without
-    curvature (_first_order); of label inference:
-    label_accuracy (with all probes; _1, _2, _5, ... with so many a class; _server by the last bias, and with
-    public data by `labels_of_parameters`, _server_logit and _server_curvature), count_error (share of
-    the forgotten samples put in a wrong class, their number known), rank, queries, change_0, change_1, ... of each
-    class's score; of both: forgotten_label and
-    inferred_label (of the first sample), accuracies of the models. `watch` sees the recovered pictures as they emerge
-    and the recovery itself last. Raises what `prepare` and the attacks raise.
+    Metrics of feature recovery: gain (dB, what psnr is above that of the best null baseline; a leak
+    is what lies above 0), psnr (dB, peak 1), mse, ssim, mean over the forgotten samples after
+    matching (gain_0, psnr_0, psnr_1, ... of each where there are several), and the same with a
+    suffix for each null baseline (_random, _class_mean, _max_diff) and for the attacker who knows
+    of the defense, where one is known (_adaptive); something_changed is 0 where the update was lost
+    in rounding, and the recovered picture grey; update_cosine is the cosine of the update and the
+    forgotten samples' gradient, 1 where unlearning shows nothing else; of preset "second_order"
+    also feature_cosine, of the last layer's features found and true, and psnr, label_accuracy and
+    feature_cosine of the same without curvature (_first_order); of label inference: label_accuracy
+    (with all probes; _1, _2, _5, ... with so many a class; _server by the last bias, and with
+    public data by `labels_of_parameters`, _server_logit and _server_curvature), count_error (share
+    of the forgotten samples put in a wrong class, their number known), rank, queries, change_0,
+    change_1, ... of each class's score; of both: forgotten_label and inferred_label (of the first
+    sample), accuracies of the models. `watch` sees the recovered pictures as they emerge and the
+    recovery itself last. Raises what `prepare` and the attacks raise.
     """
     started = time.perf_counter()
     scene = prepare(spec, progress=progress)

@@ -10,7 +10,9 @@ from pathlib import Path
 
 @contextmanager
 def whole(target: Path) -> Iterator[Path]:
-    """A path beside `target`, of the same ending, to write to; it becomes `target` where the block ends well."""
+    """A path beside `target`, of the same ending, to write to; it becomes `target` where the block
+    ends well.
+    """
     draft = target.with_name(f".{target.stem}-{uuid.uuid4().hex}{target.suffix}")
     try:
         yield draft

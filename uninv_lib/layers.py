@@ -1,4 +1,6 @@
-"""The last linear layer of a net, and what reaches it: the developer fits it, the attackers read it."""
+"""The last linear layer of a net, and what reaches it: the developer fits it, the attackers read
+it.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +25,17 @@ def last_linear(net: nn.Module) -> str:
 
 
 def classifier(net: nn.Module) -> str:
-    """The name of the layer that gives the logits: the last linear one or convolution, whose positions are then pooled.
+    """The name of the layer that gives the logits: the last linear one or convolution, whose
+    positions are then pooled.
 
-    The update of its bias is the output error, softmax − onehot, either way. Raises ValueError where there is neither.
+    The update of its bias is the output error, softmax − onehot, either way. Raises ValueError
+    where there is neither.
     """
     name = _last(net, nn.Linear, nn.Conv2d)
     if name is None:
         raise ValueError(
-            "net: no linear layer and no convolution; allowed: one of them last, or preset 'paper' with labels"
+            "net: no linear layer and no convolution; allowed: one of them last, or preset "
+            "'paper' with labels"
         )
     return name
 
@@ -42,14 +47,19 @@ def head(net: nn.Module) -> tuple[str, str]:
     """
     layer = last_linear(net)
     if net.get_submodule(layer).bias is None:
-        raise ValueError("net: its last linear layer has no bias; allowed: a classifier that ends in Linear with bias")
+        raise ValueError(
+            "net: its last linear layer has no bias; allowed: a classifier that ends in "
+            "Linear with bias"
+        )
     return f"{layer}.weight", f"{layer}.bias"
 
 
 def features_of(net: nn.Module, state: State, layer: str, inputs: Tensor) -> Tensor:
     """What reaches the last linear layer `layer`, (n, features)."""
     caught: list[Tensor] = []
-    handle = net.get_submodule(layer).register_forward_pre_hook(lambda _, given: caught.append(given[0]))
+    handle = net.get_submodule(layer).register_forward_pre_hook(
+        lambda _, given: caught.append(given[0])
+    )
     try:
         logits(net, state, inputs)
     finally:
@@ -65,7 +75,9 @@ def joined(state: State, names: tuple[str, str]) -> Tensor:
 
 @torch.no_grad()
 def entered(net: nn.Module, state: State, inputs: Tensor) -> Tensor:
-    """[h, 1] for each input, h being what reaches the last linear layer: (n, features + 1), float64 on the CPU."""
+    """[h, 1] for each input, h being what reaches the last linear layer: (n, features + 1), float64
+    on the CPU.
+    """
     layer = last_linear(net)
     parts = [features_of(net, state, layer, part) for part in inputs.split(512)]
     features = torch.cat(parts).cpu().double()

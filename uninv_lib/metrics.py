@@ -1,4 +1,6 @@
-"""How close a recovered sample comes: mse, psnr, ssim, lpips, and the matching of several samples."""
+"""How close a recovered sample comes: mse, psnr, ssim, lpips, and the matching of several
+samples.
+"""
 
 from __future__ import annotations
 
@@ -18,44 +20,55 @@ def mse(inputs: Tensor, truth: Tensor) -> Tensor:
 def psnr(inputs: Tensor, truth: Tensor, *, peak: float = 1.0) -> Tensor:
     """Peak signal-to-noise ratio of each sample in dB, (n,); at most 160.
 
-    Inputs lie in [0, 1], so the peak is 1. The official code divides by its data's std instead, which adds about
-    12 dB on CIFAR-10: pass that peak to compare with its tables.
+    Inputs lie in [0, 1], so the peak is 1. The official code divides by its data's std instead,
+    which adds about 12 dB on CIFAR-10: pass that peak to compare with its tables.
     """
     return 10 * torch.log10(peak**2 / mse(inputs, truth).double().clamp_min(1e-16))
 
 
 def ssim(inputs: Tensor, truth: Tensor) -> Tensor:
-    """Structural similarity of each image, (n, c, h, w) -> (n,), with a 7-pixel window (Wang et al. 2004)."""
+    """Structural similarity of each image, (n, c, h, w) -> (n,), with a 7-pixel window (Wang et al.
+    2004).
+    """
     from skimage.metrics import structural_similarity
 
     pairs = zip(inputs.double().cpu().numpy(), truth.double().cpu().numpy(), strict=True)
-    return torch.tensor([structural_similarity(a, b, data_range=1.0, channel_axis=0) for a, b in pairs])
+    return torch.tensor(
+        [structural_similarity(a, b, data_range=1.0, channel_axis=0) for a, b in pairs]
+    )
 
 
 def lpips(inputs: Tensor, truth: Tensor) -> Tensor:
     """Learned perceptual distance of each image (Zhang et al. 2018, AlexNet), (n, c, h, w) -> (n,).
 
-    The network's weights are fetched at the first call. Raises RuntimeError where that fails, ModuleNotFoundError
-    without torchmetrics.
+    The network's weights are fetched at the first call. Raises RuntimeError where that fails,
+    ModuleNotFoundError without torchmetrics.
     """
     import_torchvision("models")  # before torchmetrics imports it without the remedy
     from torchmetrics.functional.image import learned_perceptual_image_patch_similarity as distance
 
     def prepared(x: Tensor) -> Tensor:
         rgb = x.float().cpu().expand(-1, 3, -1, -1)
-        return torch.nn.functional.interpolate(rgb, size=(64, 64), mode="bilinear", antialias=True).clamp(0, 1)
+        return torch.nn.functional.interpolate(
+            rgb, size=(64, 64), mode="bilinear", antialias=True
+        ).clamp(0, 1)
 
     try:
         pairs = zip(prepared(inputs).split(1), prepared(truth).split(1), strict=True)
-        return torch.stack([distance(a, b, net_type="alex", normalize=True).detach() for a, b in pairs])
+        return torch.stack(
+            [distance(a, b, net_type="alex", normalize=True).detach() for a, b in pairs]
+        )
     except OSError as error:
         raise RuntimeError(
-            f"lpips: AlexNet's weights could not be fetched ({error}); go online once, or use mse, psnr and ssim"
+            f"lpips: AlexNet's weights could not be fetched ({error}); go online once, or "
+            "use mse, psnr and ssim"
         ) from error
 
 
 def match(inputs: Tensor, truth: Tensor) -> Tensor:
-    """The recovered samples in the order of the true ones, by the assignment with the least total squared error."""
+    """The recovered samples in the order of the true ones, by the assignment with the least total
+    squared error.
+    """
     from scipy.optimize import linear_sum_assignment
 
     distance = torch.cdist(truth.flatten(1).double(), inputs.flatten(1).double()).square()
@@ -68,36 +81,48 @@ NULLS = ("random", "class_mean", "max_diff")
 
 
 def gains(found: Mapping[str, float]) -> dict[str, float]:
-    """How far the recovery is above the best null baseline, in dB: gain, gain_0, gain_1, ... of each of several
-    samples, and gain_adaptive; by the psnr, psnr_random, psnr_0, psnr_random_0, ... of a Record.
+    """How far the recovery is above the best null baseline, in dB: gain, gain_0, gain_1, ... of
+    each of several samples, and gain_adaptive; by the psnr, psnr_random, psnr_0, psnr_random_0, ...
+    of a Record.
 
     Below 0 nothing has leaked.
     """
     samples = ["", *(f"_{i}" for i in range(len(found)) if f"psnr_{i}" in found)]
     best = {name: max(found[f"psnr_{null}{name}"] for null in NULLS) for name in samples}
     kinds = [kind for kind in ("", "_adaptive") if f"psnr{kind}" in found]
-    return {f"gain{kind}{name}": found[f"psnr{kind}{name}"] - best[name] for kind in kinds for name in samples}
+    return {
+        f"gain{kind}{name}": found[f"psnr{kind}{name}"] - best[name]
+        for kind in kinds
+        for name in samples
+    }
 
 
-def interval(values: Tensor, *, models: Tensor | None = None, level: float = 0.95) -> tuple[float, float, float]:
+def interval(
+    values: Tensor, *, models: Tensor | None = None, level: float = 0.95
+) -> tuple[float, float, float]:
     """Median and its bootstrap percentile interval (2,000 resamples, seeded): (median, low, high).
 
-    models: (n,), the model that each value belongs to. Then models are drawn first and values within each of them, so
-    that the interval is about other models too; without, it is about other persons of the same models.
+    models: (n,), the model that each value belongs to. Then models are drawn first and values
+    within each of them, so that the interval is about other models too; without, it is about other
+    persons of the same models.
     """
     values = values.double()
     low, high = _spread(values, models).nanquantile(0.5, dim=1).quantile(_edges(level)).tolist()
     return values.quantile(0.5).item(), low, high
 
 
-def rate(right: Tensor, *, models: Tensor | None = None, level: float = 0.95) -> tuple[float, float, float]:
+def rate(
+    right: Tensor, *, models: Tensor | None = None, level: float = 0.95
+) -> tuple[float, float, float]:
     """The share of ones in `right` (n,): (rate, low, high), by Wilson's interval at 95%.
 
-    Where `models` (n,) names several, the interval is widened to that of a bootstrap over models first. Raises
-    ValueError for a value that is neither one nor zero.
+    Where `models` (n,) names several, the interval is widened to that of a bootstrap over models
+    first. Raises ValueError for a value that is neither one nor zero.
     """
     if not ((right == 0) | (right == 1)).all():
-        raise ValueError("right: a share or nan among the values; allowed: 0 and 1 (for shares: interval)")
+        raise ValueError(
+            "right: a share or nan among the values; allowed: 0 and 1 (for shares: interval)"
+        )
     found, low, high = wilson(int(right.sum()), len(right))
     if models is not None and len(models.unique()) > 1:
         drawn = _spread(right.double(), models).nanmean(1).quantile(_edges(level)).tolist()
@@ -116,7 +141,9 @@ def _spread(values: Tensor, models: Tensor | None) -> Tensor:
         return values[torch.randint(len(values), (2000, len(values)), generator=rng)]
     _, model = models.unique(return_inverse=True)
     sizes = torch.bincount(model)
-    own = torch.nn.utils.rnn.pad_sequence([values[model == i] for i in range(len(sizes))], True, torch.nan)
+    own = torch.nn.utils.rnn.pad_sequence(
+        [values[model == i] for i in range(len(sizes))], True, torch.nan
+    )
     drawn = torch.randint(len(sizes), (2000, len(sizes)), generator=rng)
     place = torch.rand(2000, *own.shape, generator=rng) * sizes[drawn][..., None]
     place = place.long().masked_fill(torch.arange(own.shape[1]) >= sizes[drawn][..., None], -1)
@@ -127,8 +154,17 @@ def _spread(values: Tensor, models: Tensor | None) -> Tensor:
 def wilson(hits: int, trials: int, *, z: float = 1.96) -> tuple[float, float, float]:
     """A rate and its Wilson score interval (95% at z = 1.96): (rate, low, high)."""
     if trials < 1 or not 0 <= hits <= trials:
-        raise ValueError(f"hits: {hits} of {trials} trials; allowed: 0 to trials, of 1 trial or more")
+        raise ValueError(
+            f"hits: {hits} of {trials} trials; allowed: 0 to trials, of 1 trial or more"
+        )
     rate, spread = hits / trials, z**2 / trials
-    centre, half = rate + spread / 2, z * (rate * (1 - rate) / trials + spread / (4 * trials)) ** 0.5
+    centre, half = (
+        rate + spread / 2,
+        z * (rate * (1 - rate) / trials + spread / (4 * trials)) ** 0.5,
+    )
     low, high = (centre - half) / (1 + spread), (centre + half) / (1 + spread)
-    return rate, min(low, rate), max(high, rate)  # which rounding would leave by a hair at 0 and at 1
+    return (
+        rate,
+        min(low, rate),
+        max(high, rate),
+    )  # which rounding would leave by a hair at 0 and at 1

@@ -1,4 +1,6 @@
-"""build(name, dataset) -> nn.Module: small classifiers whose first layer normalises inputs in [0, 1]."""
+"""build(name, dataset) -> nn.Module: small classifiers whose first layer normalises inputs in [0,
+1].
+"""
 
 from __future__ import annotations
 
@@ -35,13 +37,20 @@ def _linear(shape: tuple[int, ...], classes: int, width: int) -> list[nn.Module]
 
 def _mlp(shape: tuple[int, ...], classes: int, width: int) -> list[nn.Module]:
     """One hidden layer of 8 · width units."""
-    return [nn.Flatten(), nn.Linear(prod(shape), 8 * width), nn.ReLU(), nn.Linear(8 * width, classes)]
+    return [
+        nn.Flatten(),
+        nn.Linear(prod(shape), 8 * width),
+        nn.ReLU(),
+        nn.Linear(8 * width, classes),
+    ]
 
 
 def _convnet(shape: tuple[int, ...], classes: int, width: int) -> list[nn.Module]:
-    """The paper's ConvNet: eight 3x3 convolutions with BatchNorm, two max-poolings, one linear layer.
+    """The paper's ConvNet: eight 3x3 convolutions with BatchNorm, two max-poolings, one linear
+    layer.
 
-    Pooling is 3 as published from 18 pixels on, 2 below (8x8 digits would otherwise shrink to nothing).
+    Pooling is 3 as published from 18 pixels on, 2 below (8x8 digits would otherwise shrink to
+    nothing).
     """
     channels, side = [1, 2, 2, 4, 4, 4, 4, 4], min(shape[1:])
     pool, previous, layers = 3 if side >= 18 else 2, shape[0], list[nn.Module]()
@@ -59,7 +68,9 @@ def _convnet(shape: tuple[int, ...], classes: int, width: int) -> list[nn.Module
 
 
 def _resnet18(shape: tuple[int, ...], classes: int, width: int) -> list[nn.Module]:
-    """torchvision's ResNet18 with a 3x3 stem and without the first pooling, as usual for small images."""
+    """torchvision's ResNet18 with a 3x3 stem and without the first pooling, as usual for small
+    images.
+    """
     net = import_torchvision("models").resnet18(num_classes=classes)
     net.conv1 = nn.Conv2d(shape[0], 64, 3, padding=1, bias=False)
     net.maxpool = nn.Identity()
@@ -75,15 +86,18 @@ MODELS: dict[str, Callable[[tuple[int, ...], int, int], list[nn.Module]]] = {
 
 
 def build(name: str, dataset: Dataset, *, width: int = 16, seed: int = 0) -> nn.Module:
-    """A fresh classifier for this data set, in eval mode: (n, *input_shape) in [0, 1] -> logits (n, classes).
+    """A fresh classifier for this data set, in eval mode: (n, *input_shape) in [0, 1] -> logits (n,
+    classes).
 
-    width: channels of the convnet's first layer (64 in the paper; 16 serves CPUs), an eighth of the mlp's units.
-    Raises ValueError for an unknown name, or an image model on a table.
+    width: channels of the convnet's first layer (64 in the paper; 16 serves CPUs), an eighth of the
+    mlp's units. Raises ValueError for an unknown name, or an image model on a table.
     """
     if name not in MODELS:
         raise ValueError(f"model: {name!r}; allowed: {', '.join(MODELS)}")
     if dataset.kind == "table" and name in ("convnet", "resnet18"):
-        raise ValueError(f"model: {name!r} needs images, {dataset.name} is a table; allowed: linear, mlp")
+        raise ValueError(
+            f"model: {name!r} needs images, {dataset.name} is a table; allowed: linear, mlp"
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         layers = MODELS[name](dataset.input_shape, dataset.num_classes, width)
@@ -93,12 +107,15 @@ def build(name: str, dataset: Dataset, *, width: int = 16, seed: int = 0) -> nn.
 def state_of(net: nn.Module) -> State:
     """A copy of the parameters and buffers of a model."""
     return {
-        name: tensor.detach().clone(memory_format=torch.contiguous_format) for name, tensor in net.state_dict().items()
+        name: tensor.detach().clone(memory_format=torch.contiguous_format)
+        for name, tensor in net.state_dict().items()
     }
 
 
 def logits(net: nn.Module, state: State, inputs: Tensor) -> Tensor:
-    """The logits of `net` with this state, (n, classes); differentiable in the state and in the inputs."""
+    """The logits of `net` with this state, (n, classes); differentiable in the state and in the
+    inputs.
+    """
     output: Tensor = torch.func.functional_call(net, dict(state), (inputs,))
     return output
 

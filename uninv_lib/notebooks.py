@@ -1,4 +1,6 @@
-"""Execute one notebook with papermill, in a kernel of the interpreter that runs this, and clean what comes out."""
+"""Execute one notebook with papermill, in a kernel of the interpreter that runs this, and clean
+what comes out.
+"""
 
 from __future__ import annotations
 
@@ -43,18 +45,28 @@ def cells_of(root: Path, chapter: Path) -> list[dict[str, Any]]:
 
 
 class _ThisInterpreter(KernelSpecManager):
-    """Runs every notebook with the Python that builds the book, whatever kernel the notebook names."""
+    """Runs every notebook with the Python that builds the book, whatever kernel the notebook
+    names.
+    """
 
     threads = 1
 
     def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
         argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-        env = {"TQDM_DISABLE": "1", "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(self.threads))}
-        return KernelSpec(name=kernel_name, display_name="Python 3", language="python", argv=argv, env=env)
+        env = {
+            "TQDM_DISABLE": "1",
+            "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(self.threads)),
+        }
+        return KernelSpec(
+            name=kernel_name, display_name="Python 3", language="python", argv=argv, env=env
+        )
 
 
-def execute(root: Path, chapter: Path, threads: int, *, key: str, tick: Callable[[], Any]) -> Executed:
-    """Run one chapter of the book in a kernel of this interpreter, in the folder `root`, with `threads` threads.
+def execute(
+    root: Path, chapter: Path, threads: int, *, key: str, tick: Callable[[], Any]
+) -> Executed:
+    """Run one chapter of the book in a kernel of this interpreter, in the folder `root`, with
+    `threads` threads.
 
     Raises BookError that names the chapter, the cell and the error.
     """
@@ -66,10 +78,14 @@ def execute(root: Path, chapter: Path, threads: int, *, key: str, tick: Callable
         tick()
 
     try:
-        notebook = papermill_run(root / chapter, None, {}, folder=root, threads=threads, after=after)
+        notebook = papermill_run(
+            root / chapter, None, {}, folder=root, threads=threads, after=after
+        )
     except BookError as error:
         raise BookError(f"{chapter}: {error}") from error
-    return Executed(key, round(time.perf_counter() - start, 1), round(peak), _cleaned(chapter, notebook))
+    return Executed(
+        key, round(time.perf_counter() - start, 1), round(peak), _cleaned(chapter, notebook)
+    )
 
 
 def papermill_run(
@@ -81,10 +97,11 @@ def papermill_run(
     threads: int = 1,
     after: Callable[[float], Any] = lambda mb: None,
 ) -> Any:
-    """Execute `source` in a kernel of this interpreter, in `folder`; returns the notebook, written to `output` too.
+    """Execute `source` in a kernel of this interpreter, in `folder`; returns the notebook, written
+    to `output` too.
 
-    `after` is called after each cell with the kernel's peak memory (MB). Raises BookError that names the cell and the
-    error; `output` then holds the notebook as far as it came.
+    `after` is called after each cell with the kernel's peak memory (MB). Raises BookError that
+    names the cell and the error; `output` then holds the notebook as far as it came.
     """
     at: dict[str, Any] = {"cell": "none", "index": 0}
     kernels: list[AsyncKernelManager] = []
@@ -105,10 +122,14 @@ def papermill_run(
     kernel = {"kernel_name": "python3", "kernel_manager_class": Kernel}
     quiet = {"progress_bar": False, "record_timing": False}
     place = {"resources": {"metadata": {"path": str(folder)}}}
-    logging.getLogger("papermill").setLevel(logging.ERROR)  # its warning of a parameter, which a chapter checks itself
+    logging.getLogger("papermill").setLevel(
+        logging.ERROR
+    )  # its warning of a parameter, which a chapter checks itself
     try:
         with TemporaryDirectory() as connection:
-            return papermill.execute_notebook(source, output, dict(parameters), **place, **kernel, **hooks, **quiet)
+            return papermill.execute_notebook(
+                source, output, dict(parameters), **place, **kernel, **hooks, **quiet
+            )
     except PapermillExecutionError as error:
         raise BookError(_failure(at, str(error))) from error
     except RuntimeError as error:  # the kernel died, or did not start
@@ -130,11 +151,15 @@ def _failure(at: Mapping[str, Any], error: str) -> str:
 
 
 def _cleaned(chapter: Path, notebook: Any) -> str:
-    """Without papermill's notes (times, local paths); warnings go to the terminal, not to the page."""
+    """Without papermill's notes (times, local paths); warnings go to the terminal, not to the
+    page.
+    """
     for part in [notebook, *notebook.cells]:
         part.metadata.pop("papermill", None)
     for cell in notebook.cells:
-        for output in [output for output in cell.get("outputs", []) if output.get("name") == "stderr"]:
+        for output in [
+            output for output in cell.get("outputs", []) if output.get("name") == "stderr"
+        ]:
             say(f"{chapter} wrote to stderr: {output.text.strip()}")
             cell.outputs.remove(output)
     return json.dumps(notebook, ensure_ascii=False)

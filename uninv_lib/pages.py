@@ -1,4 +1,6 @@
-"""What every page of a built book must be: whole, free of errors, alive, and complete without a network."""
+"""What every page of a built book must be: whole, free of errors, alive, and complete without a
+network.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from urllib.parse import unquote, urlsplit
 from uninv_lib.notebooks import BookError
 
 TAGS_THAT_LOAD = "audio|embed|iframe|image|img|input|link|object|script|source|track|use|video"
-LOADED = re.compile(rf"<(?:{TAGS_THAT_LOAD})\b[^>]*?\s(?:src|href|data)\s*=\s*[\"']?([^\"'\s>]+)", re.I)
+LOADED = re.compile(
+    rf"<(?:{TAGS_THAT_LOAD})\b[^>]*?\s(?:src|href|data)\s*=\s*[\"']?([^\"'\s>]+)", re.I
+)
 LOADED_BY_CSS = re.compile(r"(?:url\(|@import)\s*['\"]?\s*((?:https?:)?//[^'\")\s]+)", re.I)
 NO_TEXT = re.compile(r"<script.*?</script>|<[^>]*>|\s", re.DOTALL)
 SCRIPT = re.compile(r"<script\b([^>]*)>(.*?)</script>", re.DOTALL | re.I)
@@ -22,7 +26,8 @@ WIDGET_CELL = re.compile(r'class="[^"]*\btag_widget(?![-\w])')
 
 
 def verify(html: Path, pages: Iterable[Path]) -> None:
-    """Every page says something, no cell shows an error, every widget has its state, and nothing comes from outside.
+    """Every page says something, no cell shows an error, every widget has its state, and nothing
+    comes from outside.
 
     Links that a reader clicks may lead outside. Raises BookError that names every fault.
     """
@@ -40,7 +45,9 @@ def verify(html: Path, pages: Iterable[Path]) -> None:
 
 
 def _content(text: str) -> Iterator[str]:
-    if not NO_TEXT.sub("", text.partition("<article")[2].partition(">")[2].partition("</article>")[0]):
+    if not NO_TEXT.sub(
+        "", text.partition("<article")[2].partition(">")[2].partition("</article>")[0]
+    ):
         yield "its page is missing or empty"
     if 'class="output traceback' in text:
         yield "a cell shows an error"

@@ -1,4 +1,6 @@
-"""Long work says how far it is: as a bar on standard error, or to a function, which may raise to end the work."""
+"""Long work says how far it is: as a bar on standard error, or to a function, which may raise to
+end the work.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,8 @@ from contextlib import contextmanager
 from tqdm.auto import tqdm
 
 Progress = bool | Callable[[str, float], None]
-"""True for a bar, False for silence, or a function of (the work's name, its share that is done, 0 to 1)."""
+"""True for a bar, False for silence, or a function of (the work's name, its share that is done, 0
+to 1)."""
 
 
 @contextmanager

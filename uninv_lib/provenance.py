@@ -32,7 +32,9 @@ FILES = (
 
 def versions(packages: tuple[str, ...] = COMPUTING) -> dict[str, str]:
     """The versions of Python and of these packages; "absent" for what is not installed."""
-    return {"python": platform.python_version()} | {package: _version(package) for package in packages}
+    return {"python": platform.python_version()} | {
+        package: _version(package) for package in packages
+    }
 
 
 @lru_cache
@@ -48,7 +50,9 @@ def code() -> str:
     """Hash of torch's version and of the files that a run executes, 16 hex digits."""
     folder = Path(__file__).parent
     files = [file for name in FILES for file in sorted(folder.glob(f"{name}.py"))]
-    return digest(torch.__version__.split("+")[0], [file.read_text(encoding="utf-8") for file in files])
+    return digest(
+        torch.__version__.split("+")[0], [file.read_text(encoding="utf-8") for file in files]
+    )
 
 
 @lru_cache(maxsize=1)
@@ -60,7 +64,11 @@ def commit() -> str | None:
         dirty = subprocess.run(["git", "status", "--porcelain", "."], cwd=folder, **words)  # type: ignore[call-overload]
     except OSError:
         return None
-    return f"{head.stdout.strip()[:12]}{'+' if dirty.stdout.strip() else ''}" if head.returncode == 0 else None
+    return (
+        f"{head.stdout.strip()[:12]}{'+' if dirty.stdout.strip() else ''}"
+        if head.returncode == 0
+        else None
+    )
 
 
 def device_name(device: torch.device) -> str:

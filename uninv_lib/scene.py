@@ -1,4 +1,6 @@
-"""Both sides of one run before the attack: pretraining, private training, the request, unlearning and defense."""
+"""Both sides of one run before the attack: pretraining, private training, the request, unlearning
+and defense.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +18,21 @@ from uninv_lib.models import build, predictor
 from uninv_lib.private_training import train_privately
 from uninv_lib.progress import Progress
 from uninv_lib.training import fit
-from uninv_lib.types import BlackBoxView, Dataset, Predict, Spec, Split, State, Trained, WhiteBoxView
+from uninv_lib.types import (
+    BlackBoxView,
+    Dataset,
+    Predict,
+    Spec,
+    Split,
+    State,
+    Trained,
+    WhiteBoxView,
+)
 from uninv_lib.unlearning import UNLEARNING
 
 EPOCHS = {"smoke": (2, 6), "quick": (5, 36), "default": (5, 36), "full": (120, 360)}
-"""Epochs of pretraining with at least 1,000 public samples, and with fewer. 120 is published; 5 is what a chapter can
-wait for (ours)."""
+"""Epochs of pretraining with at least 1,000 public samples, and with fewer. 120 is published; 5 is
+what a chapter can wait for (ours)."""
 NOISE = 1e-3
 """Standard deviation of a noisy service's probabilities (ours)."""
 LR = 1e-3
@@ -30,7 +41,9 @@ LR = 1e-3
 
 @dataclass(frozen=True)
 class Scene:
-    """Both sides of one run before the attack: what the developer knows, and the views that the attackers get."""
+    """Both sides of one run before the attack: what the developer knows, and the views that the
+    attackers get.
+    """
 
     spec: Spec
     dataset: Dataset
@@ -54,13 +67,18 @@ class Scene:
             private_size=len(self.forget) + len(self.retain) if "private_size" in known else None,
             unlearning_steps=self.spec.unlearning_steps if "unlearning_steps" in known else None,
             public=self.dataset.public.to(self.forget.inputs).inputs if "public" in known else None,
-            weight_decay=self.spec.weight_decay / max(1, len(self.retain)) if "weight_decay" in known else None,
+            weight_decay=self.spec.weight_decay / max(1, len(self.retain))
+            if "weight_decay" in known
+            else None,
         )
 
     def black_box(self) -> BlackBoxView:
         """The user's view: answers as the service of `spec.answers` gives them."""
         seed, request = self.spec.seed, self.spec.request
-        noise = rng_of("answers", seed), rng_of("answers", seed, request)  # the model before serves all requests
+        noise = (
+            rng_of("answers", seed),
+            rng_of("answers", seed, request),
+        )  # the model before serves all requests
         before, after = (
             _service(predictor(self.trained.net, state), self.spec.answers, rng)
             for state, rng in zip((self.trained.state, self.released), noise, strict=True)
@@ -69,7 +87,9 @@ class Scene:
 
 
 def _service(predict: Predict, answers: str, rng: torch.Generator) -> Predict:
-    """`predict` with its probabilities rounded to 2 decimals, with Gaussian noise, or the label alone (one-hot)."""
+    """`predict` with its probabilities rounded to 2 decimals, with Gaussian noise, or the label
+    alone (one-hot).
+    """
 
     def noisy(p: Tensor) -> Tensor:
         return p + (NOISE * torch.randn(p.shape, generator=rng)).to(p)
@@ -79,16 +99,25 @@ def _service(predict: Predict, answers: str, rng: torch.Generator) -> Predict:
         "noisy": noisy,
         "label": lambda p: one_hot(p.argmax(1), p.shape[1]).to(p),
     }
-    return predict if answers == "probabilities" else lambda inputs: change[answers](predict(inputs))
+    return (
+        predict if answers == "probabilities" else lambda inputs: change[answers](predict(inputs))
+    )
 
 
 def device_of(spec: Spec) -> torch.device:
-    """The device asked for; "auto" takes CUDA, then MPS, then CPU. Raises ValueError where it is not there."""
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    """The device asked for; "auto" takes CUDA, then MPS, then CPU. Raises ValueError where it is
+    not there.
+    """
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
     name = next(d for d in there if there[d]) if spec.device == "auto" else spec.device
     if not there[name]:
         raise ValueError(
-            f"device: {name!r} is not on this machine; allowed: auto, {', '.join(d for d in there if there[d])}"
+            f"device: {name!r} is not on this machine; allowed: auto, "
+            f"{', '.join(d for d in there if there[d])}"
         )
     if name == "mps" and spec.dtype == "float64":
         raise ValueError("dtype: 'float64' on mps; allowed: float32, or device='cpu'")
@@ -96,8 +125,9 @@ def device_of(spec: Spec) -> torch.device:
 
 
 def fast_in_bfloat16(device: torch.device) -> bool:
-    """Whether training in 16 bits is the faster one: half the time on newer CPUs, ten times as long on those that have
-    to emulate it, which AVX2 tells (our measurements)."""
+    """Whether training in 16 bits is the faster one: half the time on newer CPUs, ten times as long
+    on those that have to emulate it, which AVX2 tells (our measurements).
+    """
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return device.type == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX512"
@@ -115,13 +145,28 @@ def pretrain(spec: Spec, *, progress: Progress = False) -> tuple[torch.nn.Module
     device, like = device_of(spec), torch.zeros(0, dtype=getattr(torch, spec.dtype))
     public = dataset.public
     epochs = spec.epochs or EPOCHS[spec.budget][len(public) < 1000]
-    # Published: lr 0.1 and batch 128, for 40,000 samples; small sets need more steps an epoch (ours).
-    lr, batch_size = (0.1, 128) if len(public) >= 10_000 else (0.05, 32) if len(public) >= 500 else (0.05, 16)
+    # Published: lr 0.1 and batch 128, for 40,000 samples; small sets need more steps an epoch
+    # (ours).
+    lr, batch_size = (
+        (0.1, 128) if len(public) >= 10_000 else (0.05, 32) if len(public) >= 500 else (0.05, 16)
+    )
     if spec.model == "resnet18" and len(public) % batch_size == 1:
         batch_size += 1  # BatchNorm cannot train on one sample that is down to one pixel
     bfloat16 = len(public) >= 10_000 and fast_in_bfloat16(device)  # where minutes become hours
-    fields = [spec.dataset, spec.model, spec.width, spec.model_seed, epochs, lr, batch_size, bfloat16, device.type]
-    fields.append(torch.get_num_threads())  # sums in another order give another model after enough steps
+    fields = [
+        spec.dataset,
+        spec.model,
+        spec.width,
+        spec.model_seed,
+        epochs,
+        lr,
+        batch_size,
+        bfloat16,
+        device.type,
+    ]
+    fields.append(
+        torch.get_num_threads()
+    )  # sums in another order give another model after enough steps
 
     def compute() -> dict[str, Tensor]:
         return dict(
@@ -142,20 +187,25 @@ def pretrain(spec: Spec, *, progress: Progress = False) -> tuple[torch.nn.Module
     key = digest(code_digest(), fields, public.inputs, public.labels)
     like = like.to(device)
     state = {
-        n: t.to(like) if t.is_floating_point() else t.to(device) for n, t in kept("pretrained", key, compute).items()
+        n: t.to(like) if t.is_floating_point() else t.to(device)
+        for n, t in kept("pretrained", key, compute).items()
     }
     return net.to(like), state
 
 
 def classes_in_turn(seed: int, num_classes: int) -> list[int]:
-    """The classes that requests 0, 1, 2, ... forget a share of, where the private samples hold all of them."""
+    """The classes that requests 0, 1, 2, ... forget a share of, where the private samples hold all
+    of them.
+    """
     return torch.randperm(num_classes, generator=rng_of("classes", seed)).tolist()
 
 
 def choose(spec: Spec, private: Split) -> tuple[Split, Split]:
-    """(forget, retain) for this deletion request: forget_size samples, or a share of each of forget_classes classes.
+    """(forget, retain) for this deletion request: forget_size samples, or a share of each of
+    forget_classes classes.
 
-    Requests 0, 1, 2, ... take the private samples in turn, or the classes, in an order drawn from the seed.
+    Requests 0, 1, 2, ... take the private samples in turn, or the classes, in an order drawn from
+    the seed.
     """
     if spec.forget_share is None:
         order = torch.randperm(len(private), generator=rng_of("people", spec.seed)).roll(
@@ -164,7 +214,10 @@ def choose(spec: Spec, private: Split) -> tuple[Split, Split]:
         return private.take(order[: spec.forget_size]), private.take(order[spec.forget_size :])
     present = private.labels.unique()
     if spec.forget_classes > len(present):
-        raise ValueError(f"forget_classes: {spec.forget_classes}; allowed: 1 to {len(present)}, the private classes")
+        raise ValueError(
+            f"forget_classes: {spec.forget_classes}; allowed: 1 to {len(present)}, the "
+            "private classes"
+        )
     turn = classes_in_turn(spec.seed, len(present))
     rng, chosen = rng_of("request", spec.seed, spec.request), []
     for i in range(spec.request, spec.request + spec.forget_classes):
@@ -177,17 +230,23 @@ def choose(spec: Spec, private: Split) -> tuple[Split, Split]:
 
 
 def prepare(spec: Spec, *, progress: Progress = False) -> Scene:
-    """Everything up to the attack: pretrain, fine-tune on the private samples, unlearn the request, defend.
+    """Everything up to the attack: pretrain, fine-tune on the private samples, unlearn the request,
+    defend.
 
-    Raises ValueError where the data set has fewer private samples than private_size, FloatingPointError where
-    unlearning diverges.
+    Raises ValueError where the data set has fewer private samples than private_size,
+    FloatingPointError where unlearning diverges.
     """
     dataset = load(spec.dataset)
     if spec.private_size > len(dataset.private):
-        raise ValueError(f"private_size: {spec.private_size}; allowed for {spec.dataset}: 1 to {len(dataset.private)}")
+        raise ValueError(
+            f"private_size: {spec.private_size}; allowed for {spec.dataset}: 1 to "
+            f"{len(dataset.private)}"
+        )
     net, pretrained = pretrain(spec, progress=progress)
     like = next(iter(net.parameters())).detach()
-    drawn = torch.randperm(len(dataset.private), generator=rng_of("private", spec.seed))[: spec.private_size]
+    drawn = torch.randperm(len(dataset.private), generator=rng_of("private", spec.seed))[
+        : spec.private_size
+    ]
     private = dataset.private.take(drawn)
     forget, retain = (part.to(like) for part in choose(spec, private))
     trained = Trained(
@@ -201,14 +260,20 @@ def prepare(spec: Spec, *, progress: Progress = False) -> Scene:
         training=spec.training,
         weight_decay=spec.weight_decay,
     )
-    trained = replace(trained, state=train_privately(trained, private.to(like), rng=rng_of("fine_tune", spec.seed)))
+    trained = replace(
+        trained,
+        state=train_privately(trained, private.to(like), rng=rng_of("fine_tune", spec.seed)),
+    )
     options: dict[str, Any] = {
-        name: getattr(spec, name) for name in ("unlearning_rate", "unlearning_steps", "unlearning_batch_size")
+        name: getattr(spec, name)
+        for name in ("unlearning_rate", "unlearning_steps", "unlearning_batch_size")
     }
     rng = rng_of("unlearn", spec.seed, spec.request)
     unlearned = UNLEARNING[spec.unlearning](trained, forget, retain, rng=rng, **options)
     released = unlearned
     if spec.defense != "none":
         rng = rng_of("defend", spec.seed, spec.request)
-        released = DEFENSES[spec.defense](unlearned, trained, retain, rng=rng, strength=spec.strength)
+        released = DEFENSES[spec.defense](
+            unlearned, trained, retain, rng=rng, strength=spec.strength
+        )
     return Scene(spec, dataset, trained, forget, retain, unlearned, released)

@@ -1,4 +1,6 @@
-"""Training: fit (pretraining from scratch), fine_tune (the paper's private training) and evaluate."""
+"""Training: fit (pretraining from scratch), fine_tune (the paper's private training) and
+evaluate.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ def _batches(size: int, batch_size: int, rng: torch.Generator) -> list[Tensor]:
 
 
 def _augment(inputs: Tensor, flip: bool, rng: torch.Generator) -> Tensor:
-    """Random shifts of up to a sixteenth of the side (edges repeated) and, if asked for, random mirror images."""
+    """Random shifts of up to a sixteenth of the side (edges repeated) and, if asked for, random
+    mirror images.
+    """
     side = inputs.shape[-1]
     reach = side // 16
     padded = pad(inputs, [reach] * 4, mode="replicate")
@@ -48,17 +52,23 @@ def fit(
 ) -> State:
     """Train a copy of `net` from its present weights; returns its state.
 
-    SGD with Nesterov momentum 0.9, one warm-up and cosine cycle that peaks at `lr`. The paper's code trains 120
-    epochs at lr 0.1, batch 128, weight decay 5e-4; the cycle reaches its accuracy in a sixth (ours).
-    bfloat16: forward and backward in 16 bits, the weights in theirs.
+    SGD with Nesterov momentum 0.9, one warm-up and cosine cycle that peaks at `lr`. The paper's
+    code trains 120 epochs at lr 0.1, batch 128, weight decay 5e-4; the cycle reaches its accuracy
+    in a sixth (ours). bfloat16: forward and backward in 16 bits, the weights in theirs.
     """
     net = copy.deepcopy(net).train()
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a quarter faster on CPUs
-    optimiser = torch.optim.SGD(net.parameters(), lr, momentum=0.9, nesterov=True, weight_decay=weight_decay)
+    optimiser = torch.optim.SGD(
+        net.parameters(), lr, momentum=0.9, nesterov=True, weight_decay=weight_decay
+    )
     total = epochs * -(-len(split) // batch_size)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, total_steps=max(total, 2), pct_start=0.25)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, lr, total_steps=max(total, 2), pct_start=0.25
+    )
     with steps(total, "pretraining", progress) as tick:
-        for batch in (batch for _ in range(epochs) for batch in _batches(len(split), batch_size, rng)):
+        for batch in (
+            batch for _ in range(epochs) for batch in _batches(len(split), batch_size, rng)
+        ):
             inputs = split.inputs[batch]
             inputs = _augment(inputs, flip, rng) if augment else inputs
             optimiser.zero_grad()
@@ -94,7 +104,8 @@ def fine_tune(
     epochs: int = 1,
     batch_size: int = 128,
 ) -> State:
-    """Plain SGD from `state` with frozen BatchNorm statistics, as in the paper's code (lr 1e-3, one epoch).
+    """Plain SGD from `state` with frozen BatchNorm statistics, as in the paper's code (lr 1e-3, one
+    epoch).
 
     No samples, or no epochs: the same state.
     """

@@ -14,7 +14,8 @@ State = Mapping[str, Tensor]
 """Parameters and buffers of one model, by name."""
 
 Predict = Callable[[Tensor], Tensor]
-"""Inputs (n, *input_shape) -> class probabilities (n, classes): all that a user of the service has."""
+"""Inputs (n, *input_shape) -> class probabilities (n, classes): all that a user of the service
+has."""
 
 DATASETS = ("digits", "faces", "photos", "breast_cancer", "cifar10", "cifar100", "stl10")
 ModelName = Literal["linear", "mlp", "convnet", "resnet18"]
@@ -25,15 +26,17 @@ PresetName = Literal["paper", "fast", "best", "analytic", "second_order"]
 ProbesName = Literal["gradient", "zoo", "middling", "public", "boundary"]
 ScoreName = Literal["confidence", "log_odds"]
 AnswersName = Literal["probabilities", "rounded", "noisy", "label"]
-Assumption = Literal["labels", "pretrained", "private_size", "unlearning_steps", "public", "weight_decay"]
+Assumption = Literal[
+    "labels", "pretrained", "private_size", "unlearning_steps", "public", "weight_decay"
+]
 
 
 @dataclass(frozen=True)
 class Split:
     """Samples with their labels.
 
-    inputs: (n, *input_shape), float, in [0, 1]; labels: (n,), int64, 0 <= label.
-    Raises ValueError for a length that does not fit, values that are not finite or lie outside [0, 1].
+    inputs: (n, *input_shape), float, in [0, 1]; labels: (n,), int64, 0 <= label. Raises ValueError
+    for a length that does not fit, values that are not finite or lie outside [0, 1].
     """
 
     inputs: Tensor
@@ -42,13 +45,19 @@ class Split:
     def __post_init__(self) -> None:
         if self.labels.shape != self.inputs.shape[:1]:
             raise ValueError(
-                f"labels: shape {tuple(self.labels.shape)} for {len(self.inputs)} inputs; allowed: one label each"
+                f"labels: shape {tuple(self.labels.shape)} for {len(self.inputs)} inputs; "
+                "allowed: one label each"
             )
         if not isfinite(self.inputs).all():
             bad = (~isfinite(self.inputs)).flatten(1).any(1).nonzero()[0].item()
-            raise ValueError(f"inputs: sample {bad} holds NaN or infinity; remove or fill such values first")
+            raise ValueError(
+                f"inputs: sample {bad} holds NaN or infinity; remove or fill such values first"
+            )
         if len(self.inputs) and (self.inputs.min() < 0 or self.inputs.max() > 1):
-            raise ValueError(f"inputs: values from {self.inputs.min():.3g} to {self.inputs.max():.3g}; allowed: 0 to 1")
+            raise ValueError(
+                f"inputs: values from {self.inputs.min():.3g} to {self.inputs.max():.3g}; "
+                "allowed: 0 to 1"
+            )
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -64,7 +73,9 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """One data set, cut in three: `public` (anyone has it; models are pretrained on it), `private`, `test`."""
+    """One data set, cut in three: `public` (anyone has it; models are pretrained on it), `private`,
+    `test`.
+    """
 
     name: str
     public: Split
@@ -84,8 +95,10 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Trained:
-    """A model of the developer's: `pretrained` (θ_0), trained on the private samples to `state` (θ), and how: in
-    epochs of SGD by lr, epochs, batch_size and seed, or to convergence by weight_decay."""
+    """A model of the developer's: `pretrained` (θ_0), trained on the private samples to `state`
+    (θ), and how: in epochs of SGD by lr, epochs, batch_size and seed, or to convergence by
+    weight_decay.
+    """
 
     net: nn.Module
     pretrained: State
@@ -100,11 +113,13 @@ class Trained:
 
 @dataclass(frozen=True)
 class WhiteBoxView:
-    """What the server of the threat model sees. Each field that is not None below is an assumption beyond it.
+    """What the server of the threat model sees. Each field that is not None below is an assumption
+    beyond it.
 
-    labels: (num_forgotten,) int64, the forgotten samples' true labels; pretrained: θ_0; private_size: N;
-    unlearning_steps: of gradient ascent, 1 or more; public: (n, *input_shape), samples of the same kind as the private
-    ones; weight_decay: the L2 penalty of converged training, for each retained sample.
+    labels: (num_forgotten,) int64, the forgotten samples' true labels; pretrained: θ_0;
+    private_size: N; unlearning_steps: of gradient ascent, 1 or more; public: (n, *input_shape),
+    samples of the same kind as the private ones; weight_decay: the L2 penalty of converged
+    training, for each retained sample.
     """
 
     net: nn.Module
@@ -122,7 +137,9 @@ class WhiteBoxView:
 
 @dataclass(frozen=True)
 class BlackBoxView:
-    """What a user of the service sees: the answers of both models to inputs of the user's choice."""
+    """What a user of the service sees: the answers of both models to inputs of the user's
+    choice.
+    """
 
     before: Predict
     after: Predict
@@ -134,8 +151,9 @@ class BlackBoxView:
 class Reconstruction:
     """Recovered samples, in the attack's own order.
 
-    inputs: (n, *input_shape) in [0, 1]; labels: (n,) int64, known or inferred; loss: (restarts, iterations), the
-    cost at each iteration, NaN where a restart stopped early; seconds: wall time of the attack.
+    inputs: (n, *input_shape) in [0, 1]; labels: (n,) int64, known or inferred; loss: (restarts,
+    iterations), the cost at each iteration, NaN where a restart stopped early; seconds: wall time
+    of the attack.
     """
 
     inputs: Tensor
@@ -146,8 +164,10 @@ class Reconstruction:
 
 @dataclass(frozen=True)
 class LabelScores:
-    """change: (classes,), mean change of each class's score on its own probes, after − before (β, eq. 10);
-    ranked: (classes,) int64, the most negative change first; queries: answers asked of both models together."""
+    """change: (classes,), mean change of each class's score on its own probes, after − before (β,
+    eq. 10); ranked: (classes,) int64, the most negative change first; queries: answers asked of
+    both models together.
+    """
 
     change: Tensor
     ranked: Tensor
@@ -155,7 +175,9 @@ class LabelScores:
 
 
 def _one_of_datasets(name: Any) -> str:
-    if name in DATASETS or (isinstance(name, str) and name.startswith("imagefolder:") and len(name) > 12):
+    if name in DATASETS or (
+        isinstance(name, str) and name.startswith("imagefolder:") and len(name) > 12
+    ):
         return str(name)
     raise ValueError(f"unknown dataset {name!r}; allowed: {', '.join(DATASETS)}, imagefolder:PATH")
 
@@ -168,16 +190,20 @@ def unknown(kind: str, name: object, allowed: Collection[str]) -> str:
 
 
 def _assumptions(value: Any) -> Any:
-    """A comma-separated string (command line, papermill) or any sequence -> the names, sorted, each once."""
+    """A comma-separated string (command line, papermill) or any sequence -> the names, sorted, each
+    once.
+    """
     if isinstance(value, str):
         value = [name for name in value.replace(",", " ").split() if name != "none"]
     return tuple(sorted(set(value)))
 
 
 class Spec(BaseModel):
-    """Everything that defines one run. The same Spec gives the same metrics, bit for bit, on one machine's CPU.
+    """Everything that defines one run. The same Spec gives the same metrics, bit for bit, on one
+    machine's CPU.
 
-    Raises pydantic.ValidationError (a ValueError) that names the field, what came and what is allowed.
+    Raises pydantic.ValidationError (a ValueError) that names the field, what came and what is
+    allowed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -186,48 +212,85 @@ class Spec(BaseModel):
         "photos", description=f"{', '.join(DATASETS)} or imagefolder:PATH"
     )
     model: ModelName = Field("convnet", description="architecture")
-    epochs: int | None = Field(None, ge=1, description="epochs of pretraining; without, those of the budget")
-    width: int = Field(16, ge=1, le=1024, description="channels of the convnet's first layer, units of the mlp / 8")
+    epochs: int | None = Field(
+        None, ge=1, description="epochs of pretraining; without, those of the budget"
+    )
+    width: int = Field(
+        16, ge=1, le=1024, description="channels of the convnet's first layer, units of the mlp / 8"
+    )
     training: TrainingName = Field(
-        "one_epoch", description="private training: an epoch of SGD, or the last linear layer fitted to its optimum"
+        "one_epoch",
+        description=(
+            "private training: an epoch of SGD, or the last linear layer fitted to its optimum"
+        ),
     )
     weight_decay: float = Field(
-        1.0, gt=0, description="converged training: L2 penalty beside the sum of the samples' losses"
+        1.0,
+        gt=0,
+        description="converged training: L2 penalty beside the sum of the samples' losses",
     )
-    private_size: int = Field(32, ge=1, description="N, private samples that the model is fine-tuned on")
+    private_size: int = Field(
+        32, ge=1, description="N, private samples that the model is fine-tuned on"
+    )
     forget_size: int = Field(1, ge=1, description="samples forgotten together, drawn at random")
     forget_share: float | None = Field(
-        None, gt=0, le=1, description="p_u, share of one class that is forgotten; replaces forget_size"
+        None,
+        gt=0,
+        le=1,
+        description="p_u, share of one class that is forgotten; replaces forget_size",
     )
     forget_classes: int = Field(1, ge=1, description="classes that lose that share in one request")
     unlearning: UnlearningName = Field("gradient_ascent", description="unlearning method")
     unlearning_rate: float = Field(1e-3, gt=0, description="step size of gradient ascent")
     unlearning_steps: int = Field(1, ge=1, description="steps of gradient ascent")
-    unlearning_batch_size: int | None = Field(None, ge=1, description="forgotten samples a step takes; without, all")
-    defense: DefenseName = Field("none", description="what is done to the unlearned model before release")
-    strength: float = Field(
-        0.0, ge=0, description="obfuscation: relative norm; pruning: share of weights; fine_tuning: epochs"
+    unlearning_batch_size: int | None = Field(
+        None, ge=1, description="forgotten samples a step takes; without, all"
     )
-    attack: Literal["features", "labels"] = Field("features", description="feature recovery or label inference")
-    preset: PresetName = Field("fast", description="feature recovery: cost, optimiser and their settings")
+    defense: DefenseName = Field(
+        "none", description="what is done to the unlearned model before release"
+    )
+    strength: float = Field(
+        0.0,
+        ge=0,
+        description="obfuscation: relative norm; pruning: share of weights; fine_tuning: epochs",
+    )
+    attack: Literal["features", "labels"] = Field(
+        "features", description="feature recovery or label inference"
+    )
+    preset: PresetName = Field(
+        "fast", description="feature recovery: cost, optimiser and their settings"
+    )
     probes: ProbesName = Field(
         "zoo",
-        description="label inference: searched in white box (gradient) or black box (zoo; middling: to less "
-        "confidence), or of public samples, an assumption (public, boundary)",
+        description=(
+            "label inference: searched in white box (gradient) or black box (zoo; middling: "
+            "to less confidence), or of public samples, an assumption (public, boundary)"
+        ),
     )
-    score: ScoreName = Field("confidence", description="label inference: what is compared; confidence is published")
+    score: ScoreName = Field(
+        "confidence", description="label inference: what is compared; confidence is published"
+    )
     answers: AnswersName = Field("probabilities", description="what the service answers a user")
     knowledge: Annotated[tuple[Assumption, ...], BeforeValidator(_assumptions)] = Field(
         (),
-        description=f"what the server knows beyond the threat model: {', '.join(get_args(Assumption))}",
+        description=(
+            f"what the server knows beyond the threat model: {', '.join(get_args(Assumption))}"
+        ),
     )
-    seed: int = Field(0, ge=0, description="draws the private samples, the fine-tuning, unlearning and the attack")
+    seed: int = Field(
+        0, ge=0, description="draws the private samples, the fine-tuning, unlearning and the attack"
+    )
     request: int = Field(0, ge=0, description="which deletion request under the same model before")
     model_seed: int = Field(0, ge=0, description="draws the pretraining")
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto: cuda, then mps, then cpu")
-    dtype: Literal["float32", "float64"] = Field("float32", description="arithmetic after pretraining")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        "auto", description="auto: cuda, then mps, then cpu"
+    )
+    dtype: Literal["float32", "float64"] = Field(
+        "float32", description="arithmetic after pretraining"
+    )
     budget: Literal["smoke", "quick", "default", "full"] = Field(
-        "default", description="effort of pretraining and attack: a second, ten seconds, a minute, a night"
+        "default",
+        description="effort of pretraining and attack: a second, ten seconds, a minute, a night",
     )
 
     @model_validator(mode="before")
@@ -241,38 +304,65 @@ class Spec(BaseModel):
     @model_validator(mode="after")
     def _fields_fit(self) -> Spec:
         if self.forget_share is None and self.forget_size > self.private_size:
-            raise ValueError(f"forget_size: {self.forget_size}; allowed: 1 to private_size = {self.private_size}")
+            raise ValueError(
+                f"forget_size: {self.forget_size}; allowed: 1 to private_size = {self.private_size}"
+            )
         if self.forget_share is not None and self.forget_size != 1:
-            raise ValueError(f"forget_size: {self.forget_size} beside forget_share; allowed: one of the two")
+            raise ValueError(
+                f"forget_size: {self.forget_size} beside forget_share; allowed: one of the two"
+            )
         if self.unlearning_batch_size and self.unlearning != "gradient_ascent":
-            raise ValueError(f"unlearning_batch_size: with unlearning={self.unlearning!r}; allowed: 'gradient_ascent'")
+            raise ValueError(
+                f"unlearning_batch_size: with unlearning={self.unlearning!r}; allowed: "
+                "'gradient_ascent'"
+            )
         if self.forget_classes > 1 and self.forget_share is None:
-            raise ValueError(f"forget_classes: {self.forget_classes} without forget_share; allowed: 1")
+            raise ValueError(
+                f"forget_classes: {self.forget_classes} without forget_share; allowed: 1"
+            )
         if self.answers in ("rounded", "label") and self.score == "log_odds":
-            raise ValueError(f"score: 'log_odds' of answers={self.answers!r} may be infinite; allowed: confidence")
+            raise ValueError(
+                f"score: 'log_odds' of answers={self.answers!r} may be infinite; allowed: "
+                "confidence"
+            )
         if self.answers != "probabilities" and self.probes == "gradient":
-            raise ValueError(f"probes: 'gradient' of answers={self.answers!r}; allowed: a black box's, such as zoo")
+            raise ValueError(
+                f"probes: 'gradient' of answers={self.answers!r}; allowed: a black box's, "
+                "such as zoo"
+            )
         if (self.defense == "none") != (self.strength == 0):
             raise ValueError(
-                f"strength: {self.strength:g} with defense={self.defense!r}; allowed: 0 without one, above 0 with one"
+                f"strength: {self.strength:g} with defense={self.defense!r}; allowed: 0 "
+                "without one, above 0 with one"
             )
         if self.defense == "pruning" and self.strength >= 1:
             raise ValueError(f"strength: {self.strength:g}; allowed for pruning: a share below 1")
         if self.defense == "fine_tuning" and self.strength != int(self.strength):
             raise ValueError(f"strength: {self.strength:g}; allowed for fine_tuning: whole epochs")
         if self.attack == "features" and self.preset == "paper" and "labels" not in self.knowledge:
-            raise ValueError(f"knowledge: {self.knowledge}; preset 'paper' assumes the labels: add 'labels'")
+            raise ValueError(
+                f"knowledge: {self.knowledge}; preset 'paper' assumes the labels: add 'labels'"
+            )
         if self.preset == "second_order" and "public" not in self.knowledge:
-            raise ValueError(f"knowledge: {self.knowledge}; preset 'second_order' assumes public data: add 'public'")
+            raise ValueError(
+                f"knowledge: {self.knowledge}; preset 'second_order' assumes public data: "
+                "add 'public'"
+            )
         if "weight_decay" in self.knowledge and self.training != "converged":
-            raise ValueError(f"knowledge: 'weight_decay' with training={self.training!r}; allowed: 'converged'")
+            raise ValueError(
+                f"knowledge: 'weight_decay' with training={self.training!r}; allowed: 'converged'"
+            )
         if ("pretrained" in self.knowledge) != ("private_size" in self.knowledge):
-            raise ValueError(f"knowledge: {self.knowledge}; 'pretrained' and 'private_size' serve together only")
+            raise ValueError(
+                f"knowledge: {self.knowledge}; 'pretrained' and 'private_size' serve together only"
+            )
         return self
 
 
 class Record(BaseModel):
-    """What one run gave. `metrics` repeat bit for bit on one machine's CPU; `seconds` by stage do not."""
+    """What one run gave. `metrics` repeat bit for bit on one machine's CPU; `seconds` by stage do
+    not.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

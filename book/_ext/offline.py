@@ -1,7 +1,8 @@
 """Carry MathJax inside the book, so that formulas need no network.
 
-The wheel `sphinx-mathjax-offline` holds MathJax 3.2.2 (Apache-2.0) as npm publishes it. Used as an extension
-it would copy all of its 24 MB; the three parts below are what a page can ask for, 2.1 MB.
+The wheel `sphinx-mathjax-offline` holds MathJax 3.2.2 (Apache-2.0) as npm
+publishes it. Used as an extension it would copy all of its 24 MB; the three
+parts below are what a page can ask for, 2.1 MB.
 """
 
 import shutil
@@ -18,7 +19,9 @@ def copy_mathjax(app: Sphinx, exception: Exception | None) -> None:
     if exception:
         return
     wheel = distribution("sphinx-mathjax-offline")
-    origin = Path(str(wheel.locate_file("sphinx-mathjax-offline/static/mathjax")))
+    origin = Path(
+        str(wheel.locate_file("sphinx-mathjax-offline/static/mathjax"))
+    )
     for part in PARTS:
         target = Path(app.outdir, "_static", "mathjax", part)
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,6 @@
-"""The attacks. They receive a view and nothing else; a test keeps this package away from data and training."""
+"""The attacks. They receive a view and nothing else; a test keeps this package away from data and
+training.
+"""
 
 from uninv_lib.attacks.features import recover_features
 from uninv_lib.attacks.labels import infer_labels

@@ -14,7 +14,9 @@ def random_image(count: int, input_shape: tuple[int, ...], *, rng: torch.Generat
 
 
 def class_mean(labels: Tensor, public: Split) -> Tensor:
-    """The mean of the public samples of each label, (n,) -> (n, *input_shape); of all, for a class without any."""
+    """The mean of the public samples of each label, (n,) -> (n, *input_shape); of all, for a class
+    without any.
+    """
     means = []
     for label in labels:
         own = public.inputs[public.labels == label]
@@ -24,6 +26,8 @@ def class_mean(labels: Tensor, public: Split) -> Tensor:
 
 @torch.no_grad()
 def max_diff(view: BlackBoxView, public: Split, count: int) -> Tensor:
-    """MaxDiff (Bertran et al. 2024): the `count` public samples whose probabilities changed most, by L1 distance."""
+    """MaxDiff (Bertran et al. 2024): the `count` public samples whose probabilities changed most,
+    by L1 distance.
+    """
     changes = [(view.after(x) - view.before(x)).abs().sum(1) for x in public.inputs.split(512)]
     return public.inputs[torch.cat(changes).topk(min(count, len(public))).indices]

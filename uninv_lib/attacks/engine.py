@@ -1,4 +1,6 @@
-"""Gradient descent on many targets at once: one cost a target, stacked, in chunks that fit a memory budget (ours)."""
+"""Gradient descent on many targets at once: one cost a target, stacked, in chunks that fit a memory
+budget (ours).
+"""
 
 from __future__ import annotations
 
@@ -15,18 +17,22 @@ Data = dict[str, Any]
 Share = float | Tensor
 """Of the iterations that are done; a tensor, (), where the step is compiled."""
 Cost = Callable[[list[Tensor], Data, Any], tuple[Tensor, Tensor]]
-"""(variables, data, share), all of one target -> the cost that counts, and the one that steers. Whatever it calls must
-be known to torch.func.vmap."""
+"""(variables, data, share), all of one target -> the cost that counts, and the one that steers.
+Whatever it calls must be known to torch.func.vmap."""
 Step = Callable[[Cost, list[Tensor], Data, Share], tuple[Tensor, list[Tensor]]]
-"""(cost, variables, data, share) of stacked targets -> the costs that count, and the slopes of those that steer."""
+"""(cost, variables, data, share) of stacked targets -> the costs that count, and the slopes of
+those that steer."""
 CHECK = 25
-"""Iterations between two moments at which the loop waits for the device, to see whether anything still moves."""
+"""Iterations between two moments at which the loop waits for the device, to see whether anything
+still moves."""
 
 
 @dataclass(frozen=True)
 class Descent:
-    """best: (targets, ...), the first variable where its cost was lowest; cost: (targets,), that cost; last: the
-    variables at the end; history: (targets, iterations), NaN after a target stopped."""
+    """best: (targets, ...), the first variable where its cost was lowest; cost: (targets,), that
+    cost; last: the variables at the end; history: (targets, iterations), NaN after a target
+    stopped.
+    """
 
     best: Tensor
     cost: Tensor
@@ -41,15 +47,23 @@ def annealed(rate: float, iterations: int) -> list[float]:
 
 def halved(rate: float, iterations: int) -> list[float]:
     """Halved at 3/8, 5/8 and 7/8, as in the official code."""
-    return [rate * 0.5 ** sum(i / iterations >= eighth / 8 for eighth in (3, 5, 7)) for i in range(iterations)]
+    return [
+        rate * 0.5 ** sum(i / iterations >= eighth / 8 for eighth in (3, 5, 7))
+        for i in range(iterations)
+    ]
 
 
 def rows(data: Data, index: Tensor | slice | int) -> Data:
     """The data of some targets."""
-    return {name: rows(part, index) if isinstance(part, dict) else part[index] for name, part in data.items()}
+    return {
+        name: rows(part, index) if isinstance(part, dict) else part[index]
+        for name, part in data.items()
+    }
 
 
-def stacked(cost_of: Cost, variables: list[Tensor], data: Data, share: Share) -> tuple[Tensor, list[Tensor]]:
+def stacked(
+    cost_of: Cost, variables: list[Tensor], data: Data, share: Share
+) -> tuple[Tensor, list[Tensor]]:
     """The costs that count, (targets,), and the steering costs' gradients in the variables."""
     own = [v.detach().requires_grad_() for v in variables]
     if len(own[0]) == 1:  # half the time of a small net goes into the transforms
@@ -60,8 +74,12 @@ def stacked(cost_of: Cost, variables: list[Tensor], data: Data, share: Share) ->
     return counted.detach(), list(torch.autograd.grad(steered.sum(), own))
 
 
-def traceable(cost_of: Cost, variables: list[Tensor], data: Data, share: Share) -> tuple[Tensor, list[Tensor]]:
-    """The same for `torch.compile`, which knows no autograd.grad; slower where it is not compiled."""
+def traceable(
+    cost_of: Cost, variables: list[Tensor], data: Data, share: Share
+) -> tuple[Tensor, list[Tensor]]:
+    """The same for `torch.compile`, which knows no autograd.grad; slower where it is not
+    compiled.
+    """
 
     def steered(own: list[Tensor]) -> tuple[Tensor, Tensor]:
         counted, steers = torch.func.vmap(lambda v, d: cost_of(v, d, share))(own, data)
@@ -100,16 +118,22 @@ def descend(
 ) -> Descent:
     """Adam on the stacked variables, an iteration a rate; the first variable stays in [0, top].
 
-    signed: AdamW on the signs of the gradient, as published. patience: iterations without a better cost (by one part in
-    a thousand) after which a target stands still; so does one whose cost is not finite. compiled: a minute or more for
-    the first step of a cost, a net and a number of targets, the others in about half their time (`attack.py step`).
-    watch sees the first variable.
+    signed: AdamW on the signs of the gradient, as published. patience: iterations without a better
+    cost (by one part in a thousand) after which a target stands still; so does one whose cost is
+    not finite. compiled: a minute or more for the first step of a cost, a net and a number of
+    targets, the others in about half their time (`attack.py step`). watch sees the first variable.
     """
     step: Step = torch.compile(traceable, dynamic=False) if compiled else stacked
     free = [v.clone() for v in variables]
-    optimiser: torch.optim.Optimizer = (torch.optim.AdamW if signed else torch.optim.Adam)(free, rates[0])
+    optimiser: torch.optim.Optimizer = (torch.optim.AdamW if signed else torch.optim.Adam)(
+        free, rates[0]
+    )
     best, cost = free[0].clone(), torch.full_like(free[0].flatten(1)[:, 0], torch.inf)
-    landmark, since, moving = cost.clone(), torch.zeros_like(cost), torch.ones_like(cost, dtype=torch.bool)
+    landmark, since, moving = (
+        cost.clone(),
+        torch.zeros_like(cost),
+        torch.ones_like(cost, dtype=torch.bool),
+    )
     history = cost.new_full((len(cost), len(rates)), torch.nan)
     for i, rate in enumerate(rates):
         share = cost.new_tensor(i / len(rates)) if compiled else i / len(rates)

@@ -13,7 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from uninv_lib.attacks import analytic, second_order
-from uninv_lib.attacks.costs import angle_cost, cosine_cost, dummy_gradient, relative_cost, total_variation
+from uninv_lib.attacks.costs import (
+    angle_cost,
+    cosine_cost,
+    dummy_gradient,
+    relative_cost,
+    total_variation,
+)
 from uninv_lib.attacks.engine import Data, Descent, Share, annealed, descend, halved
 from uninv_lib.attacks.layerwise import call, distance, find_inner, halves, picture_of, split_of
 from uninv_lib.attacks.memory import MEMORY, chunk_of
@@ -27,7 +33,9 @@ from uninv_lib.types import Reconstruction, WhiteBoxView
 def cost_and_parts(
     targets: Targets, preset: Preset, x: Tensor, data: Data, free: list[Tensor]
 ) -> tuple[Tensor, list[Tensor], Tensor]:
-    """What inputs (n, *input_shape) of one target cost, their dummy gradient, and the prior's part of the cost."""
+    """What inputs (n, *input_shape) of one target cost, their dummy gradient, and the prior's part
+    of the cost.
+    """
     slopes = dummy_gradient(targets.net, targets.point, lambda z: objective(z, data, free), x)
     prior = preset.tv * total_variation(x).mean()
     measure = relative_cost if preset.error_known else cosine_cost
@@ -50,8 +58,12 @@ class _Search:
         """The layers in front of the split."""
         return halves(self.targets.net)[0]
 
-    def cost_of(self, variables: list[Tensor], data: Data, share: Share, *, kind: str) -> tuple[Tensor, Tensor]:
-        """Every kind of start is compared by the same cost; each but "plain" steers by another one."""
+    def cost_of(
+        self, variables: list[Tensor], data: Data, share: Share, *, kind: str
+    ) -> tuple[Tensor, Tensor]:
+        """Every kind of start is compared by the same cost; each but "plain" steers by another
+        one.
+        """
         (x, *free), net, point = variables, self.targets.net, self.targets.point
         cost, slopes, prior = cost_and_parts(self.targets, self.preset, x, data, free)
         if kind == "layerwise":
@@ -76,14 +88,17 @@ class _Search:
             signed=self.preset.signed,
             top=1,
             patience=self.preset.patience,
-            compiled=self.preset.compiled and kind in ("layerwise", "plain"),  # nothing in them that breaks the trace
+            compiled=self.preset.compiled
+            and kind in ("layerwise", "plain"),  # nothing in them that breaks the trace
             watch=self.watch,
         )
 
     def from_noise(self, kind: str) -> list[Descent]:
         draws = [0.5 + 0.25 * torch.randn(self.targets.shape, generator=rng) for rng in self.rngs]
         start = torch.stack(draws).clamp(0, 1).to(next(iter(self.targets.data["update"].values())))
-        return [self.descend(kind, [start, *self.targets.free()], self.targets.data, self.preset.lr)]
+        return [
+            self.descend(kind, [start, *self.targets.free()], self.targets.data, self.preset.lr)
+        ]
 
     def layer_by_layer(self) -> list[Descent]:
         """One result a round, each round from the picture of the one before."""
@@ -91,9 +106,17 @@ class _Search:
         words: dict[str, Any] = {"rngs": self.rngs, "chunk": self.chunk, "tick": self.tick}
         picture, free, results = None, self.targets.free(), list[Descent]()
         for _ in range(preset.rounds):
-            inner, free = find_inner(self.targets, picture=picture, free=free, phases=phases, **words)
+            inner, free = find_inner(
+                self.targets, picture=picture, free=free, phases=phases, **words
+            )
             start = picture_of(
-                self.targets, inner, picture=picture, tv=preset.tv, phases=phases, watch=self.watch, **words
+                self.targets,
+                inner,
+                picture=picture,
+                tv=preset.tv,
+                phases=phases,
+                watch=self.watch,
+                **words,
             )
             data = {**self.targets.data, "inner": inner}
             results.append(self.descend("layerwise", [start, *free], data, 0.3 * preset.lr))
@@ -105,7 +128,9 @@ class _Search:
 
 @dataclass
 class _Best:
-    """The best inputs so far of each target, and the costs of every restart, until its cost is below `enough`."""
+    """The best inputs so far of each target, and the costs of every restart, until its cost is
+    below `enough`.
+    """
 
     cost: Tensor
     inputs: Tensor
@@ -113,9 +138,14 @@ class _Best:
     enough: float
 
     def offer(self, index: Tensor, found: Descent) -> None:
-        sought = self.cost[index] >= self.enough  # others of the batch may need a round that this one does not
+        sought = (
+            self.cost[index] >= self.enough
+        )  # others of the batch may need a round that this one does not
         better = sought & (found.cost < self.cost[index])
-        self.inputs[index[better]], self.cost[index[better]] = found.best[better], found.cost[better]
+        self.inputs[index[better]], self.cost[index[better]] = (
+            found.best[better],
+            found.cost[better],
+        )
         for i, row in zip(index[sought].tolist(), found.history[sought], strict=True):
             self.history[i].append(row)
 
@@ -128,7 +158,9 @@ def _recover(
     progress: Progress,
     watch: Callable[[Tensor], None] | None,
 ) -> _Best:
-    kinds = [kind for kind in preset.kinds if kind != "layerwise" or split_of(targets.net)] or ["plain"]
+    kinds = [kind for kind in preset.kinds if kind != "layerwise" or split_of(targets.net)] or [
+        "plain"
+    ]
     turns = [kinds[i % len(kinds)] for i in range(preset.restarts)]
     layers = preset.iterations_of().most(preset.rounds) + (preset.rounds - 1) * preset.iterations
     most = preset.restarts * preset.iterations + turns.count("layerwise") * layers
@@ -144,8 +176,12 @@ def _recover(
             todo = (best.cost >= preset.enough).nonzero()[:, 0]
             if not len(todo):
                 break
-            search = _Search(targets.take(todo), preset, [rngs[j] for j in todo.tolist()], chunk, tick, watch)
-            for found in search.layer_by_layer() if kind == "layerwise" else search.from_noise(kind):
+            search = _Search(
+                targets.take(todo), preset, [rngs[j] for j in todo.tolist()], chunk, tick, watch
+            )
+            for found in (
+                search.layer_by_layer() if kind == "layerwise" else search.from_noise(kind)
+            ):
                 best.offer(todo, found)
     return best
 
@@ -160,7 +196,9 @@ def _second_order(
     if view.public is None:
         raise ValueError("view.public: None; preset 'second_order' assumes public samples")
     with steps(preset.iterations, "recovery", progress) as tick:
-        return second_order.recover(view, rng=rng, iterations=preset.iterations, tv=preset.tv, tick=tick, watch=watch)
+        return second_order.recover(
+            view, rng=rng, iterations=preset.iterations, tv=preset.tv, tick=tick, watch=watch
+        )
 
 
 def recover_features(
@@ -174,24 +212,28 @@ def recover_features(
 ) -> Reconstruction:
     """Rebuild the forgotten samples from the two models.
 
-    preset: "paper", the published attack, which assumes `view.labels`; "fast" (ours, the default), which reads the
-    output error softmax − onehot off the last bias's update (of several samples, off the last layer's: `separation`)
-    and backpropagates it through the dummy input, so that no label is needed; "best", the same with more time;
-    "analytic", the closed form, which "fast" and "best" take by themselves where it `applies`; "second_order", for a
-    last layer trained to convergence, which assumes `view.public`.
-    settings: any field of `Preset` (iterations, restarts, lr, tv, patience, ...).
-    callback(step, inputs) sees the pictures as they emerge, the steps counted on from start to start.
+    preset: "paper", the published attack, which assumes `view.labels`; "fast" (ours, the default),
+    which reads the output error softmax − onehot off the last bias's update (of several samples,
+    off the last layer's: `separation`) and backpropagates it through the dummy input, so that no
+    label is needed; "best", the same with more time; "analytic", the closed form, which "fast" and
+    "best" take by themselves where it `applies`; "second_order", for a last layer trained to
+    convergence, which assumes `view.public`. settings: any field of `Preset` (iterations, restarts,
+    lr, tv, patience, ...). callback(step, inputs) sees the pictures as they emerge, the steps
+    counted on from start to start.
 
-    A restart of kind "layerwise" (the default, where the net has convolutions behind a pooling) solves the last layers
-    first, see `layerwise`; "plain" goes from noise by the cost alone, "head" also by what reached the last layer,
-    "angle" at first by the angles of the gradients. Of several the one with the lowest cost is returned.
+    A restart of kind "layerwise" (the default, where the net has convolutions behind a pooling)
+    solves the last layers first, see `layerwise`; "plain" goes from noise by the cost alone, "head"
+    also by what reached the last layer, "angle" at first by the angles of the gradients. Of several
+    the one with the lowest cost is returned.
 
-    Raises ValueError for an unknown preset or setting, models that do not match or do not differ, missing labels;
-    FloatingPointError where every restart met NaN.
+    Raises ValueError for an unknown preset or setting, models that do not match or do not differ,
+    missing labels; FloatingPointError where every restart met NaN.
     """
     counter = count()
     watch = None if callback is None else lambda stacked: callback(next(counter), stacked[0])
-    return recover_batch([view], rngs=[rng], preset=preset, progress=progress, watch=watch, **settings)[0]
+    return recover_batch(
+        [view], rngs=[rng], preset=preset, progress=progress, watch=watch, **settings
+    )[0]
 
 
 def recover_batch(
@@ -204,11 +246,12 @@ def recover_batch(
     memory: float = MEMORY,
     **settings: Any,
 ) -> list[Reconstruction]:
-    """The same for several requests at once, a generator each; those to the same model run as one batch.
+    """The same for several requests at once, a generator each; those to the same model run as one
+    batch.
 
-    What is found of a request does not depend on the others beyond rounding. watch sees the pictures of all that still
-    move, (targets, n, ...). memory: bytes that one iteration may take; more targets go in chunks.
-    Reconstruction.seconds is each request's share of its batch.
+    What is found of a request does not depend on the others beyond rounding. watch sees the
+    pictures of all that still move, (targets, n, ...). memory: bytes that one iteration may take;
+    more targets go in chunks. Reconstruction.seconds is each request's share of its batch.
     """
     chosen = chosen_preset(preset, settings)
     if len(rngs) != len(views):
@@ -216,7 +259,10 @@ def recover_batch(
     found: dict[int, Reconstruction] = {}
     for i, view in enumerate(views):
         if preset == "analytic" and not analytic.applies(view):
-            raise ValueError(f"preset: 'analytic' with {view.num_forgotten} forgotten; allowed: {analytic.APPLIES}")
+            raise ValueError(
+                f"preset: 'analytic' with {view.num_forgotten} forgotten; allowed: "
+                f"{analytic.APPLIES}"
+            )
         if preset == "second_order":
             found[i] = _second_order(view, rngs[i], chosen, progress, watch)
         elif preset != "paper" and analytic.applies(view):
@@ -230,8 +276,12 @@ def recover_batch(
         chunk = chunk_of(some, memory)
         best = _recover(some, chosen, [rngs[rest[j]] for j in group], chunk, progress, watch)
         if not torch.isfinite(best.cost).all():
-            raise FloatingPointError("recovery: the cost was not finite in any restart; try another rng or a lower lr")
+            raise FloatingPointError(
+                "recovery: the cost was not finite in any restart; try another rng or a lower lr"
+            )
         seconds = read + (time.perf_counter() - started) / len(group)
-        for j, inputs, labels, history in zip(group, best.inputs, some.labels, best.history, strict=True):
+        for j, inputs, labels, history in zip(
+            group, best.inputs, some.labels, best.history, strict=True
+        ):
             found[rest[j]] = Reconstruction(inputs, labels, torch.stack(history), seconds)
     return [found[i] for i in range(len(views))]

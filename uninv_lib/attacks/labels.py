@@ -1,4 +1,6 @@
-"""Label inference: the forgotten class is the one whose confidence, or log-odds, falls most (eqs. 9 to 11)."""
+"""Label inference: the forgotten class is the one whose confidence, or log-odds, falls most (eqs. 9
+to 11).
+"""
 
 from __future__ import annotations
 
@@ -11,9 +13,11 @@ from uninv_lib.types import BlackBoxView, LabelScores
 
 
 def log_odds(probabilities: Tensor) -> Tensor:
-    """log p − log(1 − p) of each class, (n, classes) -> (n, classes) float64; at least −69, at most 69.
+    """log p − log(1 − p) of each class, (n, classes) -> (n, classes) float64; at least −69, at most
+    69.
 
-    1 − p is the sum of the others' probabilities: taken from one, all digits of a p near 1 would be lost.
+    1 − p is the sum of the others' probabilities: taken from one, all digits of a p near 1 would be
+    lost.
     """
     p = probabilities.double()
     others = 1 - torch.eye(p.shape[1], dtype=p.dtype, device=p.device)
@@ -24,7 +28,8 @@ SCORES: dict[str, Callable[[Tensor], Tensor]] = {"confidence": Tensor.double, "l
 
 
 def counts_of(change: Tensor, total: int) -> Tensor:
-    """How many of `total` forgotten samples each class had, (classes,) int64: in proportion to the falls in `change`.
+    """How many of `total` forgotten samples each class had, (classes,) int64: in proportion to the
+    falls in `change`.
 
     The largest remainders are rounded up. Where nothing fell the samples are spread evenly.
     """
@@ -38,19 +43,28 @@ def counts_of(change: Tensor, total: int) -> Tensor:
 
 @torch.no_grad()
 def infer_labels(view: BlackBoxView, probes: Tensor, *, score: str = "confidence") -> LabelScores:
-    """Ask both models about the probes of every class and rank the classes by the change of their score.
+    """Ask both models about the probes of every class and rank the classes by the change of their
+    score.
 
-    probes: (classes, m, *input_shape), probes[c] being samples that the model before takes for class c.
-    For one forgotten label take ranked[0]; for K labels the first K. Asks 2 · classes · m answers.
-    score: "confidence" as published, "log_odds" (ours), which saturated probes do not flatten.
-    Raises ValueError for probes of another shape and for an unknown score.
+    probes: (classes, m, *input_shape), probes[c] being samples that the model before takes for
+    class c. For one forgotten label take ranked[0]; for K labels the first K. Asks 2 · classes · m
+    answers. score: "confidence" as published, "log_odds" (ours), which saturated probes do not
+    flatten. Raises ValueError for probes of another shape and for an unknown score.
     """
     if score not in SCORES:
         raise ValueError(f"score: {score!r}; allowed: {', '.join(SCORES)}")
     expected = (view.num_classes, "m", *view.input_shape)
-    if probes.ndim != len(expected) or (probes.shape[0], *probes.shape[2:]) != (expected[0], *expected[2:]):
-        raise ValueError(f"probes: shape {tuple(probes.shape)}; allowed: {expected}, m of 1 or more")
+    if probes.ndim != len(expected) or (probes.shape[0], *probes.shape[2:]) != (
+        expected[0],
+        *expected[2:],
+    ):
+        raise ValueError(
+            f"probes: shape {tuple(probes.shape)}; allowed: {expected}, m of 1 or more"
+        )
     inputs = probes.flatten(0, 1)
-    answers = [SCORES[score](predict(inputs)).unflatten(0, probes.shape[:2]) for predict in (view.before, view.after)]
+    answers = [
+        SCORES[score](predict(inputs)).unflatten(0, probes.shape[:2])
+        for predict in (view.before, view.after)
+    ]
     change = (answers[1] - answers[0]).mean(1).diagonal()
     return LabelScores(change, change.argsort(), 2 * len(inputs))

@@ -9,8 +9,9 @@ from uninv_lib.attacks.targets import Targets
 from uninv_lib.models import logits
 
 MEMORY, COPIES = 1e9, 5
-"""Bytes for one iteration, of which more make it no faster on a CPU; what a double backward holds, in units of the
-parameters and of what the layers give, rounded up (measured: 4.4 to 4.8, convnet, `benchmarks/attack.py step`)."""
+"""Bytes for one iteration, of which more make it no faster on a CPU; what a double backward holds,
+in units of the parameters and of what the layers give, rounded up (measured: 4.4 to 4.8, convnet,
+`benchmarks/attack.py step`)."""
 
 
 def chunk_of(targets: Targets, memory: float) -> int:

@@ -1,4 +1,6 @@
-"""Probing samples: inputs that the model before takes, with high confidence, for a class (eq. 8)."""
+"""Probing samples: inputs that the model before takes, with high confidence, for a class (eq.
+8).
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ class Counted:
 
 
 def margin(probabilities: Tensor, labels: Tensor) -> Tensor:
-    """max over i ≠ t of Z_i − Z_t for each input (eq. 8), (n,): log-probabilities differ as the logits do."""
+    """max over i ≠ t of Z_i − Z_t for each input (eq. 8), (n,): log-probabilities differ as the
+    logits do.
+    """
     log = probabilities.clamp_min(1e-30).log()
     own = log.gather(1, labels[:, None])[:, 0]
     return log.scatter(1, labels[:, None], -torch.inf).amax(1) - own
@@ -41,17 +45,19 @@ def _by_gradient(predict: Predict, inputs: Tensor, labels: Tensor, rng: torch.Ge
     value = margin(predict(x), labels).sum()
     if not value.requires_grad:
         raise ValueError(
-            "predict: gives no gradient; allowed for method='gradient': a model seen from inside, else 'zoo'"
+            "predict: gives no gradient; allowed for method='gradient': a model seen from "
+            "inside, else 'zoo'"
         )
     slope: Tensor = torch.autograd.grad(value, x)[0]
     return slope
 
 
 def _by_zoo(predict: Predict, inputs: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:
-    """The margin's gradient by symmetric differences along random coordinates (ZOO, Chen et al. 2017).
+    """The margin's gradient by symmetric differences along random coordinates (ZOO, Chen et al.
+    2017).
 
-    For images the coordinates are those of an 8-pixel grid, enlarged, which is ZOO's reduction of dimension; a
-    quarter of the coordinates (at most 48) is asked at a time, two answers each.
+    For images the coordinates are those of an 8-pixel grid, enlarged, which is ZOO's reduction of
+    dimension; a quarter of the coordinates (at most 48) is asked at a time, two answers each.
     """
     shape = inputs.shape[1:]
     small = shape if len(shape) == 1 else (shape[0], min(8, shape[1]), min(8, shape[2]))
@@ -70,13 +76,19 @@ def _by_zoo(predict: Predict, inputs: Tensor, labels: Tensor, rng: torch.Generat
     return slope
 
 
-def _public(predict: Predict, classes: int, count: int, public: Tensor, rng: torch.Generator) -> Tensor:
-    """For each class the public samples taken for it with a confidence nearest to the middle: `count`, or as many as
-    there are of the rarest class."""
+def _public(
+    predict: Predict, classes: int, count: int, public: Tensor, rng: torch.Generator
+) -> Tensor:
+    """For each class the public samples taken for it with a confidence nearest to the middle:
+    `count`, or as many as there are of the rarest class.
+    """
     confidence, taken = predict(public).max(1)
     there = torch.bincount(taken, minlength=classes)
     if not there.all():
-        raise ValueError(f"public: no sample is taken for class {int(there.argmin())}; allowed: one or more of each")
+        raise ValueError(
+            f"public: no sample is taken for class {int(there.argmin())}; allowed: one or "
+            "more of each"
+        )
     count, chosen = min(count, int(there.min())), []
     for label in range(classes):
         own = (taken == label).nonzero()[:, 0]
@@ -84,8 +96,11 @@ def _public(predict: Predict, classes: int, count: int, public: Tensor, rng: tor
     return torch.stack(chosen)
 
 
-def _boundary(predict: Predict, classes: int, count: int, public: Tensor, rng: torch.Generator) -> Tensor:
-    """For each class points on its side of the boundary, between a public sample taken for it and one that is not.
+def _boundary(
+    predict: Predict, classes: int, count: int, public: Tensor, rng: torch.Generator
+) -> Tensor:
+    """For each class points on its side of the boundary, between a public sample taken for it and
+    one that is not.
 
     Bisection asks for nothing but the predicted class.
     """
@@ -93,7 +108,10 @@ def _boundary(predict: Predict, classes: int, count: int, public: Tensor, rng: t
     for label in range(classes):
         own, other = (taken == label).nonzero()[:, 0], (taken != label).nonzero()[:, 0]
         if not len(own) or not len(other):
-            raise ValueError(f"public: {len(own)} of {len(public)} are taken for class {label}; allowed: some, not all")
+            raise ValueError(
+                f"public: {len(own)} of {len(public)} are taken for class {label}; allowed: "
+                "some, not all"
+            )
         starts += own[torch.randint(len(own), (count,), generator=rng)].tolist()
         ends += other[torch.randint(len(other), (count,), generator=rng)].tolist()
     inside, outside = public[starts], public[ends]
@@ -133,14 +151,15 @@ def make_probes(
 ) -> Tensor:
     """(num_classes, count, *input_shape) probes in [0, 1], made with the model before alone.
 
-    Noise, clipped to [0, 1], follows the margin of eq. 8 downhill (Adam) until its confidence reaches 0.9995 or
-    `iterations` end. method: "zoo" needs nothing but probabilities, "gradient" a model seen from inside; "middling"
-    is zoo that stops at 0.5 (ours). The official code makes 20 probes a class and uses 10. Two methods choose instead
-    of searching, an assumption beyond the paper (ours): of `public`, (n, *input_shape), "public" takes samples of
-    middling confidence, fewer than `count` where a class has fewer, and "boundary" points where the predicted class
-    changes, by predicted classes alone.
-    like: a tensor whose dtype and device the probes take.
-    Raises ValueError for an unknown method, a predict that does not fit it, or public samples that do not.
+    Noise, clipped to [0, 1], follows the margin of eq. 8 downhill (Adam) until its confidence
+    reaches 0.9995 or `iterations` end. method: "zoo" needs nothing but probabilities, "gradient" a
+    model seen from inside; "middling" is zoo that stops at 0.5 (ours). The official code makes 20
+    probes a class and uses 10. Two methods choose instead of searching, an assumption beyond the
+    paper (ours): of `public`, (n, *input_shape), "public" takes samples of middling confidence,
+    fewer than `count` where a class has fewer, and "boundary" points where the predicted class
+    changes, by predicted classes alone. like: a tensor whose dtype and device the probes take.
+    Raises ValueError for an unknown method, a predict that does not fit it, or public samples that
+    do not.
     """
     if method not in METHODS:
         raise ValueError(f"method: {method!r}; allowed: {', '.join(METHODS)}")
@@ -149,9 +168,13 @@ def make_probes(
     if method in NATURAL:
         if public is None or public.shape[1:] != input_shape:
             shape = None if public is None else tuple(public.shape)
-            raise ValueError(f"public: {shape} for method={method!r}; allowed: samples (n, {input_shape})")
+            raise ValueError(
+                f"public: {shape} for method={method!r}; allowed: samples (n, {input_shape})"
+            )
         with torch.no_grad():
-            return NATURAL[method](predict, num_classes, count, public if like is None else public.to(like), rng)
+            return NATURAL[method](
+                predict, num_classes, count, public if like is None else public.to(like), rng
+            )
     stop = MIDDLING if method == "middling" else CONFIDENCE
     labels = torch.arange(num_classes).repeat_interleave(count)
     x = (0.5 + 0.25 * torch.randn(len(labels), *input_shape, generator=rng)).clamp(0, 1)

@@ -1,13 +1,16 @@
-"""Exact unlearning of a layer trained to convergence, undone with the curvature of the loss (after HRec).
+"""Exact unlearning of a layer trained to convergence, undone with the curvature of the loss (after
+HRec).
 
-At the optimum of all private samples the retained ones alone are out of balance by exactly the forgotten gradient,
+At the optimum of all private samples the retained ones alone are out of balance by exactly the
+forgotten gradient,
 
     Σ_forgotten ∇ℓ(θ) = Σ_retained [∇ℓ(θ_u) − ∇ℓ(θ)] + λ (θ_u − θ),
 
-the Hessian between the two optima times their difference. The labels cancel in the bracket, so what stands there is
-the change of the *answers* times the features: Σ (p_u(x) − p(x)) [h(x), 1]ᵀ. The server does not have the retained
-samples, but public ones of the same kind estimate that sum up to its scale (Bertran et al. 2024, arXiv 2405.20272, for
-ridge regression by the covariance of public samples; the exact secant of softmax regression is ours).
+the Hessian between the two optima times their difference. The labels cancel in the bracket, so what
+stands there is the change of the *answers* times the features: Σ (p_u(x) − p(x)) [h(x), 1]ᵀ. The
+server does not have the retained samples, but public ones of the same kind estimate that sum up to
+its scale (Bertran et al. 2024, arXiv 2405.20272, for ridge regression by the covariance of public
+samples; the exact secant of softmax regression is ours).
 """
 
 from __future__ import annotations
@@ -31,17 +34,21 @@ STARTS = 8
 
 
 def last_layer_gradient(view: WhiteBoxView) -> Tensor:
-    """The forgotten samples' gradient in [W, b] of the last layer at θ, (classes, features + 1), up to scale.
+    """The forgotten samples' gradient in [W, b] of the last layer at θ, (classes, features + 1), up
+    to scale.
 
-    Estimated on `view.public`; without it, to first order, as θ_u − θ. `view.weight_decay` adds the penalty's own
-    curvature. Raises ValueError where the models do not match, NothingChanged where the layer is the same in both.
+    Estimated on `view.public`; without it, to first order, as θ_u − θ. `view.weight_decay` adds the
+    penalty's own curvature. Raises ValueError where the models do not match, NothingChanged where
+    the layer is the same in both.
     """
     names = head(view.net)
     difference(view.net, view.before, view.after)
     before, after = joined(view.before, names), joined(view.after, names)
     change = after - before
     if not change.any():
-        raise NothingChanged("after: its last linear layer equals that of before; there is nothing to invert")
+        raise NothingChanged(
+            "after: its last linear layer equals that of before; there is nothing to invert"
+        )
     if view.public is None:
         return change
     rows = entered(view.net, view.before, view.public)
@@ -52,9 +59,10 @@ def last_layer_gradient(view: WhiteBoxView) -> Tensor:
 def last_features(view: WhiteBoxView) -> Separated:
     """Labels, output errors and last features of the forgotten samples, from `last_layer_gradient`.
 
-    One sample's gradient is e [h, 1]ᵀ: the best matrix of rank one, its last entry being 1; where that entry was lost
-    in rounding no length is known, and the features are 0. Several are told apart by
-    `separate`, fewer than the classes. `cost` of one sample: the share of the matrix that rank one leaves.
+    One sample's gradient is e [h, 1]ᵀ: the best matrix of rank one, its last entry being 1; where
+    that entry was lost in rounding no length is known, and the features are 0. Several are told
+    apart by `separate`, fewer than the classes. `cost` of one sample: the share of the matrix that
+    rank one leaves.
     """
     slopes = last_layer_gradient(view)
     if view.num_forgotten > 1:
@@ -79,9 +87,11 @@ def recover(
     tick: Callable[[], None] = lambda: None,
     watch: Callable[[Tensor], None] | None = None,
 ) -> Reconstruction:
-    """The forgotten samples: of a linear model at once, else by a search for inputs with the recovered features.
+    """The forgotten samples: of a linear model at once, else by a search for inputs with the
+    recovered features.
 
-    `net` must begin with its normalisation (`mean`, `std`). Raises what `last_layer_gradient` and `separate` raise.
+    `net` must begin with its normalisation (`mean`, `std`). Raises what `last_layer_gradient` and
+    `separate` raise.
     """
     started = time.perf_counter()
     found = last_features(view)
@@ -98,7 +108,9 @@ def recover(
 
 
 def is_linear(net: nn.Module) -> bool:
-    """Whether the last linear layer is all that the net has learned, so that its features are the inputs."""
+    """Whether the last linear layer is all that the net has learned, so that its features are the
+    inputs.
+    """
     return [name for name, _ in net.named_parameters()] == list(head(net))
 
 
@@ -116,7 +128,9 @@ def _inputs_with(
     tick: Callable[[], None],
     watch: Callable[[Tensor], None] | None,
 ) -> tuple[Tensor, Tensor]:
-    """(inputs, (1, 1) cost): of several starts, each sample's best by the distance of its features."""
+    """(inputs, (1, 1) cost): of several starts, each sample's best by the distance of its
+    features.
+    """
     layer, shape = last_linear(view.net), (len(features), *view.input_shape)
     start = (0.5 + 0.25 * torch.randn(STARTS, *shape, generator=rng)).clamp(0, 1).to(features)
 
@@ -131,7 +145,9 @@ def _inputs_with(
 
     shown = None if watch is None else lambda stacked: watch(stacked[:1])
     rates = annealed(0.1, iterations)
-    x = descend(cost_of, [start], {}, rates=rates, chunk=STARTS, tick=tick, top=1, watch=shown).last[0]
+    x = descend(
+        cost_of, [start], {}, rates=rates, chunk=STARTS, tick=tick, top=1, watch=shown
+    ).last[0]
     with torch.no_grad():
         cost = torch.stack([costs(inputs) for inputs in x])
     best = cost.argmin(0)

@@ -1,9 +1,11 @@
-"""Several samples in one update: each one's output error and last features, from the last layer alone (ours).
+"""Several samples in one update: each one's output error and last features, from the last layer
+alone (ours).
 
-The last layer's update is Σ e_k [h_k, 1]ᵀ, a matrix of rank K: its rows span the features, and all that is unknown is
-how they mix, K x K numbers. But a sample's error is no free number. It is softmax(W h_k + b) − onehot, so a mixing is
-right only where the errors that its features *cause* give the update back: 10 K equations for 10 classes. The cost of a
-wrong set of labels stays well above zero, so the labels are found as well.
+The last layer's update is Σ e_k [h_k, 1]ᵀ, a matrix of rank K: its rows span the features, and all
+that is unknown is how they mix, K x K numbers. But a sample's error is no free number. It is
+softmax(W h_k + b) − onehot, so a mixing is right only where the errors that its features *cause*
+give the update back: 10 K equations for 10 classes. The cost of a wrong set of labels stays well
+above zero, so the labels are found as well.
 """
 
 from __future__ import annotations
@@ -22,17 +24,20 @@ from uninv_lib.layers import features_of, head
 from uninv_lib.types import State, WhiteBoxView
 
 STEPS, RATE, ROUNDS, SOLVED = 500, 0.1, 12, 1e-6
-"""Steps and rate of Adam, most rounds of the search for labels, and the cost at which it ends. Ours, measured on photos
-with 2 to 8 samples."""
+"""Steps and rate of Adam, most rounds of the search for labels, and the cost at which it ends.
+Ours, measured on photos with 2 to 8 samples."""
 CHECKED, EVEN, TOLD_APART = 128, 0.01, 0.01
-"""Features, at most, whose sign the search checks; how far below the strongest direction of the update a direction may
-lie and still count as much; the cost above which the samples were not told apart."""
+"""Features, at most, whose sign the search checks; how far below the strongest direction of the
+update a direction may lie and still count as much; the cost above which the samples were not told
+apart."""
 
 
 @dataclass(frozen=True)
 class Separated:
-    """labels: (k,) int64; errors: (k, classes), softmax − onehot of each sample; features: (k, features), what reached
-    the last layer; cost: in [0, 2], near 0 where the three explain the update."""
+    """labels: (k,) int64; errors: (k, classes), softmax − onehot of each sample; features: (k,
+    features), what reached the last layer; cost: in [0, 2], near 0 where the three explain the
+    update.
+    """
 
     labels: Tensor
     errors: Tensor
@@ -46,12 +51,20 @@ def separate(view: WhiteBoxView, point: State, update: dict[str, Tensor]) -> Sep
     Raises ValueError for more samples than the rank can tell apart, one less than the classes.
     """
     names, count = head(view.net), view.num_forgotten
-    weight, bias, slopes, errors = (part[name].cpu().double() for part in (point, update) for name in names)
+    weight, bias, slopes, errors = (
+        part[name].cpu().double() for part in (point, update) for name in names
+    )
     if not 1 <= count < len(bias):
-        raise ValueError(f"num_forgotten: {count}; allowed with {len(bias)} classes: 1 to {len(bias) - 1}")
-    noise = torch.rand(8, *view.input_shape, generator=torch.Generator().manual_seed(0)).to(update[names[0]])
+        raise ValueError(
+            f"num_forgotten: {count}; allowed with {len(bias)} classes: 1 to {len(bias) - 1}"
+        )
+    noise = torch.rand(8, *view.input_shape, generator=torch.Generator().manual_seed(0)).to(
+        update[names[0]]
+    )
     with torch.no_grad():
-        signed = bool((features_of(view.net, point, names[0].removesuffix(".weight"), noise) < 0).any())
+        signed = bool(
+            (features_of(view.net, point, names[0].removesuffix(".weight"), noise) < 0).any()
+        )
     problem = _Problem(weight, bias, torch.cat([slopes, errors[:, None]], 1), count, signed)
     start = labels_of_bias(errors, count) if view.labels is None else view.labels.cpu()
     best = problem.solve(start[None], starts=16)[0]
@@ -85,9 +98,13 @@ class _Problem:
     signed: bool  # whether features can be negative
 
     def solve(self, labels: Tensor, *, starts: int, steps: int = STEPS) -> list[Separated]:
-        """The best of several starts for each of these sets of labels, (sets, count), the lowest cost first."""
+        """The best of several starts for each of these sets of labels, (sets, count), the lowest
+        cost first.
+        """
         rng = torch.Generator().manual_seed(0)
-        mixing = torch.randn(len(labels), starts, self.count, self.count, generator=rng, dtype=torch.double)
+        mixing = torch.randn(
+            len(labels), starts, self.count, self.count, generator=rng, dtype=torch.double
+        )
         mixing.requires_grad_()
         cost_of = self._cost_of(one_hot(labels, len(self.bias)).double()[:, None])
         optimiser = torch.optim.Adam([mixing], RATE)
@@ -102,7 +119,9 @@ class _Problem:
         """The solution near this one, to the precision of the numbers."""
         rows, cost_of = self._rows, self._cost_of(one_hot(labels, len(self.bias)).double())
         free = mixing.detach().clone().requires_grad_()
-        optimiser = torch.optim.LBFGS([free], max_iter=200, tolerance_change=0, line_search_fn="strong_wolfe")
+        optimiser = torch.optim.LBFGS(
+            [free], max_iter=200, tolerance_change=0, line_search_fn="strong_wolfe"
+        )
 
         def closure() -> Tensor:
             cost: Tensor = cost_of(free)[0]
@@ -121,7 +140,9 @@ class _Problem:
         return span
 
     def _cost_of(self, onehot: Tensor) -> Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]:
-        """mixing (..., count, count) -> (cost, errors, the mixing with rows scaled so that they end in 1)."""
+        """mixing (..., count, count) -> (cost, errors, the mixing with rows scaled so that they end
+        in 1).
+        """
         rows, rng = self._rows, torch.Generator().manual_seed(0)
         checked = torch.randperm(rows.shape[1] - 1, generator=rng)[:CHECKED]
         entered, toward, seen = rows[:, checked], rows[:, :-1] @ self.weight.T, self.update @ rows.T
@@ -135,7 +156,9 @@ class _Problem:
             cost = 1 - (caused * seen).sum((-2, -1)) / caused.flatten(-2).norm(dim=-1)
             if not self.signed:
                 features = scaled @ entered
-                cost = cost + features.clamp(max=0).square().sum((-2, -1)) / features.square().sum((-2, -1))
+                cost = cost + features.clamp(max=0).square().sum((-2, -1)) / features.square().sum(
+                    (-2, -1)
+                )
             return cost.nan_to_num(torch.inf), errors, scaled
 
         return cost_of

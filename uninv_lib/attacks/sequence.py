@@ -15,7 +15,11 @@ def in_sequence(net: nn.Module) -> tuple[nn.Module, dict[str, str]]:
     if not isinstance(net, nn.Sequential):
         return net, {name: name for name in net.state_dict()}
     stages = list(_stages(net, ""))
-    names = {f"{i}.{n}": prefix + n for i, (prefix, layer) in enumerate(stages) for n in layer.state_dict()}
+    names = {
+        f"{i}.{n}": prefix + n
+        for i, (prefix, layer) in enumerate(stages)
+        for n in layer.state_dict()
+    }
     return nn.Sequential(*(layer for _, layer in stages)).train(net.training), names
 
 

@@ -1,8 +1,9 @@
-"""Max-pooling that is soft while one searches: which pixel of a window won is a question of degrees at first (ours).
+"""Max-pooling that is soft while one searches: which pixel of a window won is a question of degrees
+at first (ours).
 
-The gradient of a max-pooling runs through one pixel a window, so a search that begins with the wrong pixels has no
-slope towards the right ones. With softmax(values / temperature) as weights all pixels take part; as it cools the
-maximum remains.
+The gradient of a max-pooling runs through one pixel a window, so a search that begins with the
+wrong pixels has no slope towards the right ones. With softmax(values / temperature) as weights all
+pixels take part; as it cools the maximum remains.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from torch import Tensor, nn
 
 
 class SoftPool(nn.Module):
-    """(n, c, height, width) -> (n, c, height // side, width // side), the softly weighted mean of each window."""
+    """(n, c, height, width) -> (n, c, height // side, width // side), the softly weighted mean of
+    each window.
+    """
 
     def __init__(self, side: int, temperature: Tensor | float) -> None:
         super().__init__()
@@ -34,6 +37,10 @@ def soft_pools(net: nn.Sequential, temperature: Tensor | float) -> nn.Sequential
     layers = OrderedDict[str, nn.Module]()
     for name, layer in net.named_children():
         layers[name] = layer
-        if isinstance(layer, nn.MaxPool2d) and layer.stride == layer.kernel_size and layer.padding == 0:
+        if (
+            isinstance(layer, nn.MaxPool2d)
+            and layer.stride == layer.kernel_size
+            and layer.padding == 0
+        ):
             layers[name] = SoftPool(int(layer.kernel_size), temperature)  # type: ignore[arg-type]
     return nn.Sequential(layers)

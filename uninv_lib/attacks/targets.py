@@ -1,4 +1,6 @@
-"""What the dummies' gradients must imitate: the updates of one or more requests, with what the last layer tells."""
+"""What the dummies' gradients must imitate: the updates of one or more requests, with what the last
+layer tells.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +22,11 @@ from uninv_lib.types import State, WhiteBoxView
 class Targets:
     """Updates of requests to the same net (as `in_sequence` opens it), made at the same point.
 
-    data: "update", by parameter name, each request's of length 1 over all; with "errors", (targets, n, classes), and
-    "features", (targets, n, features), where the last layer's update tells them; with "total", the sum of the errors,
-    and "onehot", where it does not; with "labels", for the published attack. labels: (targets, n) int64. shape: of one
-    request's samples, (n, *input_shape).
+    data: "update", by parameter name, each request's of length 1 over all; with "errors", (targets,
+    n, classes), and "features", (targets, n, features), where the last layer's update tells them;
+    with "total", the sum of the errors, and "onehot", where it does not; with "labels", for the
+    published attack. labels: (targets, n) int64. shape: of one request's samples, (n,
+    *input_shape).
     """
 
     net: nn.Module
@@ -40,26 +43,32 @@ class Targets:
         return replace(self, data=rows(self.data, index), labels=self.labels[index])
 
     def free(self) -> list[Tensor]:
-        """The start of the variables beside the inputs: logits of each sample, where its error is not known."""
+        """The start of the variables beside the inputs: logits of each sample, where its error is
+        not known.
+        """
         return [torch.zeros_like(self.data["onehot"])] if "onehot" in self.data else []
 
 
 def objective(logits: Tensor, data: Data, free: list[Tensor]) -> Tensor:
-    """The number whose gradient in the parameters imitates the update, from the logits of one target's dummies."""
+    """The number whose gradient in the parameters imitates the update, from the logits of one
+    target's dummies.
+    """
     if "labels" in data:
         return cross_entropy(logits, data["labels"])
     if "errors" in data:
         known: Tensor = (logits * data["errors"]).sum()
         return known
-    # Only the sum of the errors is known, up to scale: each is softmax − onehot, its softmax found on the way.
+    # Only the sum of the errors is known, up to scale: each is softmax − onehot, its softmax found
+    # on the way.
     each = free[0].softmax(1) - data["onehot"]
     found: Tensor = (logits * each).sum() * data["total"].abs().sum() / each.sum(0).abs().sum()
     return found
 
 
 def target_of(view: WhiteBoxView, *, error_known: bool) -> Targets:
-    """One request. error_known: the output errors are read off the update; without, as published, the labels are an
-    assumption, and each dummy's own cross-entropy makes its gradient."""
+    """One request. error_known: the output errors are read off the update; without, as published,
+    the labels are an assumption, and each dummy's own cross-entropy makes its gradient.
+    """
     update, point = forgotten_gradient(view)
     scale = torch.stack([change.norm() for change in update.values()]).norm()
     net, names = in_sequence(view.net)
@@ -78,7 +87,9 @@ def _published(view: WhiteBoxView, update: dict[str, Tensor]) -> tuple[dict[str,
     return {"labels": labels}, labels
 
 
-def _read(view: WhiteBoxView, point: State, update: dict[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
+def _read(
+    view: WhiteBoxView, point: State, update: dict[str, Tensor]
+) -> tuple[dict[str, Tensor], Tensor]:
     """What the last layer's update tells of the errors, and the labels."""
     layer = classifier(view.net)
     slopes, linear = update[f"{layer}.weight"], isinstance(view.net.get_submodule(layer), nn.Linear)
@@ -86,11 +97,14 @@ def _read(view: WhiteBoxView, point: State, update: dict[str, Tensor]) -> tuple[
         errors, features = error_without_bias(point[f"{layer}.weight"], slopes)
         return {"errors": errors[None], "features": features[None]}, errors.argmin()[None]
     if f"{layer}.bias" not in update:
-        raise ValueError(f"net: {layer!r} without a bias; allowed then: a linear one and one forgotten sample")
+        raise ValueError(
+            f"net: {layer!r} without a bias; allowed then: a linear one and one forgotten sample"
+        )
     errors = update[f"{layer}.bias"]
     labels = labels_of_bias(errors, view.num_forgotten) if view.labels is None else view.labels
     if view.num_forgotten == 1:
-        # Of a linear layer the update is e hᵀ, and e is known; of a convolution it mixes what stands at each position.
+        # Of a linear layer the update is e hᵀ, and e is known; of a convolution it mixes what
+        # stands at each position.
         known = {"errors": errors[None]}
         if linear:
             known["features"] = (slopes.T @ errors)[None] / errors.square().sum()
@@ -99,13 +113,17 @@ def _read(view: WhiteBoxView, point: State, update: dict[str, Tensor]) -> tuple[
         found = separate(view, point, update)
         if found.cost < TOLD_APART:
             each = found.errors.to(errors) * (errors.norm() / found.errors.sum(0).norm()).to(errors)
-            return {"errors": each, "features": found.features.to(errors)}, found.labels.to(errors.device)
+            return {"errors": each, "features": found.features.to(errors)}, found.labels.to(
+                errors.device
+            )
     onehot = one_hot(labels.to(errors.device), len(errors)).to(errors)
     return {"total": errors, "onehot": onehot}, labels.to(errors.device)
 
 
 def alike(targets: list[Targets]) -> list[list[int]]:
-    """The positions of those that can stand in one stack: same architecture, point, shape and kind of knowledge."""
+    """The positions of those that can stand in one stack: same architecture, point, shape and kind
+    of knowledge.
+    """
     groups: list[list[int]] = []
     for i, target in enumerate(targets):
         for group in groups:
@@ -118,7 +136,11 @@ def alike(targets: list[Targets]) -> list[list[int]]:
 
 
 def _fit(first: Targets, second: Targets) -> bool:
-    if str(first.net) != str(second.net) or first.shape != second.shape or set(first.data) != set(second.data):
+    if (
+        str(first.net) != str(second.net)
+        or first.shape != second.shape
+        or set(first.data) != set(second.data)
+    ):
         return False
     points = first.point, second.point
     return points[0].keys() == points[1].keys() and all(
@@ -131,8 +153,14 @@ def stack(targets: list[Targets]) -> Targets:
 
     def joined(parts: list[Data]) -> Data:
         return {
-            name: joined([p[name] for p in parts]) if isinstance(value, dict) else torch.cat([p[name] for p in parts])
+            name: joined([p[name] for p in parts])
+            if isinstance(value, dict)
+            else torch.cat([p[name] for p in parts])
             for name, value in parts[0].items()
         }
 
-    return replace(targets[0], data=joined([t.data for t in targets]), labels=torch.cat([t.labels for t in targets]))
+    return replace(
+        targets[0],
+        data=joined([t.data for t in targets]),
+        labels=torch.cat([t.labels for t in targets]),
+    )

@@ -1,4 +1,6 @@
-"""Defenses, one file each: (released, trained, retain, *, rng, strength) -> State that is released instead."""
+"""Defenses, one file each: (released, trained, retain, *, rng, strength) -> State that is released
+instead.
+"""
 
 from uninv_lib.defenses.fine_tuning import fine_tuning
 from uninv_lib.defenses.obfuscation import obfuscation

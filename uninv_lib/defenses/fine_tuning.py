@@ -8,12 +8,17 @@ from uninv_lib.training import fine_tune
 from uninv_lib.types import Split, State, Trained
 
 
-def fine_tuning(released: State, trained: Trained, retain: Split, *, rng: torch.Generator, strength: float) -> State:
-    """released, fine-tuned for `strength` epochs on the retained samples, at the private training's rate.
+def fine_tuning(
+    released: State, trained: Trained, retain: Split, *, rng: torch.Generator, strength: float
+) -> State:
+    """released, fine-tuned for `strength` epochs on the retained samples, at the private training's
+    rate.
 
     Raises ValueError for a part of an epoch.
     """
     if strength < 0 or strength != int(strength):
         raise ValueError(f"strength: {strength:g}; allowed for fine_tuning: whole epochs from 0")
     epochs, batch_size = int(strength), trained.batch_size
-    return fine_tune(trained.net, released, retain, rng=rng, lr=trained.lr, epochs=epochs, batch_size=batch_size)
+    return fine_tune(
+        trained.net, released, retain, rng=rng, lr=trained.lr, epochs=epochs, batch_size=batch_size
+    )

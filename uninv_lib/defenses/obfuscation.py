@@ -15,12 +15,19 @@ def obfuscation(
     rng: torch.Generator,
     strength: float,
 ) -> State:
-    """released + Gaussian noise whose norm, over all parameters, is `strength` times that of released − before.
+    """released + Gaussian noise whose norm, over all parameters, is `strength` times that of
+    released − before.
 
-    Relative to the update (ours): the same strength means the same to the attack for every model and rate.
+    Relative to the update (ours): the same strength means the same to the attack for every model
+    and rate.
     """
     names = [name for name, _ in trained.net.named_parameters()]
     norm = torch.stack([(released[name] - trained.state[name]).norm() for name in names]).norm()
-    noise = {name: torch.randn(released[name].shape, generator=rng).to(released[name]) for name in names}
+    noise = {
+        name: torch.randn(released[name].shape, generator=rng).to(released[name]) for name in names
+    }
     length = torch.stack([n.norm() for n in noise.values()]).norm()
-    return {name: t + strength * norm / length * noise[name] if name in noise else t for name, t in released.items()}
+    return {
+        name: t + strength * norm / length * noise[name] if name in noise else t
+        for name, t in released.items()
+    }

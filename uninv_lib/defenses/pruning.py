@@ -15,10 +15,11 @@ def pruning(
     rng: torch.Generator,
     strength: float,
 ) -> State:
-    """released with the share `strength` of its weights, smallest first over all layers, set to zero.
+    """released with the share `strength` of its weights, smallest first over all layers, set to
+    zero.
 
-    Global and unstructured, of weights of convolutions and linear layers, not of biases or BatchNorm (the paper).
-    Raises ValueError for a share outside [0, 1).
+    Global and unstructured, of weights of convolutions and linear layers, not of biases or
+    BatchNorm (the paper). Raises ValueError for a share outside [0, 1).
     """
     if not 0 <= strength < 1:
         raise ValueError(f"strength: {strength:g}; allowed for pruning: a share from 0, below 1")

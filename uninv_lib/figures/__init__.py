@@ -1,6 +1,8 @@
-"""Every plot of the book. Each function returns a Figure and shows nothing; captions belong to the page.
+"""Every plot of the book. Each function returns a Figure and shows nothing; captions belong to the
+page.
 
-A figure is 4.8 inches wide, which are some 320 pixels on a phone: 10 points of type are about as many pixels there.
+A figure is 4.8 inches wide, which are some 320 pixels on a phone: 10 points of type are about as
+many pixels there.
 """
 
 from uninv_lib.figures.charts import bands, bars, curves, points, rate_curves, rates, scatter

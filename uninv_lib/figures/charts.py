@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     import pandas
 
 
-def curves(lines: Mapping[str, Sequence[float] | Tensor], *, x: str, y: str, title: str, log: bool = False) -> Figure:
+def curves(
+    lines: Mapping[str, Sequence[float] | Tensor], *, x: str, y: str, title: str, log: bool = False
+) -> Figure:
     """One line for each name, over its positions 0, 1, 2, ...; log: logarithmic y."""
     figure, axes = blank(1, 1, (WIDTH, 3.4))
     styles = ["-", "--", "-.", ":"]
@@ -43,8 +45,18 @@ def curves(lines: Mapping[str, Sequence[float] | Tensor], *, x: str, y: str, tit
     return figure
 
 
-def bars(values: Sequence[float] | Tensor, names: Sequence[str], *, marked: int, x: str, y: str, title: str) -> Figure:
-    """One bar for each name; the `marked` one is coloured and hatched, for what the attack names."""
+def bars(
+    values: Sequence[float] | Tensor,
+    names: Sequence[str],
+    *,
+    marked: int,
+    x: str,
+    y: str,
+    title: str,
+) -> Figure:
+    """One bar for each name; the `marked` one is coloured and hatched, for what the attack
+    names.
+    """
     figure, axes = blank(1, 1, (WIDTH, 3.2))
     heights = [float(v) for v in values]
     drawn = axes[0, 0].bar(range(len(heights)), heights, color=COLOURS[7])
@@ -66,16 +78,22 @@ def points(
     models: str | None = None,
     y_max: float | None = None,
 ) -> Figure:
-    """Median and 95% bootstrap interval of column y for each value of column x, a line for each value of hue.
+    """Median and 95% bootstrap interval of column y for each value of column x, a line for each
+    value of hue.
 
-    Every single run stands behind as a faint dot. labels: axis and legend texts of the three columns. models: the
-    column over whose values intervals are drawn first. What is above y_max is drawn there.
+    Every single run stands behind as a faint dot. labels: axis and legend texts of the three
+    columns. models: the column over whose values intervals are drawn first. What is above y_max is
+    drawn there.
     """
     figure, axes = blank(1, 1, (WIDTH, 3.7))
     places = sorted(table[x].unique())
     names, columns = ordered(table[hue]), [x, y, *([models] if models else [])]
     for i, name in enumerate(names):
-        style = {**style_of(name, i), "label": shown(name), "shift": 0.12 * (i - (len(names) - 1) / 2)}
+        style = {
+            **style_of(name, i),
+            "label": shown(name),
+            "shift": 0.12 * (i - (len(names) - 1) / 2),
+        }
         medians(axes[0, 0], places, table.loc[table[hue] == name, columns], y_max=y_max, **style)
     ticks(axes[0, 0], [place(value) for value in places], WIDTH - 1)
     cap(axes[0, 0], y_max)
@@ -85,7 +103,8 @@ def points(
 
 
 def rates(table: Mapping[str, Mapping[str, Interval]], *, x: str, y: str, title: str) -> Figure:
-    """Rates with their intervals (rate, low, high): {series: {place on x: ...}}; series side by side.
+    """Rates with their intervals (rate, low, high): {series: {place on x: ...}}; series side by
+    side.
 
     A series of one and the same value without an interval, like chance, is a dashed line.
     """
@@ -93,10 +112,19 @@ def rates(table: Mapping[str, Mapping[str, Interval]], *, x: str, y: str, title:
     places = list(dict.fromkeys(place for series in table.values() for place in series))
     for i, (name, series) in enumerate(table.items()):
         if len({value for found in series.values() for value in found}) == 1:
-            axes[0, 0].axhline(next(iter(series.values()))[0], color="0.4", linestyle="--", label=shown(name))
+            axes[0, 0].axhline(
+                next(iter(series.values()))[0], color="0.4", linestyle="--", label=shown(name)
+            )
             continue
         at = [places.index(place) + 0.15 * (i - (len(table) - 1) / 2) for place in series]
-        intervals(axes[0, 0], at, series.values(), **style_of(name, i), linestyle="none", label=shown(name))
+        intervals(
+            axes[0, 0],
+            at,
+            series.values(),
+            **style_of(name, i),
+            linestyle="none",
+            label=shown(name),
+        )
     ticks(axes[0, 0], places, WIDTH - 1)
     axes[0, 0].set_ylim(-0.03, 1.03)
     legend(figure, axes[0, 0])
@@ -104,8 +132,12 @@ def rates(table: Mapping[str, Mapping[str, Interval]], *, x: str, y: str, title:
     return figure
 
 
-def rate_curves(lines: Mapping[str, Mapping[float, Interval]], *, x: str, y: str, title: str) -> Figure:
-    """Rates with their intervals (rate, low, high) over a logarithmic x: {series: {x: ...}}, a line for each series."""
+def rate_curves(
+    lines: Mapping[str, Mapping[float, Interval]], *, x: str, y: str, title: str
+) -> Figure:
+    """Rates with their intervals (rate, low, high) over a logarithmic x: {series: {x: ...}}, a line
+    for each series.
+    """
     figure, axes = blank(1, 1, (WIDTH, 3.7))
     for i, (name, series) in enumerate(lines.items()):
         intervals(axes[0, 0], list(series), series.values(), **style_of(name, i), label=shown(name))
@@ -117,7 +149,9 @@ def rate_curves(lines: Mapping[str, Mapping[float, Interval]], *, x: str, y: str
 
 
 def bands(lines: Mapping[str, Mapping[float, Interval]], *, x: str, y: str, title: str) -> Figure:
-    """Medians with a band from low to high over a logarithmic x: {series: {x: (median, low, high)}}."""
+    """Medians with a band from low to high over a logarithmic x: {series: {x: (median, low,
+    high)}}.
+    """
     figure, axes = blank(1, 1, (WIDTH, 3.7))
     for i, (name, series) in enumerate(lines.items()):
         middle, low, high = zip(*series.values(), strict=True)
@@ -130,12 +164,16 @@ def bands(lines: Mapping[str, Mapping[float, Interval]], *, x: str, y: str, titl
     return figure
 
 
-def scatter(table: pandas.DataFrame, *, x: str, y: str, hue: str, labels: Mapping[str, str], title: str) -> Figure:
+def scatter(
+    table: pandas.DataFrame, *, x: str, y: str, hue: str, labels: Mapping[str, str], title: str
+) -> Figure:
     """One marker for each row of the table, its colour and shape by column hue."""
     figure, axes = blank(1, 1, (WIDTH, 3.7))
     for i, name in enumerate(ordered(table[hue])):
         group = table[table[hue] == name]
-        axes[0, 0].plot(group[x], group[y], label=shown(name), linestyle="none", alpha=0.8, **style_of(name, i))
+        axes[0, 0].plot(
+            group[x], group[y], label=shown(name), linestyle="none", alpha=0.8, **style_of(name, i)
+        )
     legend(figure, axes[0, 0], labels[hue])
     label(axes[0, 0], labels[x], labels[y], title)
     return figure

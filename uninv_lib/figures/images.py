@@ -12,12 +12,21 @@ from uninv_lib.figures.parts import WIDTH, blank, wrapped
 
 
 def pictures(rows: Mapping[str, Tensor], titles: Sequence[str] = ()) -> Figure:
-    """Images in [0, 1], a named row for each (n, channels, height, width); titles stand above the first row.
+    """Images in [0, 1], a named row for each (n, channels, height, width); titles stand above the
+    first row.
 
-    Rows of one image each stand side by side instead. Samples of a table, (n, features), are drawn as bar codes.
+    Rows of one image each stand side by side instead. Samples of a table, (n, features), are drawn
+    as bar codes.
     """
-    rows = {name: row if row.ndim == 4 else row[:, None, None].expand(-1, 1, 10, -1) for name, row in rows.items()}
-    if len(rows) > 1 and all(len(row) == 1 for row in rows.values()) and len({r.shape for r in rows.values()}) == 1:
+    rows = {
+        name: row if row.ndim == 4 else row[:, None, None].expand(-1, 1, 10, -1)
+        for name, row in rows.items()
+    }
+    if (
+        len(rows) > 1
+        and all(len(row) == 1 for row in rows.values())
+        and len({r.shape for r in rows.values()}) == 1
+    ):
         return pictures({"": torch.cat(list(rows.values()))}, titles=list(rows))
     columns = max(len(row) for row in rows.values())
     width = min(WIDTH, 1.6 * columns)
@@ -37,8 +46,11 @@ def pictures(rows: Mapping[str, Tensor], titles: Sequence[str] = ()) -> Figure:
     return figure
 
 
-def diagram(boxes: Mapping[str, tuple[float, float, str]], arrows: Sequence[tuple[str, str, str]]) -> Figure:
-    """Boxes {text: (x, y, colour)} in the unit square and arrows (from text, to text, words beside), in from's colour.
+def diagram(
+    boxes: Mapping[str, tuple[float, float, str]], arrows: Sequence[tuple[str, str, str]]
+) -> Figure:
+    """Boxes {text: (x, y, colour)} in the unit square and arrows (from text, to text, words
+    beside), in from's colour.
 
     Boxes stand in rows and columns: an arrow is level or upright.
     """
@@ -48,12 +60,23 @@ def diagram(boxes: Mapping[str, tuple[float, float, str]], arrows: Sequence[tupl
         (x0, y0, colour), (x1, y1, _) = boxes[start], boxes[end]
         level = y0 == y1
         gap = 54 if level else 25  # points, about half a box
-        style = {"arrowstyle": "-|>", "linewidth": 1.8, "color": colour, "shrinkA": gap, "shrinkB": gap}
+        style = {
+            "arrowstyle": "-|>",
+            "linewidth": 1.8,
+            "color": colour,
+            "shrinkA": gap,
+            "shrinkB": gap,
+        }
         axis.annotate("", (x1, y1), (x0, y0), arrowprops=style)
         x, y = (x0 + x1) / 2 + 0.03 * (not level), (y0 + y1) / 2 + 0.03 * level
         axis.text(x, y, words, ha="center" if level else "left", fontsize=10)
     for text, (x, y, colour) in boxes.items():
-        frame = {"boxstyle": "round,pad=0.4", "facecolor": "white", "edgecolor": colour, "linewidth": 2}
+        frame = {
+            "boxstyle": "round,pad=0.4",
+            "facecolor": "white",
+            "edgecolor": colour,
+            "linewidth": 2,
+        }
         axis.text(x, y, text, ha="center", va="center", fontsize=10, bbox=frame)
     axis.set(xlim=(-0.05, 0.85), ylim=(0, 1))
     axis.set_axis_off()

@@ -47,13 +47,17 @@ Interval = tuple[float, float, float]
 def blank(rows: int, columns: int, size: tuple[float, float], **shared: Any) -> tuple[Figure, Any]:
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, **shared)
-    plt.close(figure)  # the page shows the returned figure once, not a second time as the current one
+    plt.close(
+        figure
+    )  # the page shows the returned figure once, not a second time as the current one
     return figure, axes
 
 
 def wrapped(text: str, inches: float) -> str:
     width = max(1, int(LETTERS * inches))
-    return "\n".join(textwrap.fill(line, width, break_long_words=False) for line in text.split("\n"))
+    return "\n".join(
+        textwrap.fill(line, width, break_long_words=False) for line in text.split("\n")
+    )
 
 
 def shown(name: object) -> str:
@@ -63,13 +67,19 @@ def shown(name: object) -> str:
 def ordered(names: Iterable[Any]) -> list[Any]:
     """Each name once: defenses in the order of DEFENSE_STYLE, then all others as they come."""
     defenses = list(DEFENSE_STYLE)
-    rank = {name: defenses.index(key) for name in names if (key := str(name).replace("-", "_")) in defenses}
+    rank = {
+        name: defenses.index(key)
+        for name in names
+        if (key := str(name).replace("-", "_")) in defenses
+    }
     return sorted(dict.fromkeys(names), key=lambda name: rank.get(name, len(rank)))
 
 
 def style_of(name: object, i: int) -> dict[str, Any]:
     """Colour and marker of a series: a defense's own, or those of the i-th."""
-    colour, marker = DEFENSE_STYLE.get(str(name).replace("-", "_"), (COLOURS[i % 10], MARKERS[i % 8]))
+    colour, marker = DEFENSE_STYLE.get(
+        str(name).replace("-", "_"), (COLOURS[i % 10], MARKERS[i % 8])
+    )
     return {"color": colour, "marker": marker}
 
 
@@ -89,15 +99,27 @@ def legend(figure: Figure, axis: Axes, title: str | None = None) -> None:
     names = [wrapped(name, WIDTH - 0.7) for name in names]
     longest = max((len(line) for name in names for line in name.split("\n")), default=1)
     columns = max(1, min(len(names), int(LETTERS * WIDTH) // (longest + 6)))
-    figure.legend(handles, names, title=title, ncols=columns, loc="outside lower center", frameon=False, fontsize=SMALL)
+    figure.legend(
+        handles,
+        names,
+        title=title,
+        ncols=columns,
+        loc="outside lower center",
+        frameon=False,
+        fontsize=SMALL,
+    )
 
 
 def ticks(axis: Axes, names: Sequence[str], inches: float) -> None:
-    """A name at each place of x: wrapped to its share of the width, or aslant where a word is longer than that."""
+    """A name at each place of x: wrapped to its share of the width, or aslant where a word is
+    longer than that.
+    """
     room = inches / len(names)
     folded = [wrapped(name, room) for name in names]
     aslant = any(len(line) > LETTERS * room for name in folded for line in name.split("\n"))
-    turned: dict[str, Any] = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if aslant else {}
+    turned: dict[str, Any] = (
+        {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if aslant else {}
+    )
     axis.set_xticks(range(len(names)), names if aslant else folded, **turned)
 
 
@@ -108,26 +130,44 @@ def intervals(axis: Axes, at: Sequence[float], found: Iterable[Interval], **styl
 
 
 def spread(pairs: pandas.DataFrame, measure: Callable[..., Interval]) -> Interval:
-    """The second column by `measure`, drawn over the models of the third column first, where there is one."""
+    """The second column by `measure`, drawn over the models of the third column first, where there
+    is one.
+    """
     values, *models = (tensor(pairs[name].to_numpy()) for name in pairs.columns[1:])
     return measure(values, models=models[0] if models else None)
 
 
 def medians(
-    axis: Axes, places: Sequence[Any], pairs: pandas.DataFrame, *, shift: float, y_max: float | None, **style: Any
+    axis: Axes,
+    places: Sequence[Any],
+    pairs: pandas.DataFrame,
+    *,
+    shift: float,
+    y_max: float | None,
+    **style: Any,
 ) -> None:
-    """A line of medians with intervals over the places, every run behind; pairs: place, value and, if known, model."""
+    """A line of medians with intervals over the places, every run behind; pairs: place, value and,
+    if known, model.
+    """
     x, y = pairs.columns[:2]
     pairs = pairs.assign(**{y: pairs[y].clip(upper=y_max)})
     values = pairs.set_index(x)[y]
     at = [p for p in places if p in values.index]
-    axis.plot([places.index(p) + shift for p in values.index], values, ".", color=style["color"], alpha=0.25)
+    axis.plot(
+        [places.index(p) + shift for p in values.index],
+        values,
+        ".",
+        color=style["color"],
+        alpha=0.25,
+    )
     found = [spread(pairs[pairs[x] == p], interval) for p in at]
     intervals(axis, [places.index(p) + shift for p in at], found, **style)
 
 
 def cap(axis: Axes, y_max: float | None) -> None:
-    """Ends the y axis at y_max, where a line stands for all that is higher; unless everything is lower."""
+    """Ends the y axis at y_max, where a line stands for all that is higher; unless everything is
+    lower.
+    """
     if y_max is not None and axis.dataLim.y1 >= y_max:
         axis.set_ylim(top=1.12 * y_max)
         axis.axhline(y_max, color="0.5", linestyle=":")

@@ -52,13 +52,15 @@ def panels(
     models: str | None = None,
     y_max: float | None = None,
 ) -> Figure:
-    """A panel for each value of column `panel`, two a row, each with its own x and unit; y is shared.
+    """A panel for each value of column `panel`, two a row, each with its own x and unit; y is
+    shared.
 
-    y: a column, or several, {name in the legend: column}; rows where one is not known count for the others only.
-    labels: what x means in each panel, by the panel's value, and "y". Rows whose panel is "none" stand at the left of
-    every panel. rate: columns of 0 and 1, drawn as the share of ones with its 95% interval; else the median with its
-    bootstrap interval, and every run a faint dot. models: the column over whose values intervals are drawn first.
-    level: dashed lines, {name in the legend: y}. What is above y_max is drawn there.
+    y: a column, or several, {name in the legend: column}; rows where one is not known count for the
+    others only. labels: what x means in each panel, by the panel's value, and "y". Rows whose panel
+    is "none" stand at the left of every panel. rate: columns of 0 and 1, drawn as the share of ones
+    with its 95% interval; else the median with its bootstrap interval, and every run a faint dot.
+    models: the column over whose values intervals are drawn first. level: dashed lines, {name in
+    the legend: y}. What is above y_max is drawn there.
     """
     series = {labels["y"]: y} if isinstance(y, str) else dict(y)
     names = [name for name in ordered(table[panel]) if name != "none"]
@@ -66,7 +68,10 @@ def panels(
     figure, axes = blank(rows, min(2, len(names)), (WIDTH, 2.4 * rows + 0.5), sharey=True)
     for axis, name in zip(axes.flat, names, strict=False):
         shown_here = table[table[panel].isin(["none", name])]
-        seen = [shown_here[[x, column, *([models] if models else [])]].dropna() for column in series.values()]
+        seen = [
+            shown_here[[x, column, *([models] if models else [])]].dropna()
+            for column in series.values()
+        ]
         _panel(axis, name, seen, rate=rate, y_max=y_max)
         for height in (level or {}).values():
             axis.axhline(height, color="0.4", linestyle="--")
@@ -83,10 +88,16 @@ def panels(
 
 def _line(i: int, colour: str) -> dict[str, Any]:
     """The first series of a panel is full, the others are hollow and broken."""
-    return {"linestyle": ("-", "--", ":")[i % 3], "color": colour, "markerfacecolor": colour if i == 0 else "white"}
+    return {
+        "linestyle": ("-", "--", ":")[i % 3],
+        "color": colour,
+        "markerfacecolor": colour if i == 0 else "white",
+    }
 
 
-def _panel(axis: Axes, name: str, series: Sequence[pandas.DataFrame], *, rate: bool, y_max: float | None) -> None:
+def _panel(
+    axis: Axes, name: str, series: Sequence[pandas.DataFrame], *, rate: bool, y_max: float | None
+) -> None:
     places = sorted({value for pairs in series for value in pairs.iloc[:, 0]})
     for i, pairs in enumerate(series):
         style = style_of(name, i)
@@ -101,8 +112,12 @@ def _panel(axis: Axes, name: str, series: Sequence[pandas.DataFrame], *, rate: b
     cap(axis, y_max)
 
 
-def _shares(axis: Axes, places: Sequence[Any], pairs: pandas.DataFrame, *, shift: float, **style: Any) -> None:
-    """A line of shares of ones over the places, with intervals; pairs: place, value and, if known, model."""
+def _shares(
+    axis: Axes, places: Sequence[Any], pairs: pandas.DataFrame, *, shift: float, **style: Any
+) -> None:
+    """A line of shares of ones over the places, with intervals; pairs: place, value and, if known,
+    model.
+    """
     found = {at: spread(rows, metrics.rate) for at, rows in pairs.groupby(pairs.columns[0])}
     intervals(axis, [places.index(at) + shift for at in found], found.values(), **style)
 
@@ -116,12 +131,19 @@ def _keys(axis: Axes, series: Iterable[str], level: Iterable[str]) -> None:
 
 
 def tradeoff(
-    table: pandas.DataFrame, *, x: str, y: str, labels: Mapping[str, str], title: str, y_max: float | None = None
+    table: pandas.DataFrame,
+    *,
+    x: str,
+    y: str,
+    labels: Mapping[str, str],
+    title: str,
+    y_max: float | None = None,
 ) -> Figure:
-    """Leak (y) against utility (x): a line of medians over the strengths for each defense, strengths written beside.
+    """Leak (y) against utility (x): a line of medians over the strengths for each defense,
+    strengths written beside.
 
-    A name like "pruning, naive" is another line of that defense, hollow and broken. What is above y_max is drawn
-    there.
+    A name like "pruning, naive" is another line of that defense, hollow and broken. What is above
+    y_max is drawn there.
     """
     figure, axes = blank(1, 1, (WIDTH, 4.2))
     notes, lines = [], []
@@ -142,12 +164,18 @@ def tradeoff(
     return figure
 
 
-def _write_beside(figure: Figure, axis: Axes, notes: Sequence[tuple[str, Any, Any]], lines: Sequence[Line2D]) -> None:
-    """Notes (text, (x, y), colour) at markers, each on the side where it hides least of lines, markers and notes."""
+def _write_beside(
+    figure: Figure, axis: Axes, notes: Sequence[tuple[str, Any, Any]], lines: Sequence[Line2D]
+) -> None:
+    """Notes (text, (x, y), colour) at markers, each on the side where it hides least of lines,
+    markers and notes.
+    """
     figure.draw_without_rendering()  # the layout, and with it the place of everything in pixels
     taken = [box for line in lines for box in _covered(axis.transData.transform(line.get_xydata()))]
     for text, at, colour in notes:
-        note = axis.annotate(text, at, (0, 0), textcoords="offset points", color=colour, fontsize=SMALL, va="center")
+        note = axis.annotate(
+            text, at, (0, 0), textcoords="offset points", color=colour, fontsize=SMALL, va="center"
+        )
         note.set_in_layout(False)
         boxes = {side: _moved(note, side) for side in SIDES}
         best = min(SIDES, key=lambda side: sum(boxes[side].overlaps(box) for box in taken))
@@ -162,7 +190,9 @@ def _moved(note: Annotation, side: tuple[int, int]) -> Bbox:
 
 def _covered(path: Any) -> list[Bbox]:
     """The pixels of a line's markers, which count five times, and of what is between them."""
-    between = [(1 - t) * start + t * end for start, end in pairwise(path) for t in linspace(0, 1, 40)]
+    between = [
+        (1 - t) * start + t * end for start, end in pairwise(path) for t in linspace(0, 1, 40)
+    ]
     return [_square(at, 4) for at in between] + 5 * [_square(at, 12) for at in path]
 
 

@@ -27,28 +27,41 @@ ORIGIN = {
     "notebook": "string",
 }
 """The columns that say where a row comes from, of `done.json`, and their types."""
-TYPES = {"integer": "Int64", "floating": "Float64", "mixed-integer-float": "Float64", "boolean": "boolean"}
+TYPES = {
+    "integer": "Int64",
+    "floating": "Float64",
+    "mixed-integer-float": "Float64",
+    "boolean": "boolean",
+}
 """What pandas finds in a column -> its type; else a string."""
 
 
 def table(source: Path, home: Path) -> pandas.DataFrame:
-    """One row a Record: the fields of its Spec, its metrics, its seconds by stage, and where it comes from.
+    """One row a Record: the fields of its Spec, its metrics, its seconds by stage, and where it
+    comes from.
 
-    A Spec's run has one Record; a notebook's run as many as it saved, or one row without metrics. Its parameters that
-    are no fields of Spec are columns parameter_NAME, and `notebook` is the executed one, relative to the folder
-    `home`. Of several runs of the same inputs, under older code, the last stands. `source` is the folder of a sweep,
-    a .jsonl file of Records, or a .parquet or .csv file that `collect` made.
-    Raises FileNotFoundError, and ValueError for a file or a folder of something else.
+    A Spec's run has one Record; a notebook's run as many as it saved, or one row without metrics.
+    Its parameters that are no fields of Spec are columns parameter_NAME, and `notebook` is the
+    executed one, relative to the folder `home`. Of several runs of the same inputs, under older
+    code, the last stands. `source` is the folder of a sweep, a .jsonl file of Records, or a
+    .parquet or .csv file that `collect` made. Raises FileNotFoundError, and ValueError for a file
+    or a folder of something else.
     """
     import pandas
 
     if source.suffix in (".parquet", ".csv"):
         found = _read(source)
-        links = [None if pandas.isna(link) else _relative(source.parent / link, home) for link in found["notebook"]]
+        links = [
+            None if pandas.isna(link) else _relative(source.parent / link, home)
+            for link in found["notebook"]
+        ]
         return found.assign(notebook=pandas.Series(links, index=found.index, dtype="string"))
     found = pandas.DataFrame(list(_rows(source, home)), dtype=object)
     if found.empty:
-        raise ValueError(f"{source}: no finished run; allowed: the folder of a sweep, or a .jsonl file of Records")
+        raise ValueError(
+            f"{source}: no finished run; allowed: the folder of a sweep, or a .jsonl file of "
+            "Records"
+        )
     return _typed(found)
 
 
@@ -57,15 +70,23 @@ def _read(source: Path) -> pandas.DataFrame:
 
     if source.suffix == ".parquet":
         return pandas.read_parquet(source)
-    return _typed(pandas.read_csv(source, keep_default_na=False, na_values=[""], dtype_backend="numpy_nullable"))
+    return _typed(
+        pandas.read_csv(
+            source, keep_default_na=False, na_values=[""], dtype_backend="numpy_nullable"
+        )
+    )
 
 
 def _typed(found: pandas.DataFrame) -> pandas.DataFrame:
-    """Each column with the type of its field of Spec, or of ORIGIN, else of its values; what is absent is NA."""
+    """Each column with the type of its field of Spec, or of ORIGIN, else of its values; what is
+    absent is NA.
+    """
     from pandas.api.types import infer_dtype
 
     kinds = ORIGIN | {name: _kind(field.annotation) for name, field in Spec.model_fields.items()}
-    return found.astype({n: kinds.get(n) or TYPES.get(infer_dtype(found[n], skipna=True), "string") for n in found})
+    return found.astype(
+        {n: kinds.get(n) or TYPES.get(infer_dtype(found[n], skipna=True), "string") for n in found}
+    )
 
 
 def _kind(annotation: Any) -> str:
@@ -76,8 +97,8 @@ def _kind(annotation: Any) -> str:
 def collect(source: Path, target: Path) -> int:
     """Write the table of `source` to `target`, whole or not at all; returns the number of rows.
 
-    As .jsonl: the Records alone, a line each, as in results/. Raises ValueError for another ending, OSError, and what
-    `table` raises.
+    As .jsonl: the Records alone, a line each, as in results/. Raises ValueError for another ending,
+    OSError, and what `table` raises.
     """
     if target.suffix not in WRITERS:
         raise ValueError(f"{target}: allowed endings: {', '.join(WRITERS)}")
@@ -100,12 +121,20 @@ def _csv(source: Path, target: Path) -> int:
 def _jsonl(source: Path, target: Path) -> int:
     records = sorted((record for _, found in _runs(source) for record in found), key=_place)
     if not records:
-        raise ValueError(f"{source}: no Record; allowed: the folder of a sweep, or a .jsonl file of Records")
-    target.write_text("".join(f"{record.model_dump_json()}\n" for record in records), encoding="utf-8")
+        raise ValueError(
+            f"{source}: no Record; allowed: the folder of a sweep, or a .jsonl file of Records"
+        )
+    target.write_text(
+        "".join(f"{record.model_dump_json()}\n" for record in records), encoding="utf-8"
+    )
     return len(records)
 
 
-WRITERS: dict[str, Callable[[Path, Path], int]] = {".parquet": _parquet, ".csv": _csv, ".jsonl": _jsonl}
+WRITERS: dict[str, Callable[[Path, Path], int]] = {
+    ".parquet": _parquet,
+    ".csv": _csv,
+    ".jsonl": _jsonl,
+}
 
 
 def _place(record: Record) -> list[tuple[bool, Any]]:
@@ -116,7 +145,9 @@ def _place(record: Record) -> list[tuple[bool, Any]]:
 def _runs(source: Path) -> Iterator[tuple[dict[str, Any], list[Record]]]:
     """(where it comes from, its Records) of each run, the last of those with the same inputs."""
     if source.is_file():
-        yield from (({"seconds": sum(record.seconds.values())}, [record]) for record in _records(source))
+        yield from (
+            ({"seconds": sum(record.seconds.values())}, [record]) for record in _records(source)
+        )
         return
     if not source.is_dir():
         raise FileNotFoundError(f"{source}: no such file or folder")
@@ -124,7 +155,10 @@ def _runs(source: Path) -> Iterator[tuple[dict[str, Any], list[Record]]]:
     for name in sorted(Store(source).done()):
         done = json.loads((source / name / DONE).read_text(encoding="utf-8"))
         if done["schema"] > SCHEMA:
-            raise ValueError(f"{source / name}: schema {done['schema']}; allowed: 1 to {SCHEMA}; update uninv_lib")
+            raise ValueError(
+                f"{source / name}: schema {done['schema']}; allowed: 1 to {SCHEMA}; update "
+                "uninv_lib"
+            )
         same = json.dumps([done["inputs"], done["notebook"]], sort_keys=True)
         if same not in latest or latest[same]["finished"] <= done["finished"]:
             latest[same] = done

@@ -14,19 +14,27 @@ PATH = click.Path(path_type=Path)
 
 @click.command()
 @click.argument("file", type=PATH)
-@click.option("--out", required=True, type=PATH, help="folder of the runs, made where it is not there")
 @click.option(
-    "--workers", type=click.IntRange(1), help="processes here  (default: one a graphics card, else one a core)"
+    "--out", required=True, type=PATH, help="folder of the runs, made where it is not there"
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    help="processes here  (default: one a graphics card, else one a core)",
 )
 @click.option("--scheduler", help="address of a running Dask cluster, such as tcp://10.0.0.1:8786")
 @click.option("--dry-run", is_flag=True, help="check and print the plan, run nothing")
 def sweep(file: Path, out: Path, workers: int | None, scheduler: str | None, dry_run: bool) -> None:
-    """Run each combination of the grid FILE that OUT does not hold yet; each finished run is a folder there."""
+    """Run each combination of the grid FILE that OUT does not hold yet; each finished run is a
+    folder there.
+    """
     from uninv_lib.sweep.plan import plan
     from uninv_lib.sweep.runner import describe, run_missing
     from uninv_lib.sweep.store import Store
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a batch system's time limit ends us as Ctrl-C does
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # a batch system's time limit ends us as Ctrl-C does
     try:
         runs, store = plan(file), Store(out)
         click.echo(describe(runs, store, workers=workers, scheduler=scheduler), err=True)
@@ -34,13 +42,17 @@ def sweep(file: Path, out: Path, workers: int | None, scheduler: str | None, dry
     except CAUGHT as error:
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:
-        click.echo(f"stopped; what was finished is in {out}, and the same command goes on from there", err=True)
+        click.echo(
+            f"stopped; what was finished is in {out}, and the same command goes on from there",
+            err=True,
+        )
         raise SystemExit(INTERRUPTED) from None
     for name, message in errors.items():
         click.echo(f"{name}: {message}", err=True)
     if errors:
         raise click.ClickException(
-            f"{len(errors)} of {len(runs)} runs failed; what they left is in {store.failed}, and the same command "
+            f"{len(errors)} of {len(runs)} runs failed; what they left is in {store.failed}, "
+            "and the same command "
             "tries them again"
         )
 
@@ -49,7 +61,9 @@ def sweep(file: Path, out: Path, workers: int | None, scheduler: str | None, dry
 @click.argument("source", type=PATH)
 @click.argument("target", type=PATH)
 def collect(source: Path, target: Path) -> None:
-    """Make one table, TARGET (.parquet, .csv or .jsonl), of the runs in the folder SOURCE, or of a file of Records."""
+    """Make one table, TARGET (.parquet, .csv or .jsonl), of the runs in the folder SOURCE, or of a
+    file of Records.
+    """
     from uninv_lib.sweep.collect import collect as collect_runs
 
     try:
@@ -62,7 +76,9 @@ def collect(source: Path, target: Path) -> None:
 @click.argument("source", type=PATH)
 @click.argument("target", type=PATH)
 def report(source: Path, target: Path) -> None:
-    """Make one offline page, TARGET (.html), of a table, of the runs in a folder, or of a file of Records."""
+    """Make one offline page, TARGET (.html), of a table, of the runs in a folder, or of a file of
+    Records.
+    """
     from uninv_lib.sweep.report import report as report_table
 
     try:

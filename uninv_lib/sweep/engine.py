@@ -27,12 +27,16 @@ TIMEOUT = 30.0
 POLL = 1.0
 """Seconds between two looks at a cluster that has no free worker."""
 
-GONE = "the scheduler is gone, or was restarted; what was finished is kept, and the same command goes on from there"
+GONE = (
+    "the scheduler is gone, or was restarted; what was finished is kept, and the same "
+    "command goes on from there"
+)
 DIED = "the process died (out of memory? killed?)"
 
 SETTINGS = {
     "distributed.scheduler.allowed-failures": 0,  # `each` counts attempts
-    "distributed.scheduler.worker-saturation": 1.0,  # what waits does so at the scheduler, not in a worker that may die
+    # what waits does so at the scheduler, not in a worker that may die
+    "distributed.scheduler.worker-saturation": 1.0,
     # what Dask watches itself with took a tenth of the work's time
     "distributed.worker.profile.enabled": False,
     "distributed.admin.system-monitor.interval": "10s",
@@ -58,7 +62,9 @@ class WorkError(Exception):
 
 @dataclass(frozen=True)
 class Outcome(Generic[Item, Value]):
-    """What became of an item: a value, or an error (its message, where it arose, and files of a WorkError)."""
+    """What became of an item: a value, or an error (its message, where it arose, and files of a
+    WorkError).
+    """
 
     item: Item
     value: Value | None = None
@@ -74,15 +80,21 @@ def size(workers: int | None, devices: int) -> int:
 
 
 @contextmanager
-def connect(scheduler: str | None = None, *, workers: int | None = None, devices: int = 0) -> Iterator[Client]:
-    """A client of the cluster at the address `scheduler`, or of one on this machine that ends with the block.
+def connect(
+    scheduler: str | None = None, *, workers: int | None = None, devices: int = 0
+) -> Iterator[Client]:
+    """A client of the cluster at the address `scheduler`, or of one on this machine that ends with
+    the block.
 
-    That one has `size(workers, devices)` processes that share the cores and, in turn, the graphics cards; each has as
-    many threads as OMP_NUM_THREADS says where it is set.
-    Raises EngineError where nothing answers at the address.
+    That one has `size(workers, devices)` processes that share the cores and, in turn, the graphics
+    cards; each has as many threads as OMP_NUM_THREADS says where it is set. Raises EngineError
+    where nothing answers at the address.
     """
     if scheduler is None:
-        with _local(size(workers, devices), devices) as cluster, Client(cluster, set_as_default=False) as client:
+        with (
+            _local(size(workers, devices), devices) as cluster,
+            Client(cluster, set_as_default=False) as client,
+        ):
             yield client
         return
     try:
@@ -97,33 +109,56 @@ def connect(scheduler: str | None = None, *, workers: int | None = None, devices
 def _local(workers: int, devices: int) -> Iterator[SpecCluster]:
     threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, CPU_COUNT // workers))
     # set before a worker starts: torch reads them when it is imported
-    variables = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
+    variables = dict.fromkeys(
+        ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads
+    )
     settings = {"distributed.nanny.pre-spawn-environ": variables, **SETTINGS}
-    cards = (os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(devices)))).split(",")
-    common = {"nthreads": 1, "memory_limit": 0, "dashboard_address": None, "silence_logs": CRITICAL, "preload": [DEAF]}
+    cards = (os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(devices)))).split(
+        ","
+    )
+    common = {
+        "nthreads": 1,
+        "memory_limit": 0,
+        "dashboard_address": None,
+        "silence_logs": CRITICAL,
+        "preload": [DEAF],
+    }
     specification = {
         i: {
             "cls": Nanny,
-            "options": common | {"env": {"CUDA_VISIBLE_DEVICES": cards[i % len(cards)]} if devices else {}},
+            "options": common
+            | {"env": {"CUDA_VISIBLE_DEVICES": cards[i % len(cards)]} if devices else {}},
         }
         for i in range(workers)
     }
-    scheduler = {"cls": Scheduler, "options": {"dashboard_address": "127.0.0.1:0", "host": "127.0.0.1", "port": 0}}
+    scheduler = {
+        "cls": Scheduler,
+        "options": {"dashboard_address": "127.0.0.1:0", "host": "127.0.0.1", "port": 0},
+    }
     ours = variables.keys() - os.environ.keys()
     try:
-        with dask.config.set(settings), SpecCluster(specification, scheduler, silence_logs=CRITICAL) as cluster:
+        with (
+            dask.config.set(settings),
+            SpecCluster(specification, scheduler, silence_logs=CRITICAL) as cluster,
+        ):
             yield cluster
     finally:
-        for name in ours:  # Dask sets them in this process too, where they would hold for the next cluster
+        for (
+            name
+        ) in ours:  # Dask sets them in this process too, where they would hold for the next cluster
             os.environ.pop(name, None)
 
 
-def each(client: Client, items: Iterable[Item], work: Callable[[Item], Value]) -> Iterator[Outcome[Item, Value]]:
-    """work(item) for each, as they end; what fails, or kills its process, is tried three times in all.
+def each(
+    client: Client, items: Iterable[Item], work: Callable[[Item], Value]
+) -> Iterator[Outcome[Item, Value]]:
+    """work(item) for each, as they end; what fails, or kills its process, is tried three times in
+    all.
 
-    At most two items a worker's thread are under way: one computes, the other waits at the scheduler of a cluster of
-    our own, so that an item that kills its worker takes no other along (beyond the first, another cluster may hand it
-    out early). `items` are drawn, and values held, no sooner than needed. Raises EngineError where the cluster is lost.
+    At most two items a worker's thread are under way: one computes, the other waits at the
+    scheduler of a cluster of our own, so that an item that kills its worker takes no other along
+    (beyond the first, another cluster may hand it out early). `items` are drawn, and values held,
+    no sooner than needed. Raises EngineError where the cluster is lost.
     """
     waiting = iter(items)
     again: deque[Outcome[Item, Value]] = deque()
@@ -144,7 +179,9 @@ def each(client: Client, items: Iterable[Item], work: Callable[[Item], Value]) -
                 future = ended.get(timeout=POLL)
                 _, item, before = flying.pop(future.key)
                 outcome = _outcome(future, item, before.attempts + 1 if before else 1)
-                if outcome.error == DIED and before:  # perhaps taken along by another: its own error says more
+                if (
+                    outcome.error == DIED and before
+                ):  # perhaps taken along by another: its own error says more
                     outcome = replace(before, attempts=outcome.attempts)
                 if outcome.error is not None and outcome.attempts < ATTEMPTS:
                     again.append(outcome)
@@ -159,7 +196,9 @@ def each(client: Client, items: Iterable[Item], work: Callable[[Item], Value]) -
 def _next(
     again: deque[Outcome[Item, Value]], waiting: Iterator[Item], count: int
 ) -> Iterator[tuple[Item, Outcome[Item, Value] | None]]:
-    """(item, the outcome of its last try) of those that are tried again, then of those that wait."""
+    """(item, the outcome of its last try) of those that are tried again, then of those that
+    wait.
+    """
     for _ in range(count):
         if again:
             before = again.popleft()
@@ -179,13 +218,19 @@ def _threads(client: Client) -> int:
 
 def _outcome(future: Future[Any], item: Any, attempt: int) -> Outcome[Any, Any]:
     try:
-        if future.status == "lost":  # its process died since; to wait until Dask has repeated it would block others
+        if (
+            future.status == "lost"
+        ):  # its process died since; to wait until Dask has repeated it would block others
             return Outcome(item, error=DIED, attempts=attempt)
         value, error, trace, files = future.result()
-    except KilledWorker as killed:  # a scheduler that is not ours may have tried it several times itself
+    except (
+        KilledWorker
+    ) as killed:  # a scheduler that is not ours may have tried it several times itself
         attempt += killed.allowed_failures
         return Outcome(item, error=DIED, attempts=attempt)
-    except Exception as failure:  # such as a value that cannot be sent, or a run that the cluster cancelled
+    except (
+        Exception
+    ) as failure:  # such as a value that cannot be sent, or a run that the cluster cancelled
         if future.client.status != "running":
             raise EngineError(GONE) from failure
         return Outcome(item, error=f"{type(failure).__name__}: {failure}", attempts=attempt)
@@ -194,7 +239,9 @@ def _outcome(future: Future[Any], item: Any, attempt: int) -> Outcome[Any, Any]:
     return Outcome(item, value, error, trace, files, attempt)
 
 
-def _attempt(work: Callable[[Any], Any], item: Any) -> tuple[Any, str | None, str, dict[str, bytes]]:
+def _attempt(
+    work: Callable[[Any], Any], item: Any
+) -> tuple[Any, str | None, str, dict[str, bytes]]:
     """In a worker: errors become text there, for not every exception can be sent."""
     try:
         return work(item), None, "", {}

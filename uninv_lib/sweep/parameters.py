@@ -18,11 +18,12 @@ STRICT = ConfigDict(extra="forbid")
 
 
 def notebook_runs(path: Path) -> Callable[[Mapping[str, Any]], Run]:
-    """A function from parameters to the run of the notebook with them, the others at their defaults.
+    """A function from parameters to the run of the notebook with them, the others at their
+    defaults.
 
-    That function raises ValueError for an unknown parameter, for a value that the parameter's annotation does not
-    take, and for one that the field of Spec of that name does not. Raises ValueError for what is no notebook, and
-    OSError.
+    That function raises ValueError for an unknown parameter, for a value that the parameter's
+    annotation does not take, and for one that the field of Spec of that name does not. Raises
+    ValueError for what is no notebook, and OSError.
     """
     source = path.read_text(encoding="utf-8")
     cells = json.loads(source)["cells"]
@@ -50,5 +51,7 @@ def _type_and_default(about: Mapping[str, Any]) -> tuple[Any, Any]:
 
 def _of_spec(names: Mapping[str, Any]) -> type[BaseModel]:
     """A model of these fields of Spec alone: what a chapter fixes beside them is its own affair."""
-    fields: dict[str, Any] = {n: (f.annotation, f) for n, f in Spec.model_fields.items() if n in names}
+    fields: dict[str, Any] = {
+        n: (f.annotation, f) for n, f in Spec.model_fields.items() if n in names
+    }
     return create_model("Fields", **fields)

@@ -37,16 +37,24 @@ class Grid(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     spec: dict[str, Any] | None = Field(None, description="fields of Spec that all runs share")
-    notebook: Path | None = Field(None, description="a notebook with a cell of parameters; relative to the file")
+    notebook: Path | None = Field(
+        None, description="a notebook with a cell of parameters; relative to the file"
+    )
     grid: dict[str, Axis] = Field(
-        {}, description="values of a field or a parameter, or of several that take the same: a list, or start and count"
+        {},
+        description=(
+            "values of a field or a parameter, or of several that take the same: a list, or "
+            "start and count"
+        ),
     )
 
     @model_validator(mode="after")
     def _one_kind(self) -> Grid:
         if (self.spec is None) == (self.notebook is None):
             raise ValueError("spec, notebook: give one of the two")
-        names = Counter([*(self.spec or ()), *(name for axis in self.grid for name in names_of(axis))])
+        names = Counter(
+            [*(self.spec or ()), *(name for axis in self.grid for name in names_of(axis))]
+        )
         if twice := sorted(name for name, times in names.items() if times > 1):
             raise ValueError(f"{', '.join(twice)}: given twice; allowed: once, in spec or in grid")
         return self
@@ -67,7 +75,9 @@ def plan(file: Path) -> list[Run]:
     """
     try:
         found = yaml.safe_load(file.read_text(encoding="utf-8"))
-        grids = TypeAdapter(list[Grid]).validate_python(found if isinstance(found, list) else [found])
+        grids = TypeAdapter(list[Grid]).validate_python(
+            found if isinstance(found, list) else [found]
+        )
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise PlanError(f"{file}: {error}") from error
     except ValidationError as error:
@@ -87,7 +97,10 @@ def plan(file: Path) -> list[Run]:
             else:
                 runs.setdefault(run.name, run)
     if faults:
-        lines = [f"{fault}\n  in {len(where)} of {number} runs, first in {where[0]}" for fault, where in faults.items()]
+        lines = [
+            f"{fault}\n  in {len(where)} of {number} runs, first in {where[0]}"
+            for fault, where in faults.items()
+        ]
         raise PlanError("\n".join([f"{file}: nothing was run", *lines]))
     return list(runs.values())
 

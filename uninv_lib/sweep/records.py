@@ -32,14 +32,19 @@ def combinations(axes: Mapping[str, Iterable[Any]]) -> Iterator[dict[str, Any]]:
 def grid(**axes: Any) -> list[Spec]:
     """The Specs of every combination: a list or a range is an axis, anything else is common to all.
 
-    Fields that take the same values are one axis: grid(**{"seed, model_seed": range(5)}, dataset="digits").
+    Fields that take the same values are one axis: grid(**{"seed, model_seed": range(5)},
+    dataset="digits").
     """
-    lists = {name: value if isinstance(value, (list, range)) else [value] for name, value in axes.items()}
+    lists = {
+        name: value if isinstance(value, (list, range)) else [value] for name, value in axes.items()
+    }
     return [Spec(**fields) for fields in combinations(lists)]
 
 
 def read(file: Path | str) -> list[Record]:
-    """The Records of a file, or of results/NAME.jsonl for a bare NAME. A torn last line is left out."""
+    """The Records of a file, or of results/NAME.jsonl for a bare NAME. A torn last line is left
+    out.
+    """
     path = RESULTS / f"{file}.jsonl" if isinstance(file, str) else file
     if not path.is_file():
         there = ", ".join(sorted(p.stem for p in RESULTS.glob("*.jsonl"))) or "nothing"
@@ -49,8 +54,9 @@ def read(file: Path | str) -> list[Record]:
 
 
 def row(record: Record) -> dict[str, Any]:
-    """The fields of a Record's Spec, its metrics (gain also of a Record that was made before there was one), and its
-    seconds by stage."""
+    """The fields of a Record's Spec, its metrics (gain also of a Record that was made before there
+    was one), and its seconds by stage.
+    """
     has_nulls = {f"psnr_{null}" for null in NULLS} <= record.metrics.keys()
     found = (gains(record.metrics) if has_nulls else {}) | record.metrics
     seconds = {f"seconds_{stage}": value for stage, value in record.seconds.items()}

@@ -54,7 +54,8 @@ class Row:
 
 
 def report(source: Path, target: Path) -> None:
-    """Write the page of the table of `source` (see `collect.table`) to `target`, whole or not at all.
+    """Write the page of the table of `source` (see `collect.table`) to `target`, whole or not at
+    all.
 
     Raises OSError, and ValueError as `table` does.
     """
@@ -64,7 +65,9 @@ def report(source: Path, target: Path) -> None:
     metrics = [name for name in METRICS if name in found and found[name].notna().any()]
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
     template = jinja2.Environment(loader=loader, autoescape=True).get_template("report.html")
-    columns = [name for name in ("run", *axes, *repeats, *metrics, "seconds") if found[name].notna().any()]
+    columns = [
+        name for name in ("run", *axes, *repeats, *metrics, "seconds") if found[name].notna().any()
+    ]
     page = template.render(
         title=f"Runs of {source.name}",
         summary=f"{len(found)} rows that differ in {_and(axes)}, repeated over {_and(repeats)}.",
@@ -77,15 +80,21 @@ def report(source: Path, target: Path) -> None:
 
 
 def varied(found: pandas.DataFrame) -> list[str]:
-    """The inputs that the runs differ in, that of most values first; what only repeats a run is left out."""
+    """The inputs that the runs differ in, that of most values first; what only repeats a run is
+    left out.
+    """
     inputs = [name for name in found if name in Spec.model_fields or name.startswith("parameter_")]
     counts = {name: found[name].nunique(dropna=False) for name in inputs if name not in DRAWN}
-    return sorted((name for name, count in counts.items() if count > 1), key=lambda name: -counts[name])
+    return sorted(
+        (name for name, count in counts.items() if count > 1), key=lambda name: -counts[name]
+    )
 
 
 def _chart(found: pandas.DataFrame, metric: str, axes: Sequence[str]) -> Chart:
     """A panel for each combination of the axes that are neither across a panel nor its series."""
-    shown = found.assign(**{name: found[name].astype(str) for name in axes if found[name].hasnans}, **{ALL: ALL})
+    shown = found.assign(
+        **{name: found[name].astype(str) for name in axes if found[name].hasnans}, **{ALL: ALL}
+    )
     across = axes[0] if axes else ALL
     series = axes[1] if len(axes) > 1 and shown[axes[1]].nunique() <= SERIES else ALL
     facets = [name for name in axes if name not in (across, series)]
@@ -95,25 +104,33 @@ def _chart(found: pandas.DataFrame, metric: str, axes: Sequence[str]) -> Chart:
     for values, group in groups:
         title = ", ".join(f"{name} {value}" for name, value in zip(facets, values, strict=True))
         panels.append(_panel(group, metric, across, series, title=title, is_rate=is_rate))
-    reading = (
-        f"Each panel: {'share of ones with its 95% Wilson' if is_rate else 'median with its 95% bootstrap'} interval"
-    )
-    return Chart(metric, f"{reading}, by {across}.", panels)
+    kind = "share of ones with its 95% Wilson" if is_rate else "median with its 95% bootstrap"
+    return Chart(metric, f"Each panel: {kind} interval, by {across}.", panels)
 
 
-def _panel(group: pandas.DataFrame, metric: str, x: str, series: str, *, title: str, is_rate: bool) -> Panel:
+def _panel(
+    group: pandas.DataFrame, metric: str, x: str, series: str, *, title: str, is_rate: bool
+) -> Panel:
     measure = _rate if is_rate else _median
-    found = {(line, place): measure(values) for (place, line), values in group.groupby([x, series])[metric]}
+    found = {
+        (line, place): measure(values)
+        for (place, line), values in group.groupby([x, series])[metric]
+    }
     labels = {x: x, metric: metric, series: series}
     if is_rate:
         lines: dict[str, dict[str, Interval]] = {
-            str(line): {str(place): found.get((line, place), ABSENT) for place in sorted(group[x].unique())}
+            str(line): {
+                str(place): found.get((line, place), ABSENT) for place in sorted(group[x].unique())
+            }
             for line in group[series].unique()
         }
         figure = figures.rates(lines, x=x, y=metric, title=title)
     else:
         figure = figures.points(group, x=x, y=metric, hue=series, labels=labels, title=title)
-    read = (f"{line}, {x} {place}: {m:.3g} [{low:.3g}, {high:.3g}]" for (line, place), (m, low, high) in found.items())
+    read = (
+        f"{line}, {x} {place}: {m:.3g} [{low:.3g}, {high:.3g}]"
+        for (line, place), (m, low, high) in found.items()
+    )
     return Panel(_svg(figure), f"{metric}; {title}; " + "; ".join(read))
 
 
@@ -138,7 +155,9 @@ def _and(names: Sequence[str]) -> str:
 def _rows(found: pandas.DataFrame, columns: Sequence[str]) -> Iterator[Row]:
     for _, values in found.iterrows():
         link = values["notebook"]
-        yield Row(link if isinstance(link, str) else None, [_shown(values[name]) for name in columns])
+        yield Row(
+            link if isinstance(link, str) else None, [_shown(values[name]) for name in columns]
+        )
 
 
 def _shown(value: object) -> str:

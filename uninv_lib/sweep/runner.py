@@ -15,7 +15,17 @@ from uninv_lib.sweep.store import DONE, Store
 from uninv_lib.sweep.work import Run, complete, pretrain_once, run_spec
 from uninv_lib.types import Spec
 
-DECISIVE = ("dataset", "model", "width", "attack", "preset", "probes", "unlearning", "training", "budget")
+DECISIVE = (
+    "dataset",
+    "model",
+    "width",
+    "attack",
+    "preset",
+    "probes",
+    "unlearning",
+    "training",
+    "budget",
+)
 """What the time of a run depends on most."""
 TIMED = 20
 """Finished runs of a kind that are read for their time."""
@@ -23,7 +33,9 @@ WRITES = 3
 """Results in a row that could not be written before a sweep starts no more runs."""
 
 
-def describe(runs: Sequence[Run], store: Store, *, scheduler: str | None = None, workers: int | None = None) -> str:
+def describe(
+    runs: Sequence[Run], store: Store, *, scheduler: str | None = None, workers: int | None = None
+) -> str:
     """The plan in a sentence: how many runs, how many are done, how long the others will take."""
     done = store.done()
     missing = [run for run in runs if run.name not in done]
@@ -43,12 +55,16 @@ def _clock(seconds: float) -> str:
 
 
 def _expected(missing: Sequence[Run], finished: Sequence[Run], store: Store) -> float | None:
-    """Seconds of one worker that the missing runs will take, by the finished ones of their kind, or of any; or None."""
+    """Seconds of one worker that the missing runs will take, by the finished ones of their kind, or
+    of any; or None.
+    """
     times: dict[tuple[Any, ...], list[float]] = {}
     for run in finished:
         known = times.setdefault(_kind(run), [])
         if len(known) < TIMED:
-            known.append(json.loads((store.folder / run.name / DONE).read_text(encoding="utf-8"))["seconds"])
+            known.append(
+                json.loads((store.folder / run.name / DONE).read_text(encoding="utf-8"))["seconds"]
+            )
     if not times:
         return None
     typical = {kind: statistics.median(known) for kind, known in times.items()}
@@ -71,8 +87,9 @@ def run_missing(
 ) -> dict[str, str]:
     """Run what `store` lacks; returns the error of each run that failed, by its name.
 
-    What a failed run left lies in `store.failed`; it is tried again by the next sweep. Raises EngineError where the
-    cluster is lost, and OSError where results can no longer be written; finished runs are kept in both cases.
+    What a failed run left lies in `store.failed`; it is tried again by the next sweep. Raises
+    EngineError where the cluster is lost, and OSError where results can no longer be written;
+    finished runs are kept in both cases.
     """
     done = store.done()
     missing = [run for run in runs if run.name not in done]

@@ -21,7 +21,8 @@ STALE = 3600.0
 class Store:
     """Runs by name, 16 hex digits, in `folder`; those that failed in `folder/failed`.
 
-    Any number of sweeps may write into one folder at once: of two results of one run the first stands.
+    Any number of sweeps may write into one folder at once: of two results of one run the first
+    stands.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -41,7 +42,9 @@ class Store:
         return (self.folder / name).is_dir()
 
     def keep(self, name: str, files: Mapping[str, bytes]) -> None:
-        """Keep the files of a finished run, in their order, and forget that it ever failed. Raises OSError."""
+        """Keep the files of a finished run, in their order, and forget that it ever failed. Raises
+        OSError.
+        """
         self._put(self.folder / name, files)
         if (self.failed / name).is_dir():
             shutil.rmtree(self.failed / name, ignore_errors=True)
@@ -73,7 +76,9 @@ class Store:
 
 
 def _sync(folder: Path) -> None:
-    """A rename outlives a power failure once its folder is on the disk; Windows has no such call."""
+    """A rename outlives a power failure once its folder is on the disk; Windows has no such
+    call.
+    """
     if os.name == "posix":
         handle = os.open(folder, os.O_RDONLY)
         try:

@@ -31,8 +31,10 @@ RECORDS, NOTEBOOK = "records.jsonl", "notebook.ipynb"
 
 @dataclass(frozen=True)
 class Run:
-    """inputs: a Spec or a notebook's parameters, as JSON; work: makes the files of the run's folder of them;
-    name: the hash of the inputs, the code, and what else the work depends on; notebook: its file's name."""
+    """inputs: a Spec or a notebook's parameters, as JSON; work: makes the files of the run's folder
+    of them; name: the hash of the inputs, the code, and what else the work depends on; notebook:
+    its file's name.
+    """
 
     name: str
     inputs: Mapping[str, Any]
@@ -42,11 +44,14 @@ class Run:
 
 
 def named(inputs: Mapping[str, Any], work: Work, *more: str, notebook: str | None = None) -> Run:
-    """The run of these inputs; equal ones get one name, whatever the order of their keys and the form of a number.
+    """The run of these inputs; equal ones get one name, whatever the order of their keys and the
+    form of a number.
 
     more: texts that the work depends on beside the library, such as a notebook's cells.
     """
-    exact = json.loads(json.dumps(inputs), parse_float=lambda text: float(text) + 0.0)  # -0.0 equals 0.0
+    exact = json.loads(
+        json.dumps(inputs), parse_float=lambda text: float(text) + 0.0
+    )  # -0.0 equals 0.0
     return Run(digest(exact, code(), *more), inputs, work, code(), notebook)
 
 
@@ -56,8 +61,12 @@ def run_spec(inputs: Mapping[str, Any]) -> dict[str, bytes]:
 
 
 def pretrain_once(client: Client, specs: Iterable[Spec]) -> None:
-    """Do the pretraining that several of these Specs share, so that each finds it kept; failures show in the runs."""
-    firsts = {(s.dataset, s.model, s.width, s.model_seed, s.epochs, s.budget, s.device): s for s in specs}
+    """Do the pretraining that several of these Specs share, so that each finds it kept; failures
+    show in the runs.
+    """
+    firsts = {
+        (s.dataset, s.model, s.width, s.model_seed, s.epochs, s.budget, s.device): s for s in specs
+    }
     for _ in each(client, firsts.values(), _pretrain):
         pass
 
@@ -74,7 +83,9 @@ class Notebook:
     source: str
 
     def __call__(self, inputs: Mapping[str, Any]) -> dict[str, bytes]:
-        """The executed notebook and the Records that it saved. Raises WorkError with the notebook as far as it came."""
+        """The executed notebook and the Records that it saved. Raises WorkError with the notebook
+        as far as it came.
+        """
         from uninv_lib.notebooks import BookError, papermill_run
 
         with TemporaryDirectory() as folder:
@@ -83,7 +94,9 @@ class Notebook:
             output.parent.mkdir()
             try:
                 parameters = {**inputs, "PAPERMILL_OUTPUT_PATH": str(output)}
-                papermill_run(source, output, parameters, folder=Path(folder), threads=torch.get_num_threads())
+                papermill_run(
+                    source, output, parameters, folder=Path(folder), threads=torch.get_num_threads()
+                )
             except BookError as error:
                 raise WorkError(str(error), _files(output.parent)) from error
             return _files(output.parent)
@@ -91,17 +104,28 @@ class Notebook:
 
 def _files(folder: Path) -> dict[str, bytes]:
     """NOTEBOOK, and the Records beside it under one name."""
-    found = {file.name: file.read_bytes() for file in sorted(folder.iterdir()) if not file.name.startswith(".")}
-    return {name.replace("notebook.records.jsonl", RECORDS): content for name, content in found.items()}
+    found = {
+        file.name: file.read_bytes()
+        for file in sorted(folder.iterdir())
+        if not file.name.startswith(".")
+    }
+    return {
+        name.replace("notebook.records.jsonl", RECORDS): content for name, content in found.items()
+    }
 
 
 def complete(run: Run) -> dict[str, bytes]:
-    """In a worker: the files of the run's folder, last the mark that it is finished, which says where they come from.
+    """In a worker: the files of the run's folder, last the mark that it is finished, which says
+    where they come from.
 
-    Raises RuntimeError where the worker has other code than the name of the run says, and what the work raises.
+    Raises RuntimeError where the worker has other code than the name of the run says, and what the
+    work raises.
     """
     if code() != run.code:
-        raise RuntimeError(f"this worker has uninv_lib {code()}, the sweep {run.code}; install one version everywhere")
+        raise RuntimeError(
+            f"this worker has uninv_lib {code()}, the sweep {run.code}; install one version "
+            "everywhere"
+        )
     started = time.perf_counter()
     files = run.work(run.inputs)
     done = {

@@ -1,4 +1,6 @@
-"""Unlearning methods, one file each: (trained, forget, retain, *, rng, ...) -> State of the model after."""
+"""Unlearning methods, one file each: (trained, forget, retain, *, rng, ...) -> State of the model
+after.
+"""
 
 from uninv_lib.unlearning.gradient_ascent import gradient_ascent
 from uninv_lib.unlearning.retrain import retrain

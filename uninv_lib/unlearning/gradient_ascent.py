@@ -21,20 +21,25 @@ def gradient_ascent(
     unlearning_batch_size: int | None = None,
     **_: Any,
 ) -> State:
-    """θ + unlearning_rate · ∇L(forget), `unlearning_steps` times; one step, as in the official code.
+    """θ + unlearning_rate · ∇L(forget), `unlearning_steps` times; one step, as in the official
+    code.
 
-    unlearning_batch_size: forgotten samples a step takes, in an order drawn anew for each pass over them; without,
-    each step takes all. Raises FloatingPointError where the ascent diverges: the loss has no upper bound.
+    unlearning_batch_size: forgotten samples a step takes, in an order drawn anew for each pass over
+    them; without, each step takes all. Raises FloatingPointError where the ascent diverges: the
+    loss has no upper bound.
     """
     state, size = trained.state, unlearning_batch_size or len(forget)
     batches = [] if unlearning_batch_size else [forget] * unlearning_steps
     while len(batches) < unlearning_steps:
-        batches += [forget.take(part) for part in torch.randperm(len(forget), generator=rng).split(size)]
+        batches += [
+            forget.take(part) for part in torch.randperm(len(forget), generator=rng).split(size)
+        ]
     for i, batch in enumerate(batches[:unlearning_steps]):
         state = step(trained.net, state, batch, -unlearning_rate)
         if not all(torch.isfinite(state[name]).all() for name, _ in trained.net.named_parameters()):
             raise FloatingPointError(
-                f"gradient_ascent: not finite after step {i + 1} of {unlearning_steps} at unlearning_rate "
+                f"gradient_ascent: not finite after step {i + 1} of {unlearning_steps} at "
+                "unlearning_rate "
                 f"{unlearning_rate:g}; the method failed, take fewer steps or a lower rate"
             )
     return state

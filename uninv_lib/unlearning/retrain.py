@@ -10,8 +10,11 @@ from uninv_lib.private_training import train_privately
 from uninv_lib.types import Split, State, Trained
 
 
-def retrain(trained: Trained, forget: Split, retain: Split, *, rng: torch.Generator, **_: Any) -> State:
-    """θ_0 trained on the retained samples only, with the private training's own settings (official code).
+def retrain(
+    trained: Trained, forget: Split, retain: Split, *, rng: torch.Generator, **_: Any
+) -> State:
+    """θ_0 trained on the retained samples only, with the private training's own settings (official
+    code).
 
     The order of minibatches is drawn anew from `rng`, as a developer's second training would.
     """

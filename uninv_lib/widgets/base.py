@@ -23,22 +23,34 @@ from uninv_lib.types import Record, Spec, explain
 FOLDER = Path(__file__).parent
 Live = Callable[..., Record]
 """(spec, *, progress, watch) -> Record, as `experiment.run`."""
-SPOKEN = {"chelsea": "cat", "china": "palace", "hubble_deep_field": "galaxies", "immunohistochemistry": "tissue"}
+SPOKEN = {
+    "chelsea": "cat",
+    "china": "palace",
+    "hubble_deep_field": "galaxies",
+    "immunohistochemistry": "tissue",
+}
 
 
 def spoken(class_names: Iterable[str]) -> list[str]:
-    """The classes of `photos` as a reader would call what is on them; all others by their own names."""
+    """The classes of `photos` as a reader would call what is on them; all others by their own
+    names.
+    """
     return [SPOKEN.get(name, name) for name in class_names]
 
 
 def module(*names: str) -> str:
-    """One ES module of these files: a blob or a notebook has no folder that a module could import from."""
-    return "\n".join((FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in ("common", *names))
+    """One ES module of these files: a blob or a notebook has no folder that a module could import
+    from.
+    """
+    return "\n".join(
+        (FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in ("common", *names)
+    )
 
 
 class Pictures:
-    """Pictures of one shape, each held once, side by side in one JPEG, a sixth of their bytes; numbers come from the
-    pictures themselves."""
+    """Pictures of one shape, each held once, side by side in one JPEG, a sixth of their bytes;
+    numbers come from the pictures themselves.
+    """
 
     columns = 32
 
@@ -49,7 +61,14 @@ class Pictures:
     def add(self, inputs: Tensor) -> list[int]:
         """The numbers of these pictures, (n, channels, height, width) in [0, 1]."""
         found = []
-        for pixels in (inputs.detach().cpu() * 255).round().to(torch.uint8).permute(0, 2, 3, 1).squeeze(-1).numpy():
+        for pixels in (
+            (inputs.detach().cpu() * 255)
+            .round()
+            .to(torch.uint8)
+            .permute(0, 2, 3, 1)
+            .squeeze(-1)
+            .numpy()
+        ):
             number = self._numbers.setdefault(pixels.tobytes(), len(self._tiles))
             if number == len(self._tiles):
                 self._tiles.append(Image.fromarray(pixels))
@@ -74,10 +93,11 @@ class Cancelled(Exception):
 
 
 class Widget(anywidget.AnyWidget):
-    """A widget whose front end may ask its kernel for a run; without a kernel nobody answers, and none is needed.
+    """A widget whose front end may ask its kernel for a run; without a kernel nobody answers, and
+    none is needed.
 
-    live: (Spec, *, progress, watch) -> Record, what a run is; None keeps the widget to what it holds.
-    selected: what the reader chose, by name.
+    live: (Spec, *, progress, watch) -> Record, what a run is; None keeps the widget to what it
+    holds. selected: what the reader chose, by name.
     """
 
     _css = (FOLDER / "widgets.css").read_text(encoding="utf-8")
@@ -92,8 +112,9 @@ class Widget(anywidget.AnyWidget):
         self.on_msg(self._asked)
 
     def cell_of(self, fields: Mapping[str, Any], live: Live, pictures: Pictures) -> dict[str, Any]:
-        """Run what the front end names; what it receives, the pictures by number. Raises pydantic.ValidationError
-        and whatever a run raises."""
+        """Run what the front end names; what it receives, the pictures by number. Raises
+        pydantic.ValidationError and whatever a run raises.
+        """
         raise NotImplementedError
 
     def _asked(self, _: Any, message: Mapping[str, Any], buffers: Any) -> None:
@@ -111,14 +132,18 @@ class Widget(anywidget.AnyWidget):
             self.worker = threading.Thread(target=self._work, args=words, daemon=True)
             self.worker.start()
 
-    def _tell(self, number: int, content: dict[str, Any], buffers: list[bytes] | None = None) -> None:
+    def _tell(
+        self, number: int, content: dict[str, Any], buffers: list[bytes] | None = None
+    ) -> None:
         """Send what run `number` has to say. Raises Cancelled where another one came after it."""
         with self._talking:
             if number != self._latest:
                 raise Cancelled
             self.send(content, buffers=buffers)
 
-    def _work(self, fields: Mapping[str, Any], live: Live, number: int, before: threading.Thread | None) -> None:
+    def _work(
+        self, fields: Mapping[str, Any], live: Live, number: int, before: threading.Thread | None
+    ) -> None:
         told = 0.0
 
         def progress(name: str, done: float) -> None:
@@ -144,7 +169,9 @@ class Widget(anywidget.AnyWidget):
         except Cancelled:
             pass
         except Exception as error:  # whatever a run raises is the reader's to see, in the widget
-            text = explain(error) if isinstance(error, ValidationError) else f"The run failed: {error}"
+            text = (
+                explain(error) if isinstance(error, ValidationError) else f"The run failed: {error}"
+            )
             with suppress(Cancelled):
                 self._tell(number, {"type": "failed", "text": text})
         finally:
@@ -152,9 +179,10 @@ class Widget(anywidget.AnyWidget):
 
 
 class Explorer(Widget):
-    """A widget over results of the library. Each cell holds what names it (`spec`, by the fields of `axes`), its
-    metrics, and the numbers of its `pictures`, `columns` of them in a row; `finer` are what a kernel adds to the axes.
-    `fresh` is the view that it opens on, `people` the class of each private sample, `note` says what was run.
+    """A widget over results of the library. Each cell holds what names it (`spec`, by the fields of
+    `axes`), its metrics, and the numbers of its `pictures`, `columns` of them in a row; `finer` are
+    what a kernel adds to the axes. `fresh` is the view that it opens on, `people` the class of each
+    private sample, `note` says what was run.
     """
 
     axes = traitlets.Dict().tag(sync=True)

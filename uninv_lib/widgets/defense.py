@@ -19,7 +19,13 @@ from uninv_lib.types import Spec
 from uninv_lib.widgets.base import Explorer, Live, Pictures, module, spoken
 from uninv_lib.widgets.observe import Observed, observe, people
 
-FIXED: dict[str, Any] = {"dataset": "photos", "model": "mlp", "width": 8, "seed": 66, "device": "cpu"}
+FIXED: dict[str, Any] = {
+    "dataset": "photos",
+    "model": "mlp",
+    "width": 8,
+    "seed": 66,
+    "device": "cpu",
+}
 AXES: dict[str, list[Any]] = {
     "request": [23, 10, 1, 3],  # a smile, a petal whose update is lost in rounding, an eye, a wheel
     "unlearning_rate": [1e-4, 1e-3, 1e-2],
@@ -40,7 +46,8 @@ FINER: dict[str, list[Any]] = {
     "fine_tuning": [1, 2, 3, 5, 10, 20, 40],
 }
 NOTE = (
-    "Each mark is one run: one fully connected net, one private set, drawn with a seed that was chosen because it "
+    "Each mark is one run: one fully connected net, one private set, drawn with a seed that "
+    "was chosen because it "
     "holds pictures that have a name."
 )
 
@@ -79,10 +86,12 @@ def _cell(fields: Mapping[str, Any], seen: Observed, pictures: Pictures) -> dict
 
 
 class DefenseLab(Explorer):
-    """Choose an unlearning rate, a defense and its strength; see what is recovered and what the model is still worth.
+    """Choose an unlearning rate, a defense and its strength; see what is recovered and what the
+    model is still worth.
 
-    Computes its grid of 144 runs when it is made, about ten seconds; each cell holds what the attacker finds who knows
-    of the defense, too. live: (Spec, *, progress, watch) -> Record, for values off the grid.
+    Computes its grid of 144 runs when it is made, about ten seconds; each cell holds what the
+    attacker finds who knows of the defense, too. live: (Spec, *, progress, watch) -> Record, for
+    values off the grid.
     """
 
     _esm = module("defense")
@@ -90,10 +99,15 @@ class DefenseLab(Explorer):
     cap = traitlets.Float(40.0).tag(sync=True)
     """dB: from here on a recovery is exact to the eye, and the plane does not tell how exact."""
 
-    def __init__(self, *, live: Live | None = run, grid: list[dict[str, Any]] | None = None) -> None:
+    def __init__(
+        self, *, live: Live | None = run, grid: list[dict[str, Any]] | None = None
+    ) -> None:
         chosen = _grid() if grid is None else grid
         pictures = Pictures()
-        cells = [_cell(fields, observe(_spec(fields)), pictures) for fields in tqdm(chosen, "defense lab", unit="run")]
+        cells = [
+            _cell(fields, observe(_spec(fields)), pictures)
+            for fields in tqdm(chosen, "defense lab", unit="run")
+        ]
         data = load(FIXED["dataset"])
         first = next((fields for fields in chosen if fields["unlearning_rate"] == 1e-3), chosen[0])
         super().__init__(
@@ -114,9 +128,14 @@ class DefenseLab(Explorer):
         return _cell(fields, observe(_spec(fields), live=live), pictures)
 
     def figure(self) -> Figure:
-        """The whole grid for print: leak to the best attacker against utility, medians over samples and rates."""
+        """The whole grid for print: leak to the best attacker against utility, medians over samples
+        and rates.
+        """
         table = pandas.DataFrame([{**cell["spec"], **cell["metrics"]} for cell in self.cells])
         table["leak"] = table.get("gain_adaptive", table["gain"]).fillna(table["gain"])
-        labels = {"test_accuracy_released": "test accuracy of the released model", "leak": "gain above best null (dB)"}
+        labels = {
+            "test_accuracy_released": "test accuracy of the released model",
+            "leak": "gain above best null (dB)",
+        }
         x, title = "test_accuracy_released", "the lab's grid, the attacker knows of pruning"
         return figures.tradeoff(table, x=x, y="leak", labels=labels, title=title, y_max=self.cap)

@@ -1,4 +1,6 @@
-"""Draw, forget, leak: the reader's own drawing is learned, forgotten and recovered, all in the page."""
+"""Draw, forget, leak: the reader's own drawing is learned, forgotten and recovered, all in the
+page.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,19 @@ from uninv_lib.widgets.base import FOLDER, Live, Pictures, Widget, module
 
 FIXED: dict[str, Any] = {"dataset": "digits", "width": 4, "device": "cpu"}
 RETAINED, LEVELS = 127, 16  # with the drawing a full batch; shades of grey in the data set
-KNOWING = ("gain_adaptive", "psnr_adaptive", "label_accuracy_adaptive")  # where a better attacker is known
-SHOWN = ("gain", "psnr", "label_accuracy", "test_accuracy_before", "test_accuracy_released", *KNOWING)
+KNOWING = (
+    "gain_adaptive",
+    "psnr_adaptive",
+    "label_accuracy_adaptive",
+)  # where a better attacker is known
+SHOWN = (
+    "gain",
+    "psnr",
+    "label_accuracy",
+    "test_accuracy_before",
+    "test_accuracy_released",
+    *KNOWING,
+)
 
 
 def _grey(inputs: Tensor) -> bytes:
@@ -29,15 +42,19 @@ def _grey(inputs: Tensor) -> bytes:
 
 
 class DrawForgetLeak(Widget):
-    """The reader draws a digit; the page learns it among others, forgets it, and recovers it from the difference.
+    """The reader draws a digit; the page learns it among others, forgets it, and recovers it from
+    the difference.
 
-    Nothing is precomputed but the pretraining: the state holds θ_0 of a linear net and of one with 32 hidden units,
-    float32, 127 private digits to retain, 300 to test on, and a sample drawing of each class. The page computes in
-    double precision. live: (Spec, *, progress, watch) -> Record, the same settings on a private digit.
+    Nothing is precomputed but the pretraining: the state holds θ_0 of a linear net and of one with
+    32 hidden units, float32, 127 private digits to retain, 300 to test on, and a sample drawing of
+    each class. The page computes in double precision. live: (Spec, *, progress, watch) -> Record,
+    the same settings on a private digit.
     """
 
     _esm = module("engine", "pad", "why", "words", "draw")
-    _css = "\n".join((FOLDER / f"{name}.css").read_text(encoding="utf-8") for name in ("widgets", "draw"))
+    _css = "\n".join(
+        (FOLDER / f"{name}.css").read_text(encoding="utf-8") for name in ("widgets", "draw")
+    )
     weights = traitlets.Bytes().tag(sync=True)
     layers = traitlets.Dict().tag(sync=True)
     digits = traitlets.Bytes().tag(sync=True)
@@ -56,7 +73,9 @@ class DrawForgetLeak(Widget):
             layers[name] = [list(tensor.shape) for tensor in parameters if tensor.ndim > 1]
             weights += b"".join(tensor.float().numpy().tobytes() for tensor in parameters)
         rest = data.private.labels[RETAINED:]
-        samples = RETAINED + torch.stack([(rest == label).nonzero()[0, 0] for label in range(data.num_classes)])
+        samples = RETAINED + torch.stack(
+            [(rest == label).nonzero()[0, 0] for label in range(data.num_classes)]
+        )
         splits = {
             "retain": data.private.take(torch.arange(RETAINED)),
             "test": data.test,
@@ -82,7 +101,9 @@ class DrawForgetLeak(Widget):
         return {"metrics": {name: found[name] for name in SHOWN if name in found}}
 
     def figure(self) -> Figure:
-        """The message for print: a forgotten digit, and what leaks without a defense and under obfuscation."""
+        """The message for print: a forgotten digit, and what leaks without a defense and under
+        obfuscation.
+        """
         plain = Spec(**FIXED, model="linear", request=3)
         pictures: dict[str, Tensor] = {}
         for name, strength in (("no defense", 0.0), ("obfuscation 1", 1.0), ("obfuscation 5", 5.0)):

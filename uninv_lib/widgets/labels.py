@@ -1,4 +1,6 @@
-"""The label meter: the confidence of every class, before and after, and what the attacker concludes."""
+"""The label meter: the confidence of every class, before and after, and what the attacker
+concludes.
+"""
 
 from __future__ import annotations
 
@@ -27,15 +29,32 @@ FIXED: dict[str, Any] = {
 }
 SETTING = ("forget_share", "unlearning", "probes")
 FIELDS = (*SETTING, "seed", "request")
-FINER: dict[str, list[Any]] = {"forget_share": [0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0], "seed": list(range(20))}
-OPENS: dict[str, Any] = {"forget_share": 0.1, "unlearning": "gradient_ascent", "probes": "public", "seed": 0}
+FINER: dict[str, list[Any]] = {
+    "forget_share": [0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0],
+    "seed": list(range(20)),
+}
+OPENS: dict[str, Any] = {
+    "forget_share": 0.1,
+    "unlearning": "gradient_ascent",
+    "probes": "public",
+    "seed": 0,
+}
 FORGOTTEN = 7  # named by the best attacker and missed by the published ones
-NOTE = "Each model before was trained on its own from the start; the interval is about other such models, too."
+NOTE = (
+    "Each model before was trained on its own from the start; the interval is about other "
+    "such models, too."
+)
 
 
 def _spec(fields: Mapping[str, Any]) -> Spec:
-    """Each seed has a model of its own; public samples are read in log-odds, published probes as published."""
-    words = {**FIXED, **fields, "score": "log_odds" if fields["probes"] == "public" else "confidence"}
+    """Each seed has a model of its own; public samples are read in log-odds, published probes as
+    published.
+    """
+    words = {
+        **FIXED,
+        **fields,
+        "score": "log_odds" if fields["probes"] == "public" else "confidence",
+    }
     return Spec(**words, model_seed=fields["seed"])
 
 
@@ -43,11 +62,15 @@ def _records() -> list[Record]:
     """Those of published probes, and those of public samples under the same settings and models."""
     published = [r for r in read("labels") if r.spec.dataset == "digits"]
     known = {(r.spec.forget_share, r.spec.seed) for r in published}
-    return published + [r for r in read("labels_scores_convnet") if (r.spec.forget_share, r.spec.seed) in known]
+    return published + [
+        r for r in read("labels_scores_convnet") if (r.spec.forget_share, r.spec.seed) in known
+    ]
 
 
 def _cell(record: Record, num_classes: int) -> dict[str, Any]:
-    changes = {f"change_{i}": float(f"{record.metrics[f'change_{i}']:.4g}") for i in range(num_classes)}
+    changes = {
+        f"change_{i}": float(f"{record.metrics[f'change_{i}']:.4g}") for i in range(num_classes)
+    }
     return {
         "spec": {name: getattr(record.spec, name) for name in FIELDS},
         "metrics": {"inferred_label": int(record.metrics["inferred_label"]), **changes},
@@ -63,17 +86,20 @@ def _rates(records: list[Record]) -> list[dict[str, Any]]:
     found = []
     for setting, alike in groups.items():
         right = torch.tensor([record.metrics["label_accuracy"] == 1 for record in alike])
-        _, low, high = metrics.rate(right, models=torch.tensor([record.spec.model_seed for record in alike]))
+        _, low, high = metrics.rate(
+            right, models=torch.tensor([record.spec.model_seed for record in alike])
+        )
         interval = {"right": int(right.sum()), "of": len(alike), "low": low, "high": high}
         found.append({**dict(zip(SETTING, setting, strict=True)), **interval})
     return found
 
 
 class LabelMeter(Explorer):
-    """Choose the forgotten class and share, the unlearning and the attacker; see each class's change and the guess.
+    """Choose the forgotten class and share, the unlearning and the attacker; see each class's
+    change and the guess.
 
-    records: of label inference on digits; None for the committed ones. live: (Spec, *, progress, watch) -> Record, for
-    settings without a Record.
+    records: of label inference on digits; None for the committed ones. live: (Spec, *, progress,
+    watch) -> Record, for settings without a Record.
     """
 
     _esm = module("labels")
@@ -93,9 +119,14 @@ class LabelMeter(Explorer):
             finer=FINER,
             cells=cells,
             class_names=list(data.class_names),
-            requests=[[order.index(label) for label in range(data.num_classes)] for order in orders],
+            requests=[
+                [order.index(label) for label in range(data.num_classes)] for order in orders
+            ],
             rates=_rates(known),
-            fresh={**{name: first["spec"][name] for name in (*SETTING, "seed")}, "forgotten": first["forgotten"]},
+            fresh={
+                **{name: first["spec"][name] for name in (*SETTING, "seed")},
+                "forgotten": first["forgotten"],
+            },
             note=NOTE,
         )
 
@@ -109,9 +140,13 @@ class LabelMeter(Explorer):
         of_model = {**setting, "seed": fresh["seed"]}
         alike = [cell for cell in self.cells if of_model.items() <= cell["spec"].items()]
         cell = next(cell for cell in alike if cell["forgotten"] == fresh["forgotten"])
-        missed = sorted(c["forgotten"] for c in alike if c["metrics"]["inferred_label"] != c["forgotten"])
+        missed = sorted(
+            c["forgotten"] for c in alike if c["metrics"]["inferred_label"] != c["forgotten"]
+        )
         rate = next(rate for rate in self.rates if setting.items() <= rate.items())
-        share = f"{rate['right'] / rate['of']:.0%} [{100 * rate['low']:.0f}, {100 * rate['high']:.0f}]"
+        share = (
+            f"{rate['right'] / rate['of']:.0%} [{100 * rate['low']:.0f}, {100 * rate['high']:.0f}]"
+        )
         title = (
             f"class {names[cell['forgotten']]} was forgotten\n"
             f"missed of the same model: {', '.join(names[i] for i in missed) or 'none'}\n"

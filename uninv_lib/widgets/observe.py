@@ -28,9 +28,11 @@ FRAMES = 24
 
 @dataclass(frozen=True)
 class Observed:
-    """metrics: of the Record; truth: (K, *input_shape); frames: (n, K, *input_shape), the recovered pictures at these
-    `steps` in the order of the truth, the recovery itself last; curves: (n,) each, of PSNR (dB), total variation, and
-    the cosine between the update and the gradient that the frame would cause with the true labels."""
+    """metrics: of the Record; truth: (K, *input_shape); frames: (n, K, *input_shape), the recovered
+    pictures at these `steps` in the order of the truth, the recovery itself last; curves: (n,)
+    each, of PSNR (dB), total variation, and the cosine between the update and the gradient that the
+    frame would cause with the true labels.
+    """
 
     metrics: dict[str, float]
     truth: Tensor
@@ -40,7 +42,9 @@ class Observed:
 
 
 def _chosen(count: int) -> list[int]:
-    """At most FRAMES of `count` positions: dense at first, where the picture changes most, and the last."""
+    """At most FRAMES of `count` positions: dense at first, where the picture changes most, and the
+    last.
+    """
     return sorted({round(i) for i in np.geomspace(1, count, FRAMES)}) if count else []
 
 
@@ -74,7 +78,9 @@ def observe(spec: Spec, *, live: Live = run) -> Observed:
 
 
 def recall(spec: Spec, *, compute: bool = True) -> Observed | None:
-    """`observe`, kept on disk by the Spec and the code; without `compute` None where it is not kept."""
+    """`observe`, kept on disk by the Spec and the code; without `compute` None where it is not
+    kept.
+    """
 
     def work() -> dict[str, Tensor]:
         if not compute:
@@ -91,17 +97,29 @@ def recall(spec: Spec, *, compute: bool = True) -> Observed | None:
 
     try:
         found = kept(
-            "observed", digest(code(), Path(__file__).read_text(encoding="utf-8"), spec.model_dump(mode="json")), work
+            "observed",
+            digest(
+                code(), Path(__file__).read_text(encoding="utf-8"), spec.model_dump(mode="json")
+            ),
+            work,
         )
     except LookupError:
         return None
     numbers: dict[str, Any] = {name: value.tolist() for name, value in found.items()}
     return Observed(
-        {name.removeprefix("metrics."): value for name, value in numbers.items() if name.startswith("metrics.")},
+        {
+            name.removeprefix("metrics."): value
+            for name, value in numbers.items()
+            if name.startswith("metrics.")
+        },
         found["truth"],
         found["frames"],
         numbers["steps"],
-        {name.removeprefix("curves."): value for name, value in numbers.items() if name.startswith("curves.")},
+        {
+            name.removeprefix("curves."): value
+            for name, value in numbers.items()
+            if name.startswith("curves.")
+        },
     )
 
 
@@ -110,7 +128,9 @@ def _keep(spec: Spec) -> None:
 
 
 def fill(specs: Iterable[Spec], *, workers: int | None = None) -> list[str]:
-    """Observe those Specs that are not kept yet, in `workers` processes; returns one message for each that failed."""
+    """Observe those Specs that are not kept yet, in `workers` processes; returns one message for
+    each that failed.
+    """
     missing = [spec for spec in specs if recall(spec, compute=False) is None]
     if not missing:
         return []
@@ -120,4 +140,8 @@ def fill(specs: Iterable[Spec], *, workers: int | None = None) -> list[str]:
     with connect(workers=workers) as client:
         pretrain_once(client, missing)
         outcomes = list(tqdm(each(client, missing, _keep), total=len(missing), unit="run"))
-    return [f"{o.item.model_dump_json(exclude_defaults=True)}: {o.error}" for o in outcomes if o.error is not None]
+    return [
+        f"{o.item.model_dump_json(exclude_defaults=True)}: {o.error}"
+        for o in outcomes
+        if o.error is not None
+    ]

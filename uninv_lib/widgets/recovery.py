@@ -37,7 +37,9 @@ FINER: dict[str, list[Any]] = {
 
 
 def _spec(fields: Mapping[str, Any]) -> Spec:
-    """`sample` is counted in the order of the private people; the request that forgets it with its neighbours."""
+    """`sample` is counted in the order of the private people; the request that forgets it with its
+    neighbours.
+    """
     words = dict(fields)
     return Spec(**FIXED, request=words.pop("sample") // max(1, words["forget_size"]), **words)
 
@@ -50,11 +52,14 @@ def _grid() -> list[dict[str, Any]]:
         for unlearning in AXES["unlearning"]
         for rate in reversed(AXES["unlearning_rate"])  # the published one first
     ]
-    return [c for c in cells if c["unlearning"] == "gradient_ascent" or c["unlearning_rate"] == 1e-3]
+    return [
+        c for c in cells if c["unlearning"] == "gradient_ascent" or c["unlearning_rate"] == 1e-3
+    ]
 
 
 NOTE = (
-    "These are runs of a {model} of width {width} with the {budget} budget, on one private set, drawn with a seed that "
+    "These are runs of a {model} of width {width} with the {budget} budget, on one private "
+    "set, drawn with a seed that "
     "was chosen because it holds pictures that have a name."
 )
 GRID = [_spec(fields) for fields in _grid()]
@@ -68,29 +73,45 @@ def _cell(fields: Mapping[str, Any], seen: Observed, pictures: Pictures) -> dict
     curves = {**seen.curves, "gain": [ratio - best_null for ratio in seen.curves["psnr"]]}
     curves = {name: [float(f"{v:.6g}") for v in values] for name, values in curves.items()}
     shown = [number for frame in (seen.truth, *seen.frames) for number in pictures.add(frame)]
-    return {"spec": dict(fields), "metrics": numbers, "steps": seen.steps, "curves": curves, "pictures": shown}
+    return {
+        "spec": dict(fields),
+        "metrics": numbers,
+        "steps": seen.steps,
+        "curves": curves,
+        "pictures": shown,
+    }
 
 
 class RecoveryExplorer(Explorer):
-    """Choose the forgotten sample, the unlearning and how many go together, and scrub through the search.
+    """Choose the forgotten sample, the unlearning and how many go together, and scrub through the
+    search.
 
-    Holds those cells of the grid that are on this machine already (the build computes all of them, see
-    `observe.fill`), and at least the first; with a kernel the others are computed when the reader asks.
-    live: (Spec, *, progress, watch) -> Record.
+    Holds those cells of the grid that are on this machine already (the build computes all of them,
+    see `observe.fill`), and at least the first; with a kernel the others are computed when the
+    reader asks. live: (Spec, *, progress, watch) -> Record.
     """
 
     _esm = module("recovery")
 
-    def __init__(self, *, live: Live | None = run, grid: list[dict[str, Any]] | None = None) -> None:
+    def __init__(
+        self, *, live: Live | None = run, grid: list[dict[str, Any]] | None = None
+    ) -> None:
         chosen = _grid() if grid is None else grid
-        seen = [recall(_spec(fields), compute=i == 0 or grid is not None) for i, fields in enumerate(chosen)]
+        seen = [
+            recall(_spec(fields), compute=i == 0 or grid is not None)
+            for i, fields in enumerate(chosen)
+        ]
         pictures, data = Pictures(), load(FIXED["dataset"])
         self.first = seen[0]
         super().__init__(
             live=live,
             axes=AXES,
             finer=FINER,
-            cells=[_cell(fields, one, pictures) for fields, one in zip(chosen, seen, strict=True) if one],
+            cells=[
+                _cell(fields, one, pictures)
+                for fields, one in zip(chosen, seen, strict=True)
+                if one
+            ],
             shape=list(data.input_shape),
             pictures=pictures.packed(),
             class_names=spoken(data.class_names),
@@ -107,5 +128,8 @@ class RecoveryExplorer(Explorer):
         seen = self.first
         assert seen is not None  # computed where it was not kept
         at = [round(i * (len(seen.steps) - 1) / 4) for i in range(5)]
-        pictures = {"forgotten": seen.truth[:1], **{f"step {seen.steps[i]}": seen.frames[i][:1] for i in at}}
+        pictures = {
+            "forgotten": seen.truth[:1],
+            **{f"step {seen.steps[i]}": seen.frames[i][:1] for i in at},
+        }
         return figures.pictures(pictures)
