@@ -19,8 +19,8 @@ import sys
 import torch
 
 from uninv_lib import Record, run
-from uninv_lib.provenance import commit
-from uninv_lib.sweep import RESULTS, read
+from uninv_lib.runs import RESULTS, read
+from uninv_lib.support.provenance import commit
 
 SECONDS = 60.0
 CHOSEN = 3

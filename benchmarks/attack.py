@@ -21,15 +21,15 @@ import torch
 
 from uninv_lib import Spec, metrics, prepare
 from uninv_lib.attacks import baselines
-from uninv_lib.attacks.engine import rows as rows_of
-from uninv_lib.attacks.features import cost_and_parts, recover_batch
-from uninv_lib.attacks.memory import bytes_of
-from uninv_lib.attacks.presets import Preset, chosen_preset
-from uninv_lib.attacks.targets import target_of
+from uninv_lib.attacks.features.recover import cost_and_parts, recover_batch
+from uninv_lib.attacks.search.descent import rows as rows_of
+from uninv_lib.attacks.search.memory import bytes_of
+from uninv_lib.attacks.search.presets import Preset, chosen_preset
+from uninv_lib.attacks.search.target import target_of
 from uninv_lib.models import logits
-from uninv_lib.provenance import device_name, versions
+from uninv_lib.runs import RESULTS
 from uninv_lib.scene import device_of
-from uninv_lib.sweep import RESULTS
+from uninv_lib.support.provenance import device_name, versions
 from uninv_lib.training import evaluate
 
 FILE = RESULTS / "benchmark_attack.jsonl"

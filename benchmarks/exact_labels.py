@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from uninv_lib import Spec, prepare
-from uninv_lib.attacks.labels import log_odds
+from uninv_lib.anatomy import head
+from uninv_lib.attacks.labels.answers import log_odds
 from uninv_lib.experiment import probes_of
-from uninv_lib.layers import head
 from uninv_lib.models import logits
+from uninv_lib.runs import RESULTS, read
 from uninv_lib.scene import Scene, rng_of
-from uninv_lib.sweep import RESULTS, read
 from uninv_lib.training import fine_tune, gradient
 from uninv_lib.types import Split, State
 

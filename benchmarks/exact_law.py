@@ -12,18 +12,18 @@ import torch
 from torch import Tensor
 
 from uninv_lib import Spec, load, metrics
-from uninv_lib.attacks import analytic
-from uninv_lib.attacks.nuisance import (
+from uninv_lib.attacks.features import analytic
+from uninv_lib.attacks.features.nuisance import (
     labels_of_requests,
     private_size_of,
     recover_together,
     without_common,
 )
-from uninv_lib.attacks.update import NothingChanged, difference, labels_of_bias
+from uninv_lib.attacks.search.update import NothingChanged, difference, labels_of_bias
 from uninv_lib.forecast import stated_cosine
 from uninv_lib.models import logits
+from uninv_lib.runs import RESULTS
 from uninv_lib.scene import LR, pretrain, rng_of
-from uninv_lib.sweep import RESULTS
 from uninv_lib.training import fine_tune, gradient
 from uninv_lib.types import Dataset, Split, State, WhiteBoxView
 

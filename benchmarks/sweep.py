@@ -21,11 +21,11 @@ import click
 import psutil
 import torch
 
-from uninv_lib.sweep.engine import connect, each
-from uninv_lib.sweep.plan import plan
-from uninv_lib.sweep.runner import run_missing
-from uninv_lib.sweep.store import Store
-from uninv_lib.sweep.work import complete
+from uninv_lib.runs.engine import connect, each
+from uninv_lib.runs.plan import plan
+from uninv_lib.runs.runner import run_missing
+from uninv_lib.runs.store import Store
+from uninv_lib.runs.work import complete
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
@@ -119,8 +119,8 @@ def notebooks(count):
 def many(count):
     program = (
         "import sys, trivial; from pathlib import Path\n"
-        "from uninv_lib.sweep.runner import describe, run_missing; from "
-        "uninv_lib.sweep.store import Store\n"
+        "from uninv_lib.runs.runner import describe, run_missing; from "
+        "uninv_lib.runs.store import Store\n"
         f"runs, store = trivial.runs({count}), Store(Path(sys.argv[1]))\n"
         f"print(describe(runs, store)); run_missing(runs, store, workers={WORKERS})\n"
     )

@@ -9,16 +9,19 @@ import pytest
 
 LIBRARY = Path(__file__).parents[1] / "uninv_lib"
 FLOORS = [
-    {"types", "cache", "files", "progress", "provenance", "_torchvision"},
-    {"data", "models", "layers", "metrics"},
-    {"training", "private_training", "unlearning", "defenses", "attacks", "forecast"},
-    {"scene"},
-    {"experiment"},
-    {"notebooks", "pages"},
-    {"claims", "sweep", "chapter", "figures", "widgets"},
-    {"book", "__main__"},
+    {"support", "types"},
+    {"metrics", "statistics"},
+    {"data", "models", "anatomy"},
+    {"training"},
+    {"unlearning", "defenses", "attacks", "forecast"},
+    {"options", "spec"},
+    {"scene", "service"},
+    {"experiment", "measure"},
+    {"results", "claims", "figures"},
+    {"runs", "widgets", "book"},
+    {"__main__"},
 ]
-DEVELOPER = {"data", "training", "private_training", "unlearning", "defenses", "forecast"}
+DEVELOPER = {"data", "training", "unlearning", "defenses", "forecast"}
 
 
 def imports():

@@ -8,23 +8,28 @@ from torch import nn
 from torch.nn.functional import one_hot
 
 from uninv_lib import Spec, metrics, prepare
+from uninv_lib.anatomy import features_of, head, last_linear
 from uninv_lib.attacks import infer_labels, make_probes, recover_features
-from uninv_lib.attacks.costs import cosine_cost, dummy_gradient, relative_cost, total_variation
-from uninv_lib.attacks.features import recover_batch
-from uninv_lib.attacks.layerwise import Phases, call, find_inner, halves, split_of
-from uninv_lib.attacks.probes import Counted
-from uninv_lib.attacks.separation import separate
-from uninv_lib.attacks.sequence import in_sequence
-from uninv_lib.attacks.soft import SoftPool, soft_pools
-from uninv_lib.attacks.targets import alike, stack, target_of
-from uninv_lib.attacks.update import (
+from uninv_lib.attacks.features.recover import recover_batch
+from uninv_lib.attacks.labels.probes import Counted
+from uninv_lib.attacks.search.costs import (
+    cosine_cost,
+    dummy_gradient,
+    relative_cost,
+    total_variation,
+)
+from uninv_lib.attacks.search.last_layer import separate
+from uninv_lib.attacks.search.layerwise import Phases, call, find_inner, halves, split_of
+from uninv_lib.attacks.search.sequence import in_sequence
+from uninv_lib.attacks.search.softpool import SoftPool, soft_pools
+from uninv_lib.attacks.search.target import alike, stack, target_of
+from uninv_lib.attacks.search.update import (
     difference,
     error_without_bias,
     forgotten_gradient,
     labels_of_bias,
 )
 from uninv_lib.data import load
-from uninv_lib.layers import features_of, head, last_linear
 from uninv_lib.models import build, logits, state_of
 from uninv_lib.training import gradient, step
 from uninv_lib.types import BlackBoxView, WhiteBoxView

@@ -9,7 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from uninv_lib import book
+from uninv_lib.book import build as book
 
 PROJECT = Path(__file__).parents[1]
 EXECUTE, RENDER = book.execute, book._render

@@ -14,12 +14,11 @@ import pytest
 import torch
 
 from uninv_lib import Spec, load, metrics, prepare, run
-from uninv_lib.attacks import analytic
-from uninv_lib.attacks.adaptive import unmask
+from uninv_lib.attacks.adaptive.pruning import unmask
+from uninv_lib.attacks.features import analytic
+from uninv_lib.book.verify import SCRIPT
 from uninv_lib.defenses.pruning import pruning
 from uninv_lib.experiment import knowing
-from uninv_lib.pages import SCRIPT
-from uninv_lib.scene import LR
 from uninv_lib.training import fine_tune, gradient
 from uninv_lib.types import Split, Trained, WhiteBoxView
 from uninv_lib.unlearning import UNLEARNING
@@ -626,8 +625,8 @@ def test_page_computes_what_the_library_computes(visit, model, method, defense, 
     ):
         assert (mine.flatten() - torch.tensor(theirs, dtype=torch.float64)).abs().max() < 1e-5
     rng = torch.Generator().manual_seed(0)
-    before = fine_tune(net, pretrained, everyone, rng=rng, lr=LR)
-    trained = Trained(net, pretrained, before, lr=LR, epochs=1, batch_size=128, seed=0)
+    before = fine_tune(net, pretrained, everyone, rng=rng, lr=1e-3)
+    trained = Trained(net=net, pretrained=pretrained, state=before)
     after = UNLEARNING[method](trained, forget, retain, rng=rng, unlearning_rate=1e-3)
     if defense == "pruning":
         after = pruning(after, trained, retain, rng=rng, strength=strength)

@@ -12,9 +12,10 @@ import nbformat
 import pytest
 import torch
 
-from uninv_lib import Record, Spec, chapter, figures
-from uninv_lib.chapter import ParameterError, save_records, spec_of
-from uninv_lib.sweep import read
+from uninv_lib import Record, Spec, figures
+from uninv_lib.book import chapter
+from uninv_lib.book.chapter import ParameterError, save_records, spec_of
+from uninv_lib.runs import read
 
 PARAMETERS = 'dataset: str = "digits"\nseed: int = 0\nunlearning_rate: float = 1e-3'
 CHAPTERS = Path(__file__).parents[1] / "book"

@@ -11,17 +11,15 @@ import torch
 from uninv_lib import Spec, prepare, run
 from uninv_lib.attacks import infer_labels, make_probes, recover_features
 from uninv_lib.attacks.adaptive import ADAPTIVE
-from uninv_lib.attacks.labels import SCORES
-from uninv_lib.attacks.presets import PRESETS
-from uninv_lib.attacks.probes import METHODS
-from uninv_lib.attacks.update import difference
-from uninv_lib.data import LOADERS
+from uninv_lib.attacks.labels.answers import SCORES
+from uninv_lib.attacks.labels.probes import METHODS
+from uninv_lib.attacks.search.presets import PRESETS
+from uninv_lib.attacks.search.update import difference
 from uninv_lib.defenses import DEFENSES
 from uninv_lib.experiment import PROBES, RECOVERY, recover_or_grey
 from uninv_lib.models import MODELS
 from uninv_lib.scene import EPOCHS
-from uninv_lib.types import (
-    DATASETS,
+from uninv_lib.spec import (
     DefenseName,
     ModelName,
     PresetName,
@@ -65,7 +63,6 @@ def test_every_name_of_a_spec_has_a_method_and_every_method_a_name():
     assert set(PRESETS) == set(get_args(PresetName))
     assert set(METHODS) == set(get_args(ProbesName))
     assert set(SCORES) == set(get_args(ScoreName))
-    assert set(LOADERS) == set(DATASETS)
     assert (
         set(EPOCHS)
         == set(PROBES)

@@ -6,9 +6,9 @@ import torch
 from PIL import Image
 
 from uninv_lib import Spec, data, prepare
-from uninv_lib._torchvision import import_torchvision
-from uninv_lib.cache import digest, home, kept
 from uninv_lib.scene import fast_in_bfloat16
+from uninv_lib.support.cache import digest, home, kept
+from uninv_lib.support.torchvision import import_torchvision
 from uninv_lib.types import Split
 
 SIZES = {

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from uninv_lib.book import toc_pages
+from uninv_lib.book.build import toc_pages
 
 axe = pytest.importorskip("axe_playwright_python.sync_playwright")
 

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from uninv_lib import Spec, prepare, run
 from uninv_lib.attacks import infer_labels, make_probes
-from uninv_lib.attacks.labels import counts_of, log_odds
+from uninv_lib.attacks.labels.answers import counts_of, log_odds
 from uninv_lib.types import BlackBoxView
 
 FAST = {

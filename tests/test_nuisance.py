@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from uninv_lib import Spec, metrics, prepare
-from uninv_lib.attacks.nuisance import (
+from uninv_lib.attacks.features.nuisance import (
     labels_of_requests,
     private_size_of,
     recover_together,
     without_common,
 )
-from uninv_lib.attacks.update import difference, forgotten_gradient
+from uninv_lib.attacks.search.update import difference, forgotten_gradient
 from uninv_lib.forecast import forecast_leak, stated_cosine
 from uninv_lib.training import gradient
 from uninv_lib.types import Split

@@ -7,11 +7,12 @@ import torch
 from torch.nn.functional import cosine_similarity, cross_entropy
 
 from uninv_lib import Spec, metrics, prepare, run
-from uninv_lib.attacks import recover_features, second_order
-from uninv_lib.attacks.parameters import SCORES, labels_of_parameters
-from uninv_lib.attacks.update import NothingChanged
-from uninv_lib.layers import entered, head, joined
-from uninv_lib.private_training import converge
+from uninv_lib.anatomy import entered, head, joined
+from uninv_lib.attacks import recover_features
+from uninv_lib.attacks.features import second_order
+from uninv_lib.attacks.labels.by_parameters import SCORES, labels_of_parameters
+from uninv_lib.attacks.search.update import NothingChanged
+from uninv_lib.training.converged import converge
 
 WORDS = {
     "dataset": "digits",
@@ -58,7 +59,7 @@ def test_converged_training_without_samples_is_the_optimum_of_the_penalty():
 
 
 def test_an_optimum_out_of_reach_is_an_error(monkeypatch, linear):
-    monkeypatch.setattr("uninv_lib.private_training.GOAL", 1e3)
+    monkeypatch.setattr("uninv_lib.training.converged.GOAL", 1e3)
     with pytest.raises(FloatingPointError, match="try a larger weight_decay"):
         converge(linear.trained.net, linear.trained.pretrained, linear.retain)
 

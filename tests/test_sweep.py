@@ -18,14 +18,14 @@ from hypothesis import strategies as some
 
 from uninv_lib import Spec
 from uninv_lib.__main__ import main
-from uninv_lib.sweep import RESULTS, grid, read
-from uninv_lib.sweep.collect import collect, table
-from uninv_lib.sweep.engine import WorkError
-from uninv_lib.sweep.plan import Grid, PlanError, plan
-from uninv_lib.sweep.records import row
-from uninv_lib.sweep.report import report, varied
-from uninv_lib.sweep.store import DONE, STALE, Store
-from uninv_lib.sweep.work import complete, named
+from uninv_lib.results import row
+from uninv_lib.runs import RESULTS, grid, read
+from uninv_lib.runs.collect import collect, table
+from uninv_lib.runs.engine import WorkError
+from uninv_lib.runs.plan import Grid, PlanError, plan
+from uninv_lib.runs.report import report, varied
+from uninv_lib.runs.store import DONE, STALE, Store
+from uninv_lib.runs.work import complete, named
 
 SWEEPS = RESULTS.parent / "sweeps"
 CHAPTER = RESULTS.parent / "book" / "03_feature_recovery.ipynb"

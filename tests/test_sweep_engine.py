@@ -21,17 +21,17 @@ from click.testing import CliRunner
 from distributed import Future
 
 from uninv_lib.__main__ import main
-from uninv_lib.sweep import engine
-from uninv_lib.sweep.engine import DIED, Outcome, connect, each
-from uninv_lib.sweep.runner import WRITES, run_missing
-from uninv_lib.sweep.store import DONE, Store
+from uninv_lib.runs import engine
+from uninv_lib.runs.engine import DIED, Outcome, connect, each
+from uninv_lib.runs.runner import WRITES, run_missing
+from uninv_lib.runs.store import DONE, Store
 
 TESTS = Path(__file__).parent
 CLIENT = """
 import sys, trivial
 from pathlib import Path
-from uninv_lib.sweep.runner import run_missing
-from uninv_lib.sweep.store import Store
+from uninv_lib.runs.runner import run_missing
+from uninv_lib.runs.store import Store
 address, out, count, sleep = sys.argv[1:]
 runs = trivial.runs(int(count), sleep=float(sleep))
 errors = run_missing(runs, Store(Path(out)), scheduler=address)
@@ -235,7 +235,7 @@ def test_a_disk_that_is_full_for_a_moment_costs_that_run_and_one_that_stays_full
 
 def test_workers_share_the_cores_and_leave_the_environment_alone(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr("uninv_lib.sweep.engine.CPU_COUNT", 6)
+    monkeypatch.setattr("uninv_lib.runs.engine.CPU_COUNT", 6)
     with connect(workers=2) as client:
         (outcome,) = each(client, ["OMP_NUM_THREADS"], os.getenv)
     assert outcome.value == "3"
@@ -270,7 +270,7 @@ def test_ctrl_c_stops_a_sweep_and_says_how_to_go_on(tmp_path):
 
 
 def test_a_scheduler_that_does_not_answer_is_an_error(tmp_path, monkeypatch):
-    monkeypatch.setattr("uninv_lib.sweep.engine.TIMEOUT", 0.2)
+    monkeypatch.setattr("uninv_lib.runs.engine.TIMEOUT", 0.2)
     grid, words = (
         tmp_path / "grid.yaml",
         ["--out", str(tmp_path / "runs"), "--scheduler", "tcp://127.0.0.1:9"],

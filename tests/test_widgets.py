@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from uninv_lib import Spec, load, prepare, run
+from uninv_lib.book.verify import HOST, NAMESPACES
 from uninv_lib.experiment import knowing
 from uninv_lib.metrics import psnr
-from uninv_lib.pages import HOST, NAMESPACES
 from uninv_lib.widgets import DefenseLab, DrawForgetLeak, LabelMeter, RecoveryExplorer
 from uninv_lib.widgets import defense as lab
 from uninv_lib.widgets import labels as meter

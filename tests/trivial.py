@@ -3,7 +3,7 @@
 import os
 import time
 
-from uninv_lib.sweep.work import named
+from uninv_lib.runs.work import named
 
 FILE = "records.jsonl"
 

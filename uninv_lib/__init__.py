@@ -3,7 +3,7 @@
 from uninv_lib.data import load
 from uninv_lib.experiment import run
 from uninv_lib.scene import Scene, prepare
-from uninv_lib.types import Record, Spec
+from uninv_lib.spec import Record, Spec
 
 __all__ = ["Record", "Scene", "Spec", "load", "prepare", "run"]
 __version__ = "0.1.0"

@@ -11,8 +11,8 @@ from typing import Any, Literal, get_args, get_origin
 import click
 from pydantic import ValidationError
 
-from uninv_lib.sweep.commands import CAUGHT, collect, report, sweep
-from uninv_lib.types import Spec, explain
+from uninv_lib.runs.commands import CAUGHT, collect, report, sweep
+from uninv_lib.spec import Spec, explain
 
 
 def _spec_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -58,8 +58,8 @@ def run(**fields: Any) -> None:
 )
 def book(jobs: int) -> None:
     """Execute the chapters that changed and build the book in _build/html."""
-    from uninv_lib.book import build
-    from uninv_lib.notebooks import BookError
+    from uninv_lib.book.build import build
+    from uninv_lib.book.execute import BookError
 
     root = Path(__file__).resolve().parents[1]
     if not (root / "_toc.yml").is_file():

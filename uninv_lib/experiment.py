@@ -11,19 +11,21 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from uninv_lib import metrics
-from uninv_lib.attacks import baselines, infer_labels, make_probes, recover_features, second_order
+from uninv_lib.anatomy import entered
+from uninv_lib.attacks import baselines, infer_labels, make_probes, recover_features
 from uninv_lib.attacks.adaptive import ADAPTIVE
-from uninv_lib.attacks.labels import counts_of
-from uninv_lib.attacks.parameters import labels_of_parameters
-from uninv_lib.attacks.probes import Counted
-from uninv_lib.attacks.update import NothingChanged
-from uninv_lib.cache import code_digest, digest, kept
-from uninv_lib.layers import entered
-from uninv_lib.progress import Progress
-from uninv_lib.provenance import commit, device_name, versions
+from uninv_lib.attacks.features import second_order
+from uninv_lib.attacks.labels.answers import counts_of
+from uninv_lib.attacks.labels.by_parameters import labels_of_parameters
+from uninv_lib.attacks.labels.probes import Counted
+from uninv_lib.attacks.search.update import NothingChanged
 from uninv_lib.scene import Scene, device_of, prepare, rng_of
+from uninv_lib.spec import Record, Spec
+from uninv_lib.support.cache import code_digest, digest, kept
+from uninv_lib.support.progress import Progress
+from uninv_lib.support.provenance import commit, device_name, versions
 from uninv_lib.training import evaluate, gradient
-from uninv_lib.types import Reconstruction, Record, Spec, WhiteBoxView
+from uninv_lib.types import Reconstruction, WhiteBoxView
 
 RECOVERY: dict[str, dict[str, dict[str, int]]] = {
     "smoke": {

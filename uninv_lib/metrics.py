@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from uninv_lib._torchvision import import_torchvision
+from uninv_lib.support.torchvision import import_torchvision
 
 
 def mse(inputs: Tensor, truth: Tensor) -> Tensor:

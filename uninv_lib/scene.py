@@ -4,25 +4,25 @@ and defense.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from uninv_lib.cache import code_digest, digest, kept
 from uninv_lib.data import load
 from uninv_lib.defenses import DEFENSES
 from uninv_lib.models import build, predictor
-from uninv_lib.private_training import train_privately
-from uninv_lib.progress import Progress
-from uninv_lib.training import fit
+from uninv_lib.spec import Spec
+from uninv_lib.support.cache import code_digest, digest, kept
+from uninv_lib.support.progress import Progress
+from uninv_lib.training import fit, train
 from uninv_lib.types import (
     BlackBoxView,
     Dataset,
     Predict,
-    Spec,
+    Recipe,
     Split,
     State,
     Trained,
@@ -35,8 +35,6 @@ EPOCHS = {"smoke": (2, 6), "quick": (5, 36), "default": (5, 36), "full": (120, 3
 what a chapter can wait for (ours)."""
 NOISE = 1e-3
 """Standard deviation of a noisy service's probabilities (ours)."""
-LR = 1e-3
-"""The learning rate of the private training, as in the official code."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +139,8 @@ def rng_of(*parts: int | str) -> torch.Generator:
 def pretrain(spec: Spec, *, progress: Progress = False) -> tuple[torch.nn.Module, State]:
     """The net and θ_0, trained on the public samples; kept on disk by what they depend on."""
     dataset = load(spec.dataset)
-    net = build(spec.model, dataset, width=spec.width, seed=spec.model_seed)
+    options = {"width": spec.width} if spec.model in ("mlp", "convnet") else {}
+    net = build(spec.model, dataset, seed=spec.model_seed, **options)
     device, like = device_of(spec), torch.zeros(0, dtype=getattr(torch, spec.dtype))
     public = dataset.public
     epochs = spec.epochs or EPOCHS[spec.budget][len(public) < 1000]
@@ -178,7 +177,7 @@ def pretrain(spec: Spec, *, progress: Progress = False) -> tuple[torch.nn.Module
                 lr=lr,
                 batch_size=batch_size,
                 augment=dataset.kind == "image",
-                flip=spec.dataset != "digits",
+                flip=dataset.mirrored,
                 bfloat16=bfloat16,
                 progress=progress,
             )
@@ -249,25 +248,17 @@ def prepare(spec: Spec, *, progress: Progress = False) -> Scene:
     ]
     private = dataset.private.take(drawn)
     forget, retain = (part.to(like) for part in choose(spec, private))
-    trained = Trained(
-        net,
-        pretrained,
-        pretrained,
-        lr=LR,
-        epochs=1,
-        batch_size=128,
-        seed=spec.seed,
+    recipe = Recipe(
+        net=net,
+        pretrained=pretrained,
         training=spec.training,
-        weight_decay=spec.weight_decay,
+        options={"weight_decay": spec.weight_decay} if spec.training == "converged" else {},
     )
-    trained = replace(
-        trained,
-        state=train_privately(trained, private.to(like), rng=rng_of("fine_tune", spec.seed)),
-    )
-    options: dict[str, Any] = {
-        name: getattr(spec, name)
-        for name in ("unlearning_rate", "unlearning_steps", "unlearning_batch_size")
-    }
+    state = train(recipe, private.to(like), rng=rng_of("fine_tune", spec.seed))
+    trained = Trained(**vars(recipe), state=state)
+    names = ("unlearning_rate", "unlearning_steps", "unlearning_batch_size")
+    options: dict[str, Any] = {name: getattr(spec, name) for name in names}
+    options = options if spec.unlearning == "gradient_ascent" else {}
     rng = rng_of("unlearn", spec.seed, spec.request)
     unlearned = UNLEARNING[spec.unlearning](trained, forget, retain, rng=rng, **options)
     released = unlearned

@@ -2,8 +2,8 @@
 training.
 """
 
-from uninv_lib.attacks.features import recover_features
-from uninv_lib.attacks.labels import infer_labels
-from uninv_lib.attacks.probes import make_probes
+from uninv_lib.attacks.features.recover import recover_features
+from uninv_lib.attacks.labels.answers import infer_labels
+from uninv_lib.attacks.labels.probes import make_probes
 
 __all__ = ["infer_labels", "make_probes", "recover_features"]

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
+from pydantic import Field
 
 from uninv_lib.training import fine_tune
 from uninv_lib.types import Split, State, Trained
 
 
 def fine_tuning(
-    released: State, trained: Trained, retain: Split, *, rng: torch.Generator, strength: float
+    released: State,
+    trained: Trained,
+    retain: Split,
+    *,
+    rng: torch.Generator,
+    strength: Annotated[int, Field(ge=1, description="epochs")],
 ) -> State:
     """released, fine-tuned for `strength` epochs on the retained samples, at the private training's
     rate.

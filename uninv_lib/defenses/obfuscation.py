@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
+from pydantic import Field
 
 from uninv_lib.types import Split, State, Trained
 
@@ -13,7 +16,9 @@ def obfuscation(
     retain: Split,
     *,
     rng: torch.Generator,
-    strength: float,
+    strength: Annotated[
+        float, Field(gt=0, description="norm of the noise in units of the update's")
+    ],
 ) -> State:
     """released + Gaussian noise whose norm, over all parameters, is `strength` times that of
     released − before.

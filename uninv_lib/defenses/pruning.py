@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
+from pydantic import Field
 
 from uninv_lib.types import Split, State, Trained
 
@@ -13,7 +16,7 @@ def pruning(
     retain: Split,
     *,
     rng: torch.Generator,
-    strength: float,
+    strength: Annotated[float, Field(gt=0, lt=1, description="share of the weights")],
 ) -> State:
     """released with the share `strength` of its weights, smallest first over all layers, set to
     zero.

@@ -1,8 +1,13 @@
-"""Unlearning methods, one file each: (trained, forget, retain, *, rng, ...) -> State of the model
-after.
-"""
+"""Unlearning methods, one file each."""
 
+from collections.abc import Callable
+
+from uninv_lib.types import State
 from uninv_lib.unlearning.gradient_ascent import gradient_ascent
 from uninv_lib.unlearning.retrain import retrain
 
-UNLEARNING = {"retrain": retrain, "gradient_ascent": gradient_ascent}
+UNLEARNING: dict[str, Callable[..., State]] = {
+    "retrain": retrain,
+    "gradient_ascent": gradient_ascent,
+}
+"""(trained, forget, retain, *, rng, options) -> State of the model after, by name."""

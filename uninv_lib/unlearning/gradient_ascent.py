@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated
 
 import torch
+from pydantic import Field
 
 from uninv_lib.training import step
 from uninv_lib.types import Split, State, Trained
@@ -16,10 +17,11 @@ def gradient_ascent(
     retain: Split,
     *,
     rng: torch.Generator,
-    unlearning_rate: float = 1e-3,
-    unlearning_steps: int = 1,
-    unlearning_batch_size: int | None = None,
-    **_: Any,
+    unlearning_rate: Annotated[float, Field(gt=0, description="step size of the ascent")] = 1e-3,
+    unlearning_steps: Annotated[int, Field(ge=1, description="steps of the ascent")] = 1,
+    unlearning_batch_size: Annotated[
+        int | None, Field(ge=1, description="forgotten samples a step takes; without, all")
+    ] = None,
 ) -> State:
     """θ + unlearning_rate · ∇L(forget), `unlearning_steps` times; one step, as in the official
     code.
@@ -39,7 +41,7 @@ def gradient_ascent(
         if not all(torch.isfinite(state[name]).all() for name, _ in trained.net.named_parameters()):
             raise FloatingPointError(
                 f"gradient_ascent: not finite after step {i + 1} of {unlearning_steps} at "
-                "unlearning_rate "
-                f"{unlearning_rate:g}; the method failed, take fewer steps or a lower rate"
+                f"unlearning_rate {unlearning_rate:g}; the method failed, take fewer steps or "
+                "a lower rate"
             )
     return state

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from uninv_lib.experiment import run
-from uninv_lib.types import Record, Spec, explain
+from uninv_lib.spec import Record, Spec, explain
 
 FOLDER = Path(__file__).parent
 Live = Callable[..., Record]

@@ -15,7 +15,7 @@ from uninv_lib.attacks.adaptive import ADAPTIVE
 from uninv_lib.data import load
 from uninv_lib.experiment import knowing, run
 from uninv_lib.scene import prepare
-from uninv_lib.types import Spec
+from uninv_lib.spec import Spec
 from uninv_lib.widgets.base import Explorer, Live, Pictures, module, spoken
 from uninv_lib.widgets.observe import Observed, observe, people
 

@@ -16,8 +16,8 @@ from uninv_lib import figures
 from uninv_lib.attacks import recover_features
 from uninv_lib.data import load
 from uninv_lib.experiment import run
-from uninv_lib.scene import LR, prepare, pretrain
-from uninv_lib.types import Spec
+from uninv_lib.scene import prepare, pretrain
+from uninv_lib.spec import Spec
 from uninv_lib.widgets.base import FOLDER, Live, Pictures, Widget, module
 
 FIXED: dict[str, Any] = {"dataset": "digits", "width": 4, "device": "cpu"}
@@ -62,7 +62,7 @@ class DrawForgetLeak(Widget):
     parts = traitlets.Dict().tag(sync=True)
     mean = traitlets.Float().tag(sync=True)
     std = traitlets.Float().tag(sync=True)
-    lr = traitlets.Float(LR).tag(sync=True)
+    lr = traitlets.Float(1e-3).tag(sync=True)
 
     def __init__(self, *, live: Live | None = run) -> None:
         data = load("digits")

@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from uninv_lib import figures, metrics
 from uninv_lib.data import load
 from uninv_lib.experiment import run
+from uninv_lib.runs import read
 from uninv_lib.scene import classes_in_turn
-from uninv_lib.sweep import read
-from uninv_lib.types import Record, Spec
+from uninv_lib.spec import Record, Spec
 from uninv_lib.widgets.base import Explorer, Live, Pictures, module
 
 FIXED: dict[str, Any] = {

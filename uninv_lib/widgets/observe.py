@@ -13,14 +13,15 @@ from torch import Tensor, tensor
 from tqdm.auto import tqdm
 
 from uninv_lib import metrics
-from uninv_lib.attacks.costs import cosine_cost, total_variation
-from uninv_lib.attacks.update import difference
-from uninv_lib.cache import digest, kept
+from uninv_lib.attacks.search.costs import cosine_cost, total_variation
+from uninv_lib.attacks.search.update import difference
 from uninv_lib.experiment import run
-from uninv_lib.provenance import code
 from uninv_lib.scene import Scene, prepare
+from uninv_lib.spec import Spec
+from uninv_lib.support.cache import digest, kept
+from uninv_lib.support.provenance import code
 from uninv_lib.training import gradient
-from uninv_lib.types import Spec, Split
+from uninv_lib.types import Split
 from uninv_lib.widgets.base import Live
 
 FRAMES = 24
@@ -134,8 +135,8 @@ def fill(specs: Iterable[Spec], *, workers: int | None = None) -> list[str]:
     missing = [spec for spec in specs if recall(spec, compute=False) is None]
     if not missing:
         return []
-    from uninv_lib.sweep.engine import connect, each
-    from uninv_lib.sweep.work import pretrain_once
+    from uninv_lib.runs.engine import connect, each
+    from uninv_lib.runs.work import pretrain_once
 
     with connect(workers=workers) as client:
         pretrain_once(client, missing)

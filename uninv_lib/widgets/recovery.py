@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from uninv_lib import figures
 from uninv_lib.data import load
 from uninv_lib.experiment import run
-from uninv_lib.types import Spec
+from uninv_lib.spec import Spec
 from uninv_lib.widgets.base import Explorer, Live, Pictures, module, spoken
 from uninv_lib.widgets.observe import Observed, observe, people, recall
 

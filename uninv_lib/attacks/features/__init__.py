@@ -1,0 +1,1 @@
+"""Feature recovery: the forgotten samples themselves."""

@@ -1,0 +1,154 @@
+"""Exact unlearning of a layer trained to convergence, undone with the curvature of the loss (after
+HRec).
+
+At the optimum of all private samples the retained ones alone are out of balance by exactly the
+forgotten gradient,
+
+    Σ_forgotten ∇ℓ(θ) = Σ_retained [∇ℓ(θ_u) − ∇ℓ(θ)] + λ (θ_u − θ),
+
+the Hessian between the two optima times their difference. The labels cancel in the bracket, so what
+stands there is the change of the *answers* times the features: Σ (p_u(x) − p(x)) [h(x), 1]ᵀ. The
+server does not have the retained samples, but public ones of the same kind estimate that sum up to
+its scale (Bertran et al. 2024, arXiv 2405.20272, for ridge regression by the covariance of public
+samples; the exact secant of softmax regression is ours).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from uninv_lib.anatomy import entered, features_of, head, joined, last_linear
+from uninv_lib.attacks.search.costs import total_variation
+from uninv_lib.attacks.search.descent import Data, annealed, descend
+from uninv_lib.attacks.search.last_layer import Separated, separate
+from uninv_lib.attacks.search.update import NothingChanged, difference
+from uninv_lib.types import Reconstruction, WhiteBoxView
+
+STARTS = 8
+"""Starts of the picture from its features; ours."""
+
+
+def last_layer_gradient(view: WhiteBoxView) -> Tensor:
+    """The forgotten samples' gradient in [W, b] of the last layer at θ, (classes, features + 1), up
+    to scale.
+
+    Estimated on `view.public`; without it, to first order, as θ_u − θ. `view.weight_decay` adds the
+    penalty's own curvature. Raises ValueError where the models do not match, NothingChanged where
+    the layer is the same in both.
+    """
+    names = head(view.net)
+    difference(view.net, view.before, view.after)
+    before, after = joined(view.before, names), joined(view.after, names)
+    change = after - before
+    if not change.any():
+        raise NothingChanged(
+            "after: its last linear layer equals that of before; there is nothing to invert"
+        )
+    if view.public is None:
+        return change
+    rows = entered(view.net, view.before, view.public)
+    answers = (rows @ after.T).softmax(1) - (rows @ before.T).softmax(1)
+    return answers.T @ rows / len(rows) + (view.weight_decay or 0) * change
+
+
+def last_features(view: WhiteBoxView) -> Separated:
+    """Labels, output errors and last features of the forgotten samples, from `last_layer_gradient`.
+
+    One sample's gradient is e [h, 1]ᵀ: the best matrix of rank one, its last entry being 1; where
+    that entry was lost in rounding no length is known, and the features are 0. Several are told
+    apart by `separate`, fewer than the classes. `cost` of one sample: the share of the matrix that
+    rank one leaves.
+    """
+    slopes = last_layer_gradient(view)
+    if view.num_forgotten > 1:
+        names = head(view.net)
+        slopes = slopes.to(view.before[names[0]])
+        return separate(view, view.before, {names[0]: slopes[:, :-1], names[1]: slopes[:, -1]})
+    left, sizes, right = torch.linalg.svd(slopes, full_matrices=False)
+    last = right[0, -1]
+    errors = left[:, 0] * sizes[0] * last
+    labels = view.labels.cpu() if view.labels is not None else errors.argmin()[None]
+    rest = 1 - (sizes[0] / sizes.norm()).square().item()
+    features = right[0, :-1] / last if last else torch.zeros_like(right[0, :-1])
+    return Separated(labels, errors[None], features[None], rest)
+
+
+def recover(
+    view: WhiteBoxView,
+    *,
+    rng: torch.Generator,
+    iterations: int = 300,
+    tv: float = 0.3,
+    tick: Callable[[], None] = lambda: None,
+    watch: Callable[[Tensor], None] | None = None,
+) -> Reconstruction:
+    """The forgotten samples: of a linear model at once, else by a search for inputs with the
+    recovered features.
+
+    `net` must begin with its normalisation (`mean`, `std`). Raises what `last_layer_gradient` and
+    `separate` raise.
+    """
+    started = time.perf_counter()
+    found = last_features(view)
+    names = head(view.net)
+    like = view.before[names[0]]
+    features = found.features.to(like)
+    if is_linear(view.net):
+        mean, std = (view.before[f"0.{name}"].expand(view.input_shape) for name in ("mean", "std"))
+        inputs = (features.reshape(-1, *view.input_shape) * std + mean).clamp(0, 1)
+        loss = torch.zeros(1, 1).to(like)
+    else:
+        inputs, loss = _inputs_with(view, features, rng, iterations, tv, tick, watch)
+    return Reconstruction(inputs, found.labels.to(like.device), loss, time.perf_counter() - started)
+
+
+def is_linear(net: nn.Module) -> bool:
+    """Whether the last linear layer is all that the net has learned, so that its features are the
+    inputs.
+    """
+    return [name for name, _ in net.named_parameters()] == list(head(net))
+
+
+def first_order(view: WhiteBoxView) -> WhiteBoxView:
+    """The same view without what the second order needs: a baseline."""
+    return replace(view, public=None, weight_decay=None)
+
+
+def _inputs_with(
+    view: WhiteBoxView,
+    features: Tensor,
+    rng: torch.Generator,
+    iterations: int,
+    tv: float,
+    tick: Callable[[], None],
+    watch: Callable[[Tensor], None] | None,
+) -> tuple[Tensor, Tensor]:
+    """(inputs, (1, 1) cost): of several starts, each sample's best by the distance of its
+    features.
+    """
+    layer, shape = last_linear(view.net), (len(features), *view.input_shape)
+    start = (0.5 + 0.25 * torch.randn(STARTS, *shape, generator=rng)).clamp(0, 1).to(features)
+
+    def costs(inputs: Tensor) -> Tensor:
+        away: Tensor = (features_of(view.net, view.before, layer, inputs) - features).norm(dim=1)
+        cost: Tensor = away / features.norm(dim=1) + tv * total_variation(inputs)
+        return cost
+
+    def cost_of(variables: list[Tensor], data: Data, share: float) -> tuple[Tensor, Tensor]:
+        cost = costs(variables[0]).sum()
+        return cost, cost
+
+    shown = None if watch is None else lambda stacked: watch(stacked[:1])
+    rates = annealed(0.1, iterations)
+    x = descend(
+        cost_of, [start], {}, rates=rates, chunk=STARTS, tick=tick, top=1, watch=shown
+    ).last[0]
+    with torch.no_grad():
+        cost = torch.stack([costs(inputs) for inputs in x])
+    best = cost.argmin(0)
+    return x[best, torch.arange(len(features))], cost.min(0).values.mean().reshape(1, 1)

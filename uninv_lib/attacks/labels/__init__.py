@@ -1,0 +1,1 @@
+"""Label inference: the forgotten labels."""

@@ -1,0 +1,42 @@
+"""Label inference in white box: the forgotten class is the one whose logit the last layer's
+parameters lowered most.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from uninv_lib.anatomy import entered, head, joined
+from uninv_lib.attacks.features.second_order import first_order, last_layer_gradient
+from uninv_lib.types import LabelScores, WhiteBoxView
+
+SCORES = ("bias", "logit", "curvature")
+
+
+def labels_of_parameters(view: WhiteBoxView, *, score: str = "logit") -> LabelScores:
+    """Rank the classes by what unlearning did to the last layer; asks no answers.
+
+    score: "bias", the change of each class's bias alone, which needs nothing beyond the threat
+    model; "logit" (ours), the change Δw_c · h_c + Δb_c of each logit at the mean h_c of the public
+    features that the model before takes for class c; "curvature" (ours), the same of the gradient
+    that `last_layer_gradient` finds behind the change. The last two assume `view.public`, without
+    labels. Raises ValueError for an unknown score and without public data, NothingChanged where the
+    last layer is the same in both models.
+    """
+    if score not in SCORES:
+        raise ValueError(f"score: {score!r}; allowed: {', '.join(SCORES)}")
+    if score != "bias" and view.public is None:
+        raise ValueError(f"view.public: None; score {score!r} assumes public samples")
+    moved = last_layer_gradient(view if score == "curvature" else first_order(view))
+    if score == "bias" or view.public is None:
+        return LabelScores(moved[:, -1], moved[:, -1].argsort(), 0)
+    rows = entered(view.net, view.before, view.public)
+    taken = (rows @ joined(view.before, head(view.net)).T).argmax(1)
+    own = torch.stack(
+        [
+            rows[taken == c].mean(0) if (taken == c).any() else rows.mean(0)
+            for c in range(len(moved))
+        ]
+    )
+    change = (moved * own).sum(1)
+    return LabelScores(change, change.argsort(), 0)

@@ -1,0 +1,1 @@
+"""The search behind feature recovery: targets, costs, descent."""

@@ -1,0 +1,285 @@
+"""Layer by layer: first what entered the last convolutions, then a picture that gives it (ours).
+
+The update of the layers behind the last pooling fixes, almost alone, what entered them. That
+problem is small and shallow, so its optimisation finds the solution where the one over the whole
+net is lost in local minima; and to find a picture from its inner representation is easier than from
+its gradient. The recovery then starts from that picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, interpolate
+
+from uninv_lib.anatomy import features_of, last_linear
+from uninv_lib.attacks.search.costs import (
+    dummy_gradient,
+    relative_cost,
+    squared_cost,
+    total_variation,
+)
+from uninv_lib.attacks.search.descent import Data, Descent, annealed, descend
+from uninv_lib.attacks.search.softpool import soft_pools
+from uninv_lib.attacks.search.target import Targets, objective
+from uninv_lib.models import logits
+from uninv_lib.types import State
+
+STARTS, HEATS, COLD, SOFTENED = 8, (4.0, 1.0, 0.04), 0.04, 0.9
+"""Starts of the picture; temperatures from which a softened pooling cools, a start each, and down
+to which, in units of the features' mean; the share of the iterations that it lasts. Ours, measured
+on CIFAR-10 and photos."""
+
+
+@dataclass(frozen=True)
+class Phases:
+    """Iterations: of what entered the last convolution, of what entered those behind the split, of
+    its polish, of the picture's starts, and of the picture put together.
+    """
+
+    deep: int
+    inner: int
+    polish: int
+    starts: int
+    picture: int
+
+    def most(self, rounds: int) -> int:
+        """Steps of `find_inner` and `picture_of` together over all rounds, at most."""
+        return self.deep + self.inner + self.starts + rounds * (self.polish + self.picture)
+
+
+def split_of(net: nn.Module) -> int | None:
+    """Where to cut `net`: behind its last pooling that still has a convolution behind it, or in
+    front of its last layer or block that strides; None where there is neither.
+    """
+    layers, last = list(net) if isinstance(net, nn.Sequential) else [], last_of(net)
+    pooled = [
+        i + 1 for i, layer in enumerate(layers) if isinstance(layer, nn.MaxPool2d) and i < last
+    ]
+    strided = [
+        i for i, layer in enumerate(layers) if any(c.stride[0] > 1 for c in _convolutions(layer))
+    ]
+    cuts = [i for i in pooled + strided if i > 1]
+    return max(cuts) if cuts else None
+
+
+def last_of(net: nn.Module) -> int:
+    """Where the last layer or block with a convolution stands, -1 where there is none."""
+    return max([-1, *(i for i, layer in enumerate(net.children()) if _convolutions(layer))])
+
+
+def _convolutions(layer: nn.Module) -> list[nn.Conv2d]:
+    return [part for part in layer.modules() if isinstance(part, nn.Conv2d)]
+
+
+def halves(net: nn.Module, cut: int | None = None) -> tuple[nn.Sequential, nn.Sequential]:
+    """The layers in front of the cut, which is that of `split_of` where none is given, and those
+    behind it.
+    """
+    cut = split_of(net) if cut is None else cut
+    if cut is None or not isinstance(net, nn.Sequential):
+        raise ValueError(
+            "net: no convolution behind a pooling; allowed: a net that `split_of` can cut"
+        )
+    front, back = net[:cut], net[cut:]
+    return front, back  # type: ignore[return-value]
+
+
+def call(part: nn.Module, point: State, inputs: Tensor) -> Tensor:
+    """What a part of a net gives, with its share of the whole net's state."""
+    return logits(part, {name: point[name] for name in part.state_dict()}, inputs)
+
+
+def distance(encode: Callable[[Tensor], Tensor], inputs: Tensor, values: Tensor) -> Tensor:
+    """How far the representation of n inputs is from these values, beside their length, (n,)."""
+    away: Tensor = (encode(inputs) - values).flatten(1).norm(dim=1) / values.flatten(1).norm(dim=1)
+    return away
+
+
+def find_inner(
+    targets: Targets,
+    *,
+    picture: Tensor | None,
+    free: list[Tensor],
+    rngs: Sequence[torch.Generator],
+    phases: Phases,
+    chunk: int,
+    tick: Callable[[], None],
+) -> tuple[Tensor, list[Tensor]]:
+    """The representation, (targets, n, ...), whose gradient in the layers behind the split is their
+    update, and the objective's free variables there.
+
+    picture: the inputs to start from, (targets, n, ...), found in an earlier round, or None for a
+    start from noise. It takes three steps then: what entered the last convolution, its pooling
+    softened at first; with that as a guide, what entered the others; and without it.
+    """
+    words: dict[str, Any] = {"chunk": chunk, "tick": tick}
+    front, back = halves(targets.net)
+    if picture is None:
+        guide, *free = _deepest(targets, free, rngs, phases.deep, **words)
+        start, data = [_noise(targets, front, rngs), *free], {**targets.data, "guide": guide}
+        variables = _solved(back, targets.point, data, start, 0.1, phases.inner, **words).last
+    else:
+        with torch.no_grad():
+            values = call(front, targets.point, picture.flatten(0, 1)).unflatten(
+                0, picture.shape[:2]
+            )
+        variables = [values, *free]
+    found = _solved(
+        back, targets.point, targets.data, variables, 0.03, phases.polish, straight=True, **words
+    )
+    return found.last[0], found.last[1:]
+
+
+def _deepest(
+    targets: Targets,
+    free: list[Tensor],
+    rngs: Sequence[torch.Generator],
+    iterations: int,
+    **words: Any,
+) -> list[Tensor]:
+    """What entered the last convolution, and the free variables: of a start from each heat the one
+    that fits best.
+    """
+    front, last = halves(targets.net, last_of(targets.net))
+    warm = HEATS if any(isinstance(layer, nn.MaxPool2d) for layer in last) else HEATS[:1]
+    index = torch.arange(len(targets), device=targets.labels.device).repeat_interleave(len(warm))
+    start = [v[index] for v in (_noise(targets, front, rngs), *free)]
+    heats = start[0].new_tensor(warm).repeat(len(targets))
+    if "features" in targets.data:
+        heats = heats * targets.data["features"][index].abs().flatten(1).mean(1)
+    data = {**targets.take(index).data, "heat": heats}
+    found = _solved(last, targets.point, data, start, 0.1, iterations, **words)
+    cost = found.history[:, -1].nan_to_num(torch.inf).unflatten(0, (len(targets), len(warm)))
+    best = cost.argmin(1) + torch.arange(len(targets), device=cost.device) * len(warm)
+    return [v[best] for v in found.last]
+
+
+def _noise(targets: Targets, front: nn.Module, rngs: Sequence[torch.Generator]) -> Tensor:
+    """(targets, n, ...) in place of what `front` gives."""
+    like = next(iter(targets.data["update"].values()))
+    with torch.no_grad():
+        given = call(front, targets.point, like.new_zeros(targets.shape))
+    return torch.stack([0.3 * torch.randn(given.shape, generator=rng).abs() for rng in rngs]).to(
+        like
+    )
+
+
+def _solved(
+    back: nn.Sequential,
+    point: State,
+    data: Data,
+    variables: list[Tensor],
+    rate: float,
+    iterations: int,
+    *,
+    straight: bool = False,
+    **words: Any,
+) -> Descent:
+    """The variables, the first of which enters `back`, at which its dummy gradient is its update.
+
+    Far from the solution squares lead there, near it absolute differences (straight) do. Data with
+    a "heat" soften the pooling at first; with a "guide" they say what is to enter the last
+    convolution.
+    """
+
+    def cost_of(variables: list[Tensor], data: Data, share: float) -> tuple[Tensor, Tensor]:
+        part = back
+        if "heat" in data and share < SOFTENED:
+            part = soft_pools(back, data["heat"] * (COLD / HEATS[0]) ** (share / SOFTENED))
+        cost = _inner_cost(part, point, variables, data, straight)
+        if "guide" in data:
+            away = call(back[: last_of(back)], point, variables[0]) - data["guide"]
+            cost = cost + 0.01**share * away.square().sum() / data["guide"].square().sum()
+        return cost, cost
+
+    return descend(cost_of, variables, data, rates=annealed(rate, iterations), top=None, **words)
+
+
+def _inner_cost(
+    back: nn.Module, point: State, variables: list[Tensor], data: Data, straight: bool
+) -> Tensor:
+    values, *free = variables
+    state = {name: point[name] for name in back.state_dict()}
+    target = [data["update"][name] for name, _ in back.named_parameters()]
+    slopes = dummy_gradient(back, state, lambda z: objective(z, data, free), values)
+    measure = relative_cost if straight else squared_cost
+    cost = measure(slopes, target)
+    if "features" not in data:
+        return cost
+    reached = features_of(back, state, last_linear(back), values)
+    return cost + measure([reached], [data["features"]])
+
+
+def picture_of(
+    targets: Targets,
+    inner: Tensor,
+    *,
+    picture: Tensor | None,
+    tv: float,
+    rngs: Sequence[torch.Generator],
+    phases: Phases,
+    chunk: int,
+    tick: Callable[[], None],
+    watch: Callable[[Tensor], None] | None,
+) -> Tensor:
+    """Inputs, (targets, n, ...), whose representation is `inner`: from `picture`, where an earlier
+    round found one, else from starts in random plain colours, put together.
+    """
+    front, _ = halves(targets.net)
+
+    def encode(x: Tensor) -> Tensor:
+        return call(front, targets.point, x)
+
+    def cost_of(variables: list[Tensor], data: Data, share: float) -> tuple[Tensor, Tensor]:
+        cost = (
+            distance(encode, variables[0], data["inner"]).sum()
+            + tv * total_variation(variables[0]).sum()
+        )
+        return cost, cost
+
+    if picture is None:
+        tried = torch.cat([_plain_colours(targets.shape, rng) for rng in rngs]).to(inner)
+        data = {"inner": inner.repeat_interleave(STARTS, 0)}
+        rates = annealed(0.1, phases.starts)
+        tried = descend(cost_of, [tried], data, rates=rates, chunk=chunk, tick=tick, top=1).last[0]
+        picture = _best_parts(encode, inner, tried.unflatten(0, (len(targets), STARTS)))
+    rates = annealed(0.05, phases.picture)
+    found = descend(
+        cost_of,
+        [picture],
+        {"inner": inner},
+        rates=rates,
+        chunk=chunk,
+        tick=tick,
+        top=1,
+        watch=watch,
+    )
+    return found.last[0]
+
+
+def _plain_colours(shape: tuple[int, ...], rng: torch.Generator) -> Tensor:
+    """(STARTS, n, ...)"""
+    noise = 0.1 * torch.randn(STARTS, *shape, generator=rng)
+    return (torch.rand(STARTS, *shape[:2], 1, 1, generator=rng) + noise).clamp(0, 1)
+
+
+@torch.no_grad()
+def _best_parts(encode: Callable[[Tensor], Tensor], inner: Tensor, tried: Tensor) -> Tensor:
+    """Each part of the picture from the start that explains the representation there best,
+    (targets, n, ...).
+
+    A start ends right in one part of the picture and in a local minimum in another, and the
+    representation is local. tried: (targets, starts, n, ...).
+    """
+    found = encode(tried.flatten(0, 2)).unflatten(0, tried.shape[:3])
+    error = (found - inner[:, None]).flatten(0, 2).square().sum(1, keepdim=True)
+    error = avg_pool2d(error, 3, 1, 1, count_include_pad=False)
+    error = interpolate(error, size=tried.shape[-2:]).unflatten(0, tried.shape[:3])
+    best = error.argmin(1, keepdim=True).expand(-1, 1, *tried.shape[2:])
+    chosen: Tensor = tried.gather(1, best)[:, 0]
+    return chosen

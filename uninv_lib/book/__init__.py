@@ -1,0 +1,1 @@
+"""Making the book: chapters are executed, rendered, verified."""

@@ -1,0 +1,54 @@
+"""load(name) -> Dataset: one source of data a file. Every input lies in [0, 1]."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from inspect import signature
+from pathlib import Path
+
+from uninv_lib.data.embedded import breast_cancer, digits, faces
+from uninv_lib.data.folder import image_folder
+from uninv_lib.data.photos import photos
+from uninv_lib.data.torchvision import cifar10, cifar100, stl10
+from uninv_lib.types import Dataset, unknown
+
+SOURCES: dict[str, Callable[..., Dataset]] = {
+    "digits": digits,
+    "faces": faces,
+    "photos": photos,
+    "breast_cancer": breast_cancer,
+    "cifar10": cifar10,
+    "cifar100": cifar100,
+    "stl10": stl10,
+    "imagefolder": image_folder,
+}
+"""By the name of a data set, or by what stands before the colon of NAME:PATH."""
+
+
+def names() -> list[str]:
+    """What `load` takes: digits, faces, ..., imagefolder:PATH."""
+    return [f"{name}:PATH" if _takes_path(name) else name for name in SOURCES]
+
+
+def _takes_path(name: str) -> bool:
+    return bool(signature(SOURCES[name]).parameters)
+
+
+def source_of(name: object) -> tuple[str, str]:
+    """(the source, the path or nothing) of a data set's name. Raises ValueError for another."""
+    source, _, path = str(name).partition(":")
+    if not isinstance(name, str) or source not in SOURCES or _takes_path(source) != bool(path):
+        raise ValueError(unknown("dataset", name, names()))
+    return source, path
+
+
+@lru_cache(maxsize=4)
+def load(name: str) -> Dataset:
+    """The data set of this name, one of `names()`.
+
+    Raises ValueError for an unknown name or samples that do not fit, FileNotFoundError for a
+    missing folder, RuntimeError where a download is needed and fails.
+    """
+    source, path = source_of(name)
+    return SOURCES[source](Path(path)) if path else SOURCES[source]()

@@ -1,0 +1,87 @@
+"""The command line of sweeps: python -m uninv_lib sweep | collect | report."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import click
+
+CAUGHT = (ValueError, OSError, RuntimeError, FloatingPointError, ModuleNotFoundError)
+INTERRUPTED = 130
+PATH = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("file", type=PATH)
+@click.option(
+    "--out", required=True, type=PATH, help="folder of the runs, made where it is not there"
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    help="processes here  (default: one a graphics card, else one a core)",
+)
+@click.option("--scheduler", help="address of a running Dask cluster, such as tcp://10.0.0.1:8786")
+@click.option("--dry-run", is_flag=True, help="check and print the plan, run nothing")
+def sweep(file: Path, out: Path, workers: int | None, scheduler: str | None, dry_run: bool) -> None:
+    """Run each combination of the grid FILE that OUT does not hold yet; each finished run is a
+    folder there.
+    """
+    from uninv_lib.runs.plan import plan
+    from uninv_lib.runs.runner import describe, run_missing
+    from uninv_lib.runs.store import Store
+
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # a batch system's time limit ends us as Ctrl-C does
+    try:
+        runs, store = plan(file), Store(out)
+        click.echo(describe(runs, store, workers=workers, scheduler=scheduler), err=True)
+        errors = {} if dry_run else run_missing(runs, store, workers=workers, scheduler=scheduler)
+    except CAUGHT as error:
+        raise click.ClickException(str(error)) from error
+    except KeyboardInterrupt:
+        click.echo(
+            f"stopped; what was finished is in {out}, and the same command goes on from there",
+            err=True,
+        )
+        raise SystemExit(INTERRUPTED) from None
+    for name, message in errors.items():
+        click.echo(f"{name}: {message}", err=True)
+    if errors:
+        raise click.ClickException(
+            f"{len(errors)} of {len(runs)} runs failed; what they left is in {store.failed}, "
+            "and the same command "
+            "tries them again"
+        )
+
+
+@click.command()
+@click.argument("source", type=PATH)
+@click.argument("target", type=PATH)
+def collect(source: Path, target: Path) -> None:
+    """Make one table, TARGET (.parquet, .csv or .jsonl), of the runs in the folder SOURCE, or of a
+    file of Records.
+    """
+    from uninv_lib.runs.collect import collect as collect_runs
+
+    try:
+        click.echo(f"{target}: {collect_runs(source, target)} rows", err=True)
+    except CAUGHT as error:
+        raise click.ClickException(str(error)) from error
+
+
+@click.command()
+@click.argument("source", type=PATH)
+@click.argument("target", type=PATH)
+def report(source: Path, target: Path) -> None:
+    """Make one offline page, TARGET (.html), of a table, of the runs in a folder, or of a file of
+    Records.
+    """
+    from uninv_lib.runs.report import report as report_table
+
+    try:
+        report_table(source, target)
+    except CAUGHT as error:
+        raise click.ClickException(str(error)) from error

@@ -1,0 +1,58 @@
+"""The parameters of a notebook, checked before it is run."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import papermill
+from pydantic import BaseModel, ConfigDict, create_model
+
+from uninv_lib.runs.work import Notebook, Run, named
+from uninv_lib.spec import Spec
+from uninv_lib.types import unknown
+
+STRICT = ConfigDict(extra="forbid")
+
+
+def notebook_runs(path: Path) -> Callable[[Mapping[str, Any]], Run]:
+    """A function from parameters to the run of the notebook with them, the others at their
+    defaults.
+
+    That function raises ValueError for an unknown parameter, for a value that the parameter's
+    annotation does not take, and for one that the field of Spec of that name does not. Raises
+    ValueError for what is no notebook, and OSError.
+    """
+    source = path.read_text(encoding="utf-8")
+    cells = json.loads(source)["cells"]
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    found = papermill.inspect_notebook(str(path))
+    types: dict[str, Any] = {name: _type_and_default(about) for name, about in found.items()}
+    typed = create_model("Parameters", __config__=STRICT, **types)
+    work = Notebook(path.name, source)
+
+    def make(fields: Mapping[str, Any]) -> Run:
+        for name in fields:
+            if name not in types:
+                raise ValueError(unknown("parameter", name, list(types)))
+        values = typed(**fields).model_dump(mode="json")
+        _of_spec(types)(**{name: fields[name] for name in fields if name in Spec.model_fields})
+        return named(values, work, *code, notebook=path.name)
+
+    return make
+
+
+def _type_and_default(about: Mapping[str, Any]) -> tuple[Any, Any]:
+    annotation = about["inferred_type_name"]
+    return (Any if annotation == "None" else annotation), ast.literal_eval(about["default"])
+
+
+def _of_spec(names: Mapping[str, Any]) -> type[BaseModel]:
+    """A model of these fields of Spec alone: what a chapter fixes beside them is its own affair."""
+    fields: dict[str, Any] = {
+        n: (f.annotation, f) for n, f in Spec.model_fields.items() if n in names
+    }
+    return create_model("Fields", **fields)

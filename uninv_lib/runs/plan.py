@@ -1,0 +1,115 @@
+"""A grid file -> the runs that it asks for, all of them checked before the first."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+from uninv_lib.results import combinations, names_of
+from uninv_lib.runs.work import Run, named, run_spec
+from uninv_lib.spec import Spec, explain
+
+
+class PlanError(ValueError):
+    """A grid file that cannot be run, with all its faults."""
+
+
+class Count(BaseModel):
+    """`count` whole numbers from `start`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    start: int
+    count: int = Field(ge=1)
+
+
+Axis = Annotated[list[Any], Field(min_length=1)] | Count
+
+
+class Grid(BaseModel):
+    """One grid of a file: what all of its runs share, and the values of each axis."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    spec: dict[str, Any] | None = Field(None, description="fields of Spec that all runs share")
+    notebook: Path | None = Field(
+        None, description="a notebook with a cell of parameters; relative to the file"
+    )
+    grid: dict[str, Axis] = Field(
+        {},
+        description=(
+            "values of a field or a parameter, or of several that take the same: a list, or "
+            "start and count"
+        ),
+    )
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Grid:
+        if (self.spec is None) == (self.notebook is None):
+            raise ValueError("spec, notebook: give one of the two")
+        names = Counter(
+            [*(self.spec or ()), *(name for axis in self.grid for name in names_of(axis))]
+        )
+        if twice := sorted(name for name, times in names.items() if times > 1):
+            raise ValueError(f"{', '.join(twice)}: given twice; allowed: once, in spec or in grid")
+        return self
+
+    def combinations(self) -> Iterator[dict[str, Any]]:
+        """The fields of each run, the last axis fastest."""
+        axes = {
+            names: range(axis.start, axis.start + axis.count) if isinstance(axis, Count) else axis
+            for names, axis in self.grid.items()
+        }
+        return ({**(self.spec or {}), **fields} for fields in combinations(axes))
+
+
+def plan(file: Path) -> list[Run]:
+    """The runs of a grid file, each once, in its order. The file holds one grid, or a list of them.
+
+    Raises PlanError with every fault, and OSError where the file cannot be read.
+    """
+    try:
+        found = yaml.safe_load(file.read_text(encoding="utf-8"))
+        grids = TypeAdapter(list[Grid]).validate_python(
+            found if isinstance(found, list) else [found]
+        )
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise PlanError(f"{file}: {error}") from error
+    except ValidationError as error:
+        raise PlanError(f"{file}: {explain(error)}") from error
+    runs: dict[str, Run] = {}
+    faults: dict[str, list[str]] = {}
+    number = 0
+    for grid in grids:
+        make = _of_spec if grid.notebook is None else _of_notebook(file.parent / grid.notebook)
+        for fields in grid.combinations():
+            number += 1
+            try:
+                run = make(fields)
+            except ValueError as error:
+                fault = explain(error) if isinstance(error, ValidationError) else str(error)
+                faults.setdefault(fault, []).append(f"{number}, {fields}")
+            else:
+                runs.setdefault(run.name, run)
+    if faults:
+        lines = [
+            f"{fault}\n  in {len(where)} of {number} runs, first in {where[0]}"
+            for fault, where in faults.items()
+        ]
+        raise PlanError("\n".join([f"{file}: nothing was run", *lines]))
+    return list(runs.values())
+
+
+def _of_spec(fields: Mapping[str, Any]) -> Run:
+    return named(Spec(**fields).model_dump(mode="json"), run_spec)
+
+
+def _of_notebook(path: Path) -> Callable[[Mapping[str, Any]], Run]:
+    from uninv_lib.runs.parameters import notebook_runs
+
+    return notebook_runs(path)

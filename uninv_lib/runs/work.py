@@ -1,0 +1,146 @@
+"""What a worker does for one run: from its inputs to the files of its folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from distributed import Client
+
+from uninv_lib.support.cache import digest
+from uninv_lib.experiment import run as run_experiment
+from uninv_lib.support.provenance import code, commit, device_name, versions
+from uninv_lib.scene import device_of, pretrain
+from uninv_lib.runs.engine import WorkError, each
+from uninv_lib.runs.store import DONE
+from uninv_lib.spec import Spec
+
+Work = Callable[[Mapping[str, Any]], dict[str, bytes]]
+"""Inputs -> the files of a run, by name."""
+SCHEMA = 1
+"""Version of `done.json` and of the table's columns."""
+RECORDS, NOTEBOOK = "records.jsonl", "notebook.ipynb"
+
+
+@dataclass(frozen=True)
+class Run:
+    """inputs: a Spec or a notebook's parameters, as JSON; work: makes the files of the run's folder
+    of them; name: the hash of the inputs, the code, and what else the work depends on; notebook:
+    its file's name.
+    """
+
+    name: str
+    inputs: Mapping[str, Any]
+    work: Work
+    code: str
+    notebook: str | None = None
+
+
+def named(inputs: Mapping[str, Any], work: Work, *more: str, notebook: str | None = None) -> Run:
+    """The run of these inputs; equal ones get one name, whatever the order of their keys and the
+    form of a number.
+
+    more: texts that the work depends on beside the library, such as a notebook's cells.
+    """
+    exact = json.loads(
+        json.dumps(inputs), parse_float=lambda text: float(text) + 0.0
+    )  # -0.0 equals 0.0
+    return Run(digest(exact, code(), *more), inputs, work, code(), notebook)
+
+
+def run_spec(inputs: Mapping[str, Any]) -> dict[str, bytes]:
+    """The Record of a Spec. Raises what `experiment.run` raises."""
+    return {RECORDS: (run_experiment(Spec(**inputs)).model_dump_json() + "\n").encode()}
+
+
+def pretrain_once(client: Client, specs: Iterable[Spec]) -> None:
+    """Do the pretraining that several of these Specs share, so that each finds it kept; failures
+    show in the runs.
+    """
+    firsts = {
+        (s.dataset, s.model, s.width, s.model_seed, s.epochs, s.budget, s.device): s for s in specs
+    }
+    for _ in each(client, firsts.values(), _pretrain):
+        pass
+
+
+def _pretrain(spec: Spec) -> None:
+    pretrain(spec)
+
+
+@dataclass(frozen=True)
+class Notebook:
+    """Executes a notebook of this source with the inputs as parameters."""
+
+    name: str
+    source: str
+
+    def __call__(self, inputs: Mapping[str, Any]) -> dict[str, bytes]:
+        """The executed notebook and the Records that it saved. Raises WorkError with the notebook
+        as far as it came.
+        """
+        from uninv_lib.book.execute import BookError, papermill_run
+
+        with TemporaryDirectory() as folder:
+            source, output = Path(folder, self.name), Path(folder, "out", NOTEBOOK)
+            source.write_text(self.source, encoding="utf-8")
+            output.parent.mkdir()
+            try:
+                parameters = {**inputs, "PAPERMILL_OUTPUT_PATH": str(output)}
+                papermill_run(
+                    source, output, parameters, folder=Path(folder), threads=torch.get_num_threads()
+                )
+            except BookError as error:
+                raise WorkError(str(error), _files(output.parent)) from error
+            return _files(output.parent)
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    """NOTEBOOK, and the Records beside it under one name."""
+    found = {
+        file.name: file.read_bytes()
+        for file in sorted(folder.iterdir())
+        if not file.name.startswith(".")
+    }
+    return {
+        name.replace("notebook.records.jsonl", RECORDS): content for name, content in found.items()
+    }
+
+
+def complete(run: Run) -> dict[str, bytes]:
+    """In a worker: the files of the run's folder, last the mark that it is finished, which says
+    where they come from.
+
+    Raises RuntimeError where the worker has other code than the name of the run says, and what the
+    work raises.
+    """
+    if code() != run.code:
+        raise RuntimeError(
+            f"this worker has uninv_lib {code()}, the sweep {run.code}; install one version "
+            "everywhere"
+        )
+    started = time.perf_counter()
+    files = run.work(run.inputs)
+    done = {
+        "schema": SCHEMA,
+        "run": run.name,
+        "inputs": run.inputs,
+        "notebook": run.notebook,
+        "seed": run.inputs.get("seed"),
+        "seconds": round(time.perf_counter() - started, 3),
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "device": device_name(device_of(Spec(**{"device": run.inputs.get("device", "auto")}))),
+        "threads": torch.get_num_threads(),
+        "code": run.code,
+        "commit": commit(),
+        "versions": versions(),
+        "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+    }
+    return {**files, DONE: (json.dumps(done, indent=1) + "\n").encode()}

@@ -1,0 +1,1 @@
+"""What every floor stands on: caches, files, progress, provenance, torchvision."""

@@ -1,5 +1,0 @@
-"""Many runs: a grid in a file -> a folder for each run -> one table -> one page."""
-
-from uninv_lib.sweep.records import RESULTS, frame, grid, read
-
-__all__ = ["RESULTS", "frame", "grid", "read"]

@@ -1,0 +1,125 @@
+"""Training: fit (pretraining from scratch), fine_tune (the paper's private training) and
+evaluate.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, pad
+
+from uninv_lib.models import logits, state_of
+from uninv_lib.support.progress import Progress, steps
+from uninv_lib.types import Split, State
+
+
+def _batches(size: int, batch_size: int, rng: torch.Generator) -> list[Tensor]:
+    return list(torch.randperm(size, generator=rng).split(batch_size)) if size else []
+
+
+def _augment(inputs: Tensor, flip: bool, rng: torch.Generator) -> Tensor:
+    """Random shifts of up to a sixteenth of the side (edges repeated) and, if asked for, random
+    mirror images.
+    """
+    side = inputs.shape[-1]
+    reach = side // 16
+    padded = pad(inputs, [reach] * 4, mode="replicate")
+    top, left = torch.randint(2 * reach + 1, (2, len(inputs)), generator=rng)
+    rows = top[:, None, None, None] + torch.arange(inputs.shape[-2])[None, None, :, None]
+    columns = left[:, None, None, None] + torch.arange(side)[None, None, None, :]
+    mirrored = torch.rand(len(inputs), generator=rng) < 0.5 * flip
+    columns = torch.where(mirrored[:, None, None, None], columns.flip(-1), columns)
+    sample = torch.arange(len(inputs))[:, None, None, None]
+    channel = torch.arange(inputs.shape[1])[None, :, None, None]
+    return padded[sample, channel, rows, columns]
+
+
+def fit(
+    net: nn.Module,
+    split: Split,
+    *,
+    rng: torch.Generator,
+    epochs: int = 20,
+    lr: float = 0.1,
+    batch_size: int = 128,
+    weight_decay: float = 5e-4,
+    augment: bool = False,
+    flip: bool = False,
+    bfloat16: bool = False,
+    progress: Progress = False,
+) -> State:
+    """Train a copy of `net` from its present weights; returns its state.
+
+    SGD with Nesterov momentum 0.9, one warm-up and cosine cycle that peaks at `lr`. The paper's
+    code trains 120 epochs at lr 0.1, batch 128, weight decay 5e-4; the cycle reaches its accuracy
+    in a sixth (ours). bfloat16: forward and backward in 16 bits, the weights in theirs.
+    """
+    net = copy.deepcopy(net).train()
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a quarter faster on CPUs
+    optimiser = torch.optim.SGD(
+        net.parameters(), lr, momentum=0.9, nesterov=True, weight_decay=weight_decay
+    )
+    total = epochs * -(-len(split) // batch_size)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, lr, total_steps=max(total, 2), pct_start=0.25
+    )
+    with steps(total, "pretraining", progress) as tick:
+        for batch in (
+            batch for _ in range(epochs) for batch in _batches(len(split), batch_size, rng)
+        ):
+            inputs = split.inputs[batch]
+            inputs = _augment(inputs, flip, rng) if augment else inputs
+            optimiser.zero_grad()
+            with torch.autocast(inputs.device.type, torch.bfloat16, enabled=bfloat16):
+                loss = cross_entropy(net(inputs), split.labels[batch])
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+            tick()
+    return state_of(net)
+
+
+def gradient(net: nn.Module, state: State, split: Split) -> dict[str, Tensor]:
+    """∇L, the mean cross-entropy's gradient over the samples, by parameter name (eq. 1)."""
+    parameters = {name: state[name].detach().requires_grad_() for name, _ in net.named_parameters()}
+    loss = cross_entropy(logits(net, {**state, **parameters}, split.inputs), split.labels)
+    return dict(zip(parameters, torch.autograd.grad(loss, list(parameters.values())), strict=True))
+
+
+def step(net: nn.Module, state: State, split: Split, rate: float) -> State:
+    """One step of gradient descent with this rate, θ − rate · ∇L; a negative rate ascends."""
+    slopes = gradient(net, state, split)
+    return {name: t - rate * slopes[name] if name in slopes else t for name, t in state.items()}
+
+
+def fine_tune(
+    net: nn.Module,
+    state: State,
+    split: Split,
+    *,
+    rng: torch.Generator,
+    lr: float = 1e-3,
+    epochs: int = 1,
+    batch_size: int = 128,
+) -> State:
+    """Plain SGD from `state` with frozen BatchNorm statistics, as in the paper's code (lr 1e-3, one
+    epoch).
+
+    No samples, or no epochs: the same state.
+    """
+    for _ in range(epochs):
+        for batch in _batches(len(split), batch_size, rng):
+            state = step(net, state, split.take(batch), lr)
+    return state
+
+
+@torch.no_grad()
+def evaluate(net: nn.Module, state: State, split: Split) -> float:
+    """Accuracy in [0, 1]; NaN without samples."""
+    hits = [
+        logits(net, state, inputs).argmax(1) == labels
+        for inputs, labels in zip(split.inputs.split(512), split.labels.split(512), strict=True)
+    ]
+    return torch.cat(hits).double().mean().item() if len(split) else float("nan")
