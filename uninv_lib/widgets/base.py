@@ -20,7 +20,7 @@ from torch import Tensor
 from uninv_lib.experiment import run
 from uninv_lib.spec import Record, Spec, explain
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parent / "js"
 Live = Callable[..., Record]
 """(spec, *, progress, watch) -> Record, as `experiment.run`."""
 SPOKEN = {
