@@ -22,7 +22,7 @@ from uninv_lib.support.cache import digest, kept
 from uninv_lib.support.provenance import code
 from uninv_lib.training import gradient
 from uninv_lib.types import Split
-from uninv_lib.widgets.base import Live
+from uninv_lib.widgets.base import Live, spec_of
 
 FRAMES = 24
 
@@ -63,7 +63,7 @@ def _curves(scene: Scene, frames: Tensor) -> dict[str, list[float]]:
 
 def people(spec: Spec) -> list[int]:
     """The class of each private sample, in the order in which requests forget them."""
-    scene = prepare(spec.model_copy(update={"request": 0}))
+    scene = prepare(spec_of(spec.model_dump(), {"request": 0}))
     return [*scene.forget.labels.tolist(), *scene.retain.labels.tolist()]
 
 
