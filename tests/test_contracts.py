@@ -2,21 +2,24 @@
 promises.
 """
 
+import contextlib
+import dataclasses
+import inspect
 from dataclasses import replace
-from typing import get_args
+from typing import get_args, get_type_hints
 
 import pytest
 import torch
+from pydantic.fields import FieldInfo
 
 from uninv_lib import Spec, prepare, run
-from uninv_lib.attacks import infer_labels, make_probes, recover_features
+from uninv_lib.attacks import ATTACKS, Session, infer_labels, make_probes
 from uninv_lib.attacks.adaptive import ADAPTIVE
 from uninv_lib.attacks.labels.answers import SCORES
 from uninv_lib.attacks.labels.probes import METHODS
-from uninv_lib.attacks.search.presets import PRESETS
 from uninv_lib.attacks.search.update import difference
 from uninv_lib.defenses import DEFENSES
-from uninv_lib.experiment import PROBES, RECOVERY, recover_or_grey
+from uninv_lib.experiment import recover_or_grey
 from uninv_lib.models import MODELS
 from uninv_lib.scene import EPOCHS
 from uninv_lib.spec import (
@@ -28,6 +31,7 @@ from uninv_lib.spec import (
     TrainingName,
     UnlearningName,
 )
+from uninv_lib.types import BlackBoxView, WhiteBoxView
 from uninv_lib.unlearning import UNLEARNING
 
 
@@ -60,15 +64,10 @@ def test_every_name_of_a_spec_has_a_method_and_every_method_a_name():
     assert set(UNLEARNING) == set(get_args(UnlearningName))
     assert {*DEFENSES, "none"} == set(get_args(DefenseName))
     assert set(MODELS) == set(get_args(ModelName))
-    assert set(PRESETS) == set(get_args(PresetName))
+    assert set(ATTACKS) - {"labels"} == set(get_args(PresetName))
     assert set(METHODS) == set(get_args(ProbesName))
     assert set(SCORES) == set(get_args(ScoreName))
-    assert (
-        set(EPOCHS)
-        == set(PROBES)
-        == set(RECOVERY)
-        == set(get_args(Spec.model_fields["budget"].annotation))
-    )
+    assert set(EPOCHS) == set(get_args(Spec.model_fields["budget"].annotation))
 
 
 @pytest.mark.parametrize("method", UNLEARNING)
@@ -157,18 +156,65 @@ def test_pruned_weights_of_a_linear_layer_follow_from_those_that_remain(linear):
     assert (found - true).norm() / true.norm() < 0.1
 
 
-@pytest.mark.parametrize("preset", [name for name in PRESETS if name != "analytic"])
+def sees(name):
+    """The type of the view that an attack of this name receives."""
+    return next(iter(get_type_hints(ATTACKS[name].function).values()))
+
+
+def with_assumed(view, name, scene):
+    known = {"labels": scene.forget.labels, "public": scene.dataset.public.inputs}
+    return replace(view, **{field: known[field] for field in ATTACKS[name].assumes})
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_attacks_have_one_shape(name):
+    function = ATTACKS[name].function
+    first, *others = inspect.signature(function).parameters.values()
+    assert first.name == "view"
+    assert sees(name) in (WhiteBoxView, BlackBoxView)
+    assert all(parameter.kind is parameter.KEYWORD_ONLY for parameter in others)
+    assert [parameter.name for parameter in others[:2]] == ["session", "budget"]
+    fields = {field.name for field in dataclasses.fields(sees(name)) if field.default is None}
+    assert set(ATTACKS[name].assumes) <= fields
+    hints = get_type_hints(function, include_extras=True)
+    for option in others[2:]:
+        assert any(isinstance(part, FieldInfo) for part in hints[option.name].__metadata__)
+
+
+@pytest.mark.parametrize("name", [name for name in ATTACKS if ATTACKS[name].assumes])
+def test_an_attack_says_what_it_assumes(name, convnet, rng):
+    (field,) = ATTACKS[name].assumes
+    with pytest.raises(ValueError, match=rf"view.{field}: None; attack '{name}' assumes"):
+        ATTACKS[name].function(convnet.white_box(), session=Session([rng]), budget="smoke")
+
+
+@pytest.mark.parametrize("budget", EPOCHS)
+@pytest.mark.parametrize("name", ATTACKS)
+def test_every_attack_knows_every_budget(name, budget, linear, rng, monkeypatch):
+    view = linear.white_box() if sees(name) is WhiteBoxView else linear.black_box()
+    steps = []
+
+    def stop(session, most, work):
+        steps.append(most)
+        raise InterruptedError
+
+    monkeypatch.setattr(Session, "steps", stop)
+    session = Session([rng])
+    with contextlib.suppress(InterruptedError):
+        ATTACKS[name].function(with_assumed(view, name, linear), session=session, budget=budget)
+    assert len(steps) == (name in ("paper", "second_order", "labels"))
+
+
+@pytest.mark.parametrize("name", [name for name in ATTACKS if name not in ("analytic", "labels")])
 @pytest.mark.parametrize("forgotten", [1, 2])
-def test_recovery_returns_pictures_in_range_and_repeats(preset, forgotten, convnet):
+def test_recovery_returns_pictures_in_range_and_repeats(name, forgotten, convnet):
     scene = prepare(convnet.spec.model_copy(update={"forget_size": forgotten}))
-    view = replace(
-        scene.white_box(), labels=scene.forget.labels, public=scene.dataset.public.inputs
-    )
+    view = with_assumed(scene.white_box(), name, scene)
     before, after = copy(view.before), copy(view.after)
 
     def attack():
-        rng = torch.Generator().manual_seed(1)
-        return recover_features(view, rng=rng, preset=preset, iterations=30, restarts=2, rounds=1)
+        session = Session([torch.Generator().manual_seed(1)])
+        return ATTACKS[name].function(view, session=session, budget="smoke")
 
     first, second = attack(), attack()
     assert first.inputs.shape == scene.forget.inputs.shape
@@ -184,15 +230,8 @@ def test_recovery_returns_pictures_in_range_and_repeats(preset, forgotten, convn
 @pytest.mark.parametrize("method", METHODS)
 def test_probes_are_what_the_model_takes_for_their_class(method, linear, rng):
     view = linear.black_box()
-    probes = make_probes(
-        view.before,
-        view.num_classes,
-        view.input_shape,
-        rng=rng,
-        method=method,
-        count=2,
-        public=linear.dataset.public.inputs,
-    )
+    public = linear.dataset.public.inputs
+    probes = make_probes(replace(view, public=public), rng=rng, method=method, count=2)
     assert probes.shape == (10, 2, 1, 8, 8)
     assert probes.min() >= 0
     assert probes.max() <= 1

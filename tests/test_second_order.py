@@ -8,7 +8,7 @@ from torch.nn.functional import cosine_similarity, cross_entropy
 
 from uninv_lib import Spec, metrics, prepare, run
 from uninv_lib.anatomy import entered, head, joined
-from uninv_lib.attacks import recover_features
+from uninv_lib.attacks import Session, recover_features
 from uninv_lib.attacks.features import second_order
 from uninv_lib.attacks.labels.by_parameters import SCORES, labels_of_parameters
 from uninv_lib.attacks.search.update import NothingChanged
@@ -67,7 +67,7 @@ def test_an_optimum_out_of_reach_is_an_error(monkeypatch, linear):
 def test_with_the_retained_samples_for_public_ones_the_recovery_is_exact(requests):
     for found in requests:
         view = replace(found.white_box(), public=found.retain.inputs)
-        recovery = second_order.recover(view, rng=torch.Generator())
+        recovery = second_order.recover(view, session=Session([torch.Generator()]))
         assert metrics.psnr(recovery.inputs, found.forget.inputs).min() > 60
         assert torch.equal(recovery.labels, found.forget.labels)
 
@@ -89,7 +89,7 @@ def test_public_samples_suffice_where_the_first_order_fails(requests):
 def test_several_samples_are_told_apart(dtype):
     found = scene(forget_size=2, dtype=dtype)
     view = replace(found.white_box(), public=found.retain.inputs, labels=found.forget.labels)
-    recovery = second_order.recover(view, rng=torch.Generator())
+    recovery = second_order.recover(view, session=Session([torch.Generator()]))
     assert (
         metrics.psnr(metrics.match(recovery.inputs, found.forget.inputs), found.forget.inputs).min()
         > 30
@@ -105,7 +105,7 @@ def test_the_features_of_a_deeper_net_are_found(rng):
     recover_features(
         view,
         rng=rng,
-        preset="second_order",
+        attack="second_order",
         iterations=5,
         callback=lambda i, x: shown.append((i, x)),
     )
@@ -116,9 +116,9 @@ def test_the_features_of_a_deeper_net_are_found(rng):
 def test_second_order_without_public_data_is_an_error(requests, rng):
     view = second_order.first_order(requests[0].white_box())
     with pytest.raises(
-        ValueError, match=r"view.public: None; preset 'second_order' assumes public samples"
+        ValueError, match=r"view.public: None; attack 'second_order' assumes public samples"
     ):
-        recover_features(view, rng=rng, preset="second_order")
+        recover_features(view, rng=rng, attack="second_order")
     with pytest.raises(NothingChanged, match="last linear layer equals"):
         second_order.last_features(replace(view, after=view.before))
     with pytest.raises(ValueError, match=r"score: 'weights'; allowed: bias, logit, curvature"):
@@ -172,4 +172,6 @@ def test_where_rounding_took_the_last_bias_no_length_is_known_and_nothing_breaks
         view, after={**view.after, bias: view.before[bias]}, public=None, weight_decay=None
     )
     assert torch.equal(second_order.last_features(unmoved).features, torch.zeros(1, 30))
-    assert second_order.recover(unmoved, rng=torch.Generator()).inputs.isfinite().all()
+    assert (
+        second_order.recover(unmoved, session=Session([torch.Generator()])).inputs.isfinite().all()
+    )

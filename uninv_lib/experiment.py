@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,45 +13,24 @@ from torch.nn.functional import cosine_similarity
 
 from uninv_lib import metrics
 from uninv_lib.anatomy import entered
-from uninv_lib.attacks import baselines, infer_labels, make_probes, recover_features
+from uninv_lib.attacks import ATTACKS, Session, baselines, recover_features
 from uninv_lib.attacks.adaptive import ADAPTIVE
 from uninv_lib.attacks.features import second_order
-from uninv_lib.attacks.labels.answers import counts_of
+from uninv_lib.attacks.labels.answers import counts_of, probes_of_budget
 from uninv_lib.attacks.labels.by_parameters import labels_of_parameters
-from uninv_lib.attacks.labels.probes import Counted
+from uninv_lib.attacks.labels.probes import METHODS
 from uninv_lib.attacks.search.update import NothingChanged
+from uninv_lib.attacks.session import Compute, numbered
 from uninv_lib.scene import Scene, device_of, prepare, rng_of
 from uninv_lib.spec import Record, Spec
 from uninv_lib.support.cache import code_digest, digest, kept
 from uninv_lib.support.progress import Progress
 from uninv_lib.support.provenance import commit, device_name, versions
 from uninv_lib.training import evaluate, gradient
-from uninv_lib.types import Reconstruction, WhiteBoxView
+from uninv_lib.types import BlackBoxView, LabelScores, Reconstruction, WhiteBoxView
 
-RECOVERY: dict[str, dict[str, dict[str, int]]] = {
-    "smoke": {
-        "fast": {"iterations": 20},
-        "best": {"iterations": 20},
-        "paper": {"iterations": 20, "restarts": 1},
-        "second_order": {"iterations": 20},
-    },
-    "quick": {
-        "fast": {"iterations": 100},
-        "best": {"iterations": 200},
-        "paper": {"iterations": 100, "restarts": 1},
-    },
-    "default": {"fast": {}, "best": {}, "paper": {"iterations": 300, "restarts": 1}},
-    "full": {
-        "fast": {"iterations": 1000, "restarts": 6},
-        "best": {"iterations": 2000, "restarts": 6},
-        "paper": {},
-    },
-}
-"""Settings of each preset by budget; "analytic" has none."""
 Watch = Callable[[int, Tensor], None]
 """Sees (step, inputs) of a feature recovery."""
-PROBES = {"smoke": 2, "quick": 10, "default": 10, "full": 20}
-"""Probes a class by budget; of public samples, which cost nothing to make, as many as there are."""
 
 
 def utility(scene: Scene) -> dict[str, float]:
@@ -94,8 +74,12 @@ def recover_or_grey(view: WhiteBoxView, *, rng: torch.Generator, **options: Any)
 
     Raises what else `recover_features` raises.
     """
+    return _or_grey(view, lambda: recover_features(view, rng=rng, **options))
+
+
+def _or_grey(view: WhiteBoxView, attack: Callable[[], Reconstruction]) -> Reconstruction:
     try:
-        return recover_features(view, rng=rng, **options)
+        return attack()
     except NothingChanged:
         like = next(iter(view.net.parameters()))
         grey = torch.full((view.num_forgotten, *view.input_shape), 0.5).to(like)
@@ -103,8 +87,9 @@ def recover_or_grey(view: WhiteBoxView, *, rng: torch.Generator, **options: Any)
         return Reconstruction(grey, unknown, torch.ones(1, 1), 0.0)
 
 
-def _settings(spec: Spec) -> dict[str, Any]:
-    return {"preset": spec.preset, **RECOVERY[spec.budget].get(spec.preset, {})}
+def _recovered(spec: Spec, view: WhiteBoxView, session: Session) -> Reconstruction:
+    attack = ATTACKS[spec.preset].function
+    return _or_grey(view, lambda: attack(view, session=session, budget=spec.budget))
 
 
 def knowing(scene: Scene, *, progress: Progress = False) -> Reconstruction:
@@ -112,17 +97,16 @@ def knowing(scene: Scene, *, progress: Progress = False) -> Reconstruction:
     of ADAPTIVE.
     """
     spec = scene.spec
-    view, rng = ADAPTIVE[spec.defense](scene.white_box()), rng_of("attack", spec.seed, spec.request)
-    return recover_or_grey(view, rng=rng, progress=progress, **_settings(spec))
+    session = Session([rng_of("attack", spec.seed, spec.request)], progress=progress)
+    return _recovered(spec, ADAPTIVE[spec.defense](scene.white_box()), session)
 
 
 def _features(scene: Scene, progress: Progress, watch: Watch | None) -> dict[str, float]:
     """Feature recovery and its null baselines, each held against the truth."""
     spec, truth = scene.spec, scene.forget.inputs
     rng = rng_of("attack", spec.seed, spec.request)
-    found = recover_or_grey(
-        scene.white_box(), rng=rng, callback=watch, progress=progress, **_settings(spec)
-    )
+    session = Session([rng], progress=progress, watch=numbered(watch))
+    found = _recovered(spec, scene.white_box(), session)
     if watch is not None:
         watch(-1, found.inputs)
     public, view = scene.dataset.public.to(truth), scene.black_box()
@@ -178,7 +162,9 @@ def _second_order(scene: Scene) -> dict[str, float]:
         found[f"feature_cosine{name}"] = cosines.mean().item()
         found[f"label_accuracy{name}"] = _same_labels(last.labels, scene.forget.labels)
     if second_order.is_linear(view.net):
-        inputs = second_order.recover(known, rng=rng_of("attack", scene.spec.seed)).inputs
+        inputs = second_order.recover(
+            known, session=Session([rng_of("attack", scene.spec.seed)])
+        ).inputs
         found |= _image_metrics("_first_order", inputs, scene.forget.inputs)
     return found
 
@@ -203,27 +189,17 @@ def _by_parameters(scene: Scene, right: Callable[[Tensor], float]) -> dict[str, 
     return found
 
 
-def probes_of(scene: Scene, *, progress: Progress = False) -> tuple[Tensor, int]:
-    """(probes, answers asked for them). Made of the model before, so kept on disk for all requests
-    under it.
-    """
-    spec, view, public = scene.spec, scene.black_box(), scene.dataset.public.inputs
-    asked = Counted(view.before)
+def _user(scene: Scene) -> BlackBoxView:
+    """The user's view, with what the probes of the Spec assume."""
+    view = scene.black_box()
+    if "public" in METHODS[scene.spec.probes].assumes:
+        return replace(view, public=scene.dataset.public.inputs.to(view.like))
+    return view
 
-    def compute() -> dict[str, Tensor]:
-        probes = make_probes(
-            asked,
-            view.num_classes,
-            view.input_shape,
-            rng=rng_of("probes", spec.seed),
-            method=spec.probes,
-            count=len(public) if spec.probes == "public" else PROBES[spec.budget],
-            like=scene.forget.inputs,
-            public=public,
-            progress=progress,
-        )
-        return {"probes": probes, "queries": torch.tensor(asked.queries)}
 
+def _keeping(scene: Scene, progress: Progress) -> Session:
+    """Of label inference; what is made of the model before is kept for all requests under it."""
+    spec = scene.spec
     key = digest(
         code_digest(),
         spec.probes,
@@ -232,30 +208,50 @@ def probes_of(scene: Scene, *, progress: Progress = False) -> tuple[Tensor, int]
         spec.seed,
         *scene.trained.state.values(),
     )
-    found = kept("probes", key, compute)
-    return found["probes"].to(scene.forget.inputs), int(found["queries"])
+    return Session(
+        [rng_of("probes", spec.seed)],
+        progress=progress,
+        keep=lambda name, compute: kept(name, key, compute),
+    )
+
+
+def probes_of(scene: Scene, *, progress: Progress = False) -> tuple[Tensor, int]:
+    """(probes, answers asked for them). Made of the model before, so kept on disk for all requests
+    under it.
+    """
+    spec, session = scene.spec, _keeping(scene, progress)
+    return probes_of_budget(_user(scene), session=session, budget=spec.budget, probes=spec.probes)
 
 
 def _labels(scene: Scene, progress: Progress, watch: Watch | None) -> dict[str, float]:
     """Label inference: is the forgotten class the first of the ranking, and the share of it when
     several are.
     """
-    probes, queries = probes_of(scene, progress=progress)
-    view, name = scene.black_box(), scene.spec.score
-    scores = infer_labels(view, probes, score=name)
+    spec, view, session = scene.spec, _user(scene), _keeping(scene, progress)
+    asked = [scene.black_box().before, view.before]
+
+    def keep(name: str, compute: Compute) -> dict[str, Tensor]:
+        """Behind it the service's noise begins anew, whether the tensors were made now or not."""
+        found = session.keep(name, compute)
+        asked.pop()
+        return found
+
+    scores: LabelScores = ATTACKS["labels"].function(
+        replace(view, before=lambda inputs: asked[-1](inputs)),
+        session=replace(session, keep=keep),
+        budget=spec.budget,
+        probes=spec.probes,
+        score=spec.score,
+    )
     true, total = scene.forget.labels.unique(), len(scene.forget)
 
     def right(ranked: Tensor) -> float:
         return torch.isin(ranked[: len(true)], true).double().mean().item()
 
-    fewer = [m for m in (1, 2, 5, 10, 20, 40) if m < probes.shape[1]]
     counts = torch.bincount(scene.forget.labels, minlength=view.num_classes)
     return {
         "label_accuracy": right(scores.ranked),
-        **{
-            f"label_accuracy_{m}": right(infer_labels(view, probes[:, :m], score=name).ranked)
-            for m in fewer
-        },
+        **{f"label_accuracy_{m}": right(ranked) for m, ranked in scores.by_count.items()},
         **_by_parameters(scene, right),
         "count_error": (counts_of(scores.change.cpu(), total) - counts.cpu()).abs().sum().item()
         / (2 * total),
@@ -265,7 +261,7 @@ def _labels(scene: Scene, progress: Progress, watch: Watch | None) -> dict[str, 
         "change_of_forgotten": scores.change[true].mean().item(),
         "chance": len(true) / scene.dataset.num_classes,
         "forgotten": float(len(scene.forget)),
-        "queries_probes": float(queries),
+        "queries_probes": float(scores.queries_probes),
         "queries_scores": float(scores.queries),
         **{f"change_{label}": change for label, change in enumerate(scores.change.tolist())},
     }

@@ -81,7 +81,13 @@ class Scene:
             _service(predictor(self.trained.net, state), self.spec.answers, rng)
             for state, rng in zip((self.trained.state, self.released), noise, strict=True)
         )
-        return BlackBoxView(before, after, self.dataset.num_classes, self.dataset.input_shape)
+        return BlackBoxView(
+            before,
+            after,
+            self.dataset.num_classes,
+            self.dataset.input_shape,
+            like=self.forget.inputs.new_zeros(()),
+        )
 
 
 def _service(predict: Predict, answers: str, rng: torch.Generator) -> Predict:
