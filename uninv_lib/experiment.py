@@ -114,7 +114,7 @@ def _keep(
     that follow draw the same noise, kept or not.
     """
     spec = scene.spec
-    code = code_of(ATTACKS[spec.attack].function, answering)
+    code = code_of(answering, *spec.methods("attack"))
     settings = spec.options("attack"), spec.answers, spec.budget, spec.seed
     found = kept(name, digest(code, *settings, *scene.trained.state.values()), compute)
     for rng in noise:
