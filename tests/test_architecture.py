@@ -9,12 +9,12 @@ import pytest
 
 LIBRARY = Path(__file__).parents[1] / "uninv_lib"
 FLOORS = [
-    {"support", "types"},
+    {"support", "types", "options"},
     {"metrics", "statistics"},
     {"data", "models", "anatomy"},
     {"training"},
     {"unlearning", "defenses", "attacks", "forecast"},
-    {"options", "spec"},
+    {"methods", "spec"},
     {"scene", "service"},
     {"experiment", "measure"},
     {"results", "claims", "figures"},

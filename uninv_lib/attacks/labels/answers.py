@@ -14,13 +14,18 @@ from torch import Tensor
 
 from uninv_lib.attacks.labels.probes import METHODS, Counted, method_of
 from uninv_lib.attacks.session import Session
-from uninv_lib.support.options import one_of
+from uninv_lib.options import one_of
 from uninv_lib.types import BlackBoxView, LabelScores
 
 BUDGETS = {"smoke": 2, "quick": 10, "default": 10, "full": 20}
 """Probes a class; of public samples, which cost nothing to make, as many as there are."""
 FEWER = (1, 2, 5, 10, 20, 40)
 """Probes a class whose rankings are told beside that of all."""
+
+
+def confidence(probabilities: Tensor) -> Tensor:
+    """The probabilities as they are, (n, classes), in float64."""
+    return probabilities.double()
 
 
 def log_odds(probabilities: Tensor) -> Tensor:
@@ -35,7 +40,10 @@ def log_odds(probabilities: Tensor) -> Tensor:
     return p.clamp_min(1e-30).log() - (p @ others).clamp_min(1e-30).log()
 
 
-SCORES: dict[str, Callable[[Tensor], Tensor]] = {"confidence": Tensor.double, "log_odds": log_odds}
+SCORES: dict[str, Callable[[Tensor], Tensor]] = {
+    "confidence": confidence,
+    "log_odds": log_odds,
+}
 
 
 def counts_of(change: Tensor, total: int) -> Tensor:
@@ -108,10 +116,10 @@ def labels(
     """
     made, queries = probes_of_budget(view, session=session, budget=budget, probes=probes)
     scores = infer_labels(view, made, score=score)
-    by_count = {
+    fewer = {
         m: infer_labels(view, made[:, :m], score=score).ranked for m in FEWER if m < made.shape[1]
     }
-    return replace(scores, by_count=by_count, queries_probes=queries)
+    return replace(scores, fewer=fewer, queries_probes=queries)
 
 
 def probes_of_budget(
