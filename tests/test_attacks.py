@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.functional import one_hot
 
 from uninv_lib import Spec, metrics, prepare
-from uninv_lib.anatomy import features_of, head, last_linear
+from uninv_lib.anatomy import anatomy_of, anatomy_of_view, features_of
 from uninv_lib.attacks import (
     Session,
     infer_labels,
@@ -81,9 +81,9 @@ def test_samples_are_told_apart_by_the_update_of_the_last_layer():
         )
         view = replace(scene.white_box(), labels=scene.forget.labels if request else None)
         update, point = forgotten_gradient(view)
-        last = head(view.net)[0].removesuffix(".weight")
-        entered = features_of(view.net, point, last, scene.forget.inputs)
-        found = separate(view, point, update)
+        anatomy = anatomy_of_view(view)
+        entered = features_of(view.net, point, anatomy.linear, scene.forget.inputs)
+        found = separate(view, anatomy, point, update)
         alike = torch.cosine_similarity(
             found.features[:, None], entered.double()[None], dim=2
         ).amax(0)
@@ -97,7 +97,7 @@ def test_samples_are_told_apart_by_the_update_of_the_last_layer():
 def test_no_more_samples_are_told_apart_than_the_rank_of_the_update_allows(convnet):
     view = replace(convnet.white_box(), num_forgotten=10)
     with pytest.raises(ValueError, match=r"num_forgotten: 10; allowed with 10 classes: 1 to 9"):
-        separate(view, *reversed(forgotten_gradient(view)))
+        separate(view, anatomy_of_view(view), *reversed(forgotten_gradient(view)))
 
 
 @pytest.mark.parametrize(("forgotten", "batch"), [(1, None), (4, None), (4, 2)])
@@ -239,9 +239,11 @@ def test_a_recovery_that_stalls_ends_early(convnet, rng):
 @pytest.mark.parametrize(("model", "cut"), [("convnet", 20), ("resnet18", 11), ("mlp", None)])
 def test_a_net_is_cut_behind_its_last_pooling_or_before_its_last_stride(model, cut, rng):
     net = build(model, load("digits"), **({} if model == "resnet18" else {"width": 2}))
-    sequence, names = in_sequence(net)
-    assert split_of(sequence) == cut
     inputs, state = torch.rand(2, 1, 8, 8, generator=rng), state_of(net)
+    opened, names = in_sequence(anatomy_of(net, (1, 8, 8)), state)
+    sequence = opened.net
+    assert split_of(sequence) == cut
+    assert opened.classifier == f"{len(sequence) - 1}"
     same = logits(sequence, {name: state[old] for name, old in names.items()}, inputs)
     assert torch.allclose(same, logits(net, state, inputs), atol=1e-6)
 
@@ -305,7 +307,7 @@ def test_error_and_features_are_read_off_a_last_layer_without_bias(classes, rng)
 
 def test_a_net_without_a_last_bias_is_attacked_and_one_without_a_classifier_refused(convnet, rng):
     view = convnet.white_box()
-    layer = last_linear(view.net)
+    layer = anatomy_of_view(view).linear
     net = copy.deepcopy(view.net)
     net.get_submodule(layer).bias = None
     before, after = (
