@@ -1,4 +1,4 @@
-"""What a run depends on is found: a change of code that it runs gives it a new name, any other none."""
+"""What a run depends on is found: a change of code that it runs renames it, any other does not."""
 
 import shutil
 from importlib import import_module

@@ -44,13 +44,18 @@ RENAMED = {"preset": "attack"}
 """Fields of earlier versions."""
 
 
-def method_of(field: str, chosen: Mapping[str, Any]) -> Method:
-    """The function that a field of TABLES chooses; of a name that is not allowed, that of the
+def entry_of(field: str, chosen: Mapping[str, Any]) -> Any:
+    """The entry that a field of TABLES chooses; of a name that is not allowed, that of the
     default.
     """
     name = str(chosen.get(field, DEFAULTS[field]))
     key = name.partition(":")[0] if field == "dataset" else name
-    return function_of(TABLES[field].get(key, TABLES[field][DEFAULTS[field]]))
+    return TABLES[field].get(key, TABLES[field][DEFAULTS[field]])
+
+
+def method_of(field: str, chosen: Mapping[str, Any]) -> Method:
+    """The function of that entry."""
+    return function_of(entry_of(field, chosen))
 
 
 def owners() -> dict[str, dict[str, tuple[str, FieldInfo]]]:

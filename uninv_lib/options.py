@@ -68,10 +68,10 @@ def one_of(kind: str, table: Mapping[str, Any]) -> AfterValidator:
     return AfterValidator(OneOf(kind, table))
 
 
-def chosen(function: Callable[..., object], given: Mapping[str, Any]) -> list[Callable[..., Any]]:
-    """The functions that options of a method choose from tables."""
+def chosen(function: Callable[..., object], given: Mapping[str, Any]) -> list[Any]:
+    """The entries that options of a method choose from tables."""
     return [
-        function_of(part.func.table[given[name]])
+        part.func.table[given[name]]
         for name, about in options_of(function).items()
         for part in about.metadata
         if isinstance(part, AfterValidator) and isinstance(part.func, OneOf)

@@ -101,7 +101,7 @@ def feature_cosine(outcome: Outcome) -> Values:
     scene = outcome.scene
     if not outcome.orders:
         return {}
-    true = entered(scene.trained.net, scene.trained.state, scene.forget.inputs)[:, :-1]
+    true = entered(outcome.anatomy, scene.trained.state, scene.forget.inputs)[:, :-1]
     return {
         name: cosine_similarity(metrics.match(last.features, true), true).mean().item()
         for name, last in outcome.orders.items()
