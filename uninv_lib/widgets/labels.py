@@ -12,13 +12,13 @@ import traitlets
 from matplotlib.figure import Figure
 
 from uninv_lib import figures, metrics
+from uninv_lib.attacks.labels.probes import METHODS as PROBES
 from uninv_lib.data import load
 from uninv_lib.experiment import run
 from uninv_lib.runs import read
 from uninv_lib.scene import classes_in_turn
 from uninv_lib.spec import Record, Spec
 from uninv_lib.widgets.base import Explorer, Live, Pictures, module, spec_of
-from uninv_lib.widgets.presentation import PROBES
 
 FIXED: dict[str, Any] = {
     "dataset": "digits",

@@ -155,7 +155,13 @@ SHAPES: dict[str, Words] = {
           "L-1.43-.46L-.35-.49Z"},
 }  # fmt: skip
 """Of each marker of the palette: a letter, and an SVG path around 0 of radius 1."""
-COLOUR = {"line": COLOURS[0], "mark": COLOURS[3], "rest": "#8c8c8c", "cursor": COLOURS[1]}
+COLOUR = {
+    "line": COLOURS[0],
+    "mark": COLOURS[3],
+    "gap": "#ffffff",  # between the stripes of a mark
+    "rest": "#8c8c8c",
+    "cursor": COLOURS[1],
+}
 
 
 def options_of(function: Callable[..., object] | None) -> dict[str, FieldInfo]:
@@ -178,8 +184,8 @@ def defenses() -> dict[str, Callable[..., Any] | None]:
 
 def takes(field: str, name: str, option: str) -> bool:
     """Whether the unlearning method or the defense (`field`) of this name has the option."""
-    table: Mapping[str, Any] = {"unlearning": UNLEARNING, "defense": defenses()}[field]
-    return option in options_of(table.get(name))
+    tables: dict[str, Mapping[str, Any]] = {"unlearning": UNLEARNING, "defense": defenses()}
+    return option in options_of(tables[field].get(name))
 
 
 def strengths(defense: str) -> list[Any]:
