@@ -20,5 +20,5 @@ def styles(names: Iterable[str]) -> dict[str, tuple[str, str]]:
     }
 
 
-DEFENSE_STYLE = styles(["none", *DEFENSES])
+DEFENSE_STYLE = styles(DEFENSES)
 """Colour and marker of each defense, in every figure and on every page."""

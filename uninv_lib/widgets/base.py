@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from uninv_lib.experiment import run
+from uninv_lib.methods import applicable
 from uninv_lib.spec import Record, Spec, explain
 from uninv_lib.widgets.presentation import presentation
 
@@ -44,7 +45,8 @@ def spec_of(*fields: Mapping[str, Any]) -> Spec:
     """The Spec of these fields, those of the last where one is named twice. Raises
     pydantic.ValidationError.
     """
-    return Spec(**{name: value for some in fields for name, value in some.items()})
+    merged = {name: value for some in fields for name, value in some.items()}
+    return Spec(**applicable(merged))
 
 
 def module(*names: str) -> str:

@@ -14,12 +14,13 @@ from tqdm import tqdm  # not tqdm.auto: its bar would be a widget of its own, sa
 from uninv_lib import figures
 from uninv_lib.attacks.adaptive import ADAPTIVE
 from uninv_lib.data import load
+from uninv_lib.defenses import DEFENSES
 from uninv_lib.experiment import knowing, run
 from uninv_lib.scene import prepare
 from uninv_lib.spec import Spec
 from uninv_lib.widgets.base import Explorer, Live, Pictures, module, spec_of, spoken
 from uninv_lib.widgets.observe import Observed, observe, people
-from uninv_lib.widgets.presentation import defenses, strengths
+from uninv_lib.widgets.presentation import strengths
 
 FIXED: dict[str, Any] = {
     "dataset": "photos",
@@ -67,7 +68,7 @@ def _grid() -> list[dict[str, Any]]:
         {"request": request, "unlearning_rate": rate, "defense": defense, "strength": strength}
         for request in AXES["request"]
         for rate in AXES["unlearning_rate"]
-        for defense in defenses()
+        for defense in DEFENSES
         for strength in strengths(defense)
     ]
 
@@ -119,9 +120,9 @@ class DefenseLab(Explorer):
         first = next((fields for fields in chosen if fields["unlearning_rate"] == 1e-3), chosen[0])
         super().__init__(
             live=live,
-            axes={**AXES, "defense": list(defenses()), "strength": []},
-            strengths={name: strengths(name) for name in defenses()},
-            finer={**FINER, "strengths": {name: _finer(name) for name in defenses()}},
+            axes={**AXES, "defense": list(DEFENSES), "strength": []},
+            strengths={name: strengths(name) for name in DEFENSES},
+            finer={**FINER, "strengths": {name: _finer(name) for name in DEFENSES}},
             cells=cells,
             shape=list(data.input_shape),
             pictures=pictures.packed(),

@@ -15,11 +15,12 @@ from torch import Tensor
 from uninv_lib import figures
 from uninv_lib.attacks import recover_features
 from uninv_lib.data import load
+from uninv_lib.defenses import DEFENSES
 from uninv_lib.experiment import run
 from uninv_lib.scene import prepare, pretrain
 from uninv_lib.unlearning import UNLEARNING
 from uninv_lib.widgets.base import FOLDER, Live, Pictures, Widget, module, spec_of
-from uninv_lib.widgets.presentation import defenses, strengths
+from uninv_lib.widgets.presentation import strengths
 
 FIXED: dict[str, Any] = {"dataset": "digits", "width": 4, "device": "cpu"}
 FRESH: dict[str, Any] = {
@@ -112,8 +113,8 @@ class DrawForgetLeak(Widget):
             start += len(split)
         super().__init__(
             live=live,
-            axes={**AXES, "method": list(UNLEARNING), "defense": list(defenses())},
-            strengths={name: STRENGTHS.get(name) or strengths(name) for name in defenses()},
+            axes={**AXES, "method": list(UNLEARNING), "defense": list(DEFENSES)},
+            strengths={name: STRENGTHS.get(name) or strengths(name) for name in DEFENSES},
             weights=weights,
             layers=layers,
             digits=b"".join(_grey(split.inputs) for split in splits.values()),

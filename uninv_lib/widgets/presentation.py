@@ -7,18 +7,18 @@ that is not named here is shown by its name, with what can be said of any.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from inspect import signature
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
-from pydantic.fields import FieldInfo
-
+from uninv_lib.attacks import ATTACKS
 from uninv_lib.attacks.adaptive import ADAPTIVE
 from uninv_lib.attacks.labels.answers import SCORES
 from uninv_lib.attacks.labels.probes import METHODS as PROBES
 from uninv_lib.defenses import DEFENSES
 from uninv_lib.figures.palette import COLOURS, styles
+from uninv_lib.measure import metric_of
+from uninv_lib.methods import TABLES, method_of
 from uninv_lib.models import MODELS
-from uninv_lib.spec import PresetName
+from uninv_lib.options import options_of
 from uninv_lib.unlearning import UNLEARNING
 
 Words = dict[str, Any]
@@ -91,12 +91,11 @@ DEFENSE: dict[str, Words] = {
 it, and who does not; _to_rows: the same of the closed form over the first layer's rows; mixed: what
 else is in the weights of one unit, `mixed_unknown` for who does not know."""
 METRIC: dict[str, Words] = {
-    "gain": {
-        "name": "gain above the best null",
-        "unit": "dB",
-        "meaning": "what PSNR is above that of the best picture that needs no leak",
-    },
-    "psnr": {"name": "PSNR", "unit": "dB", "meaning": "peak signal to noise ratio, peak 1"},
+    "gain": {"name": "gain above the best null"},
+    "psnr": {"name": "PSNR"},
+    "change": {"name": "change"},
+    "test_accuracy": {"name": "test accuracy"},
+    "label_accuracy": {"name": "label"},
     "cosine": {
         "name": "cosine of the gradients",
         "unit": "",
@@ -107,17 +106,6 @@ METRIC: dict[str, Words] = {
         "unit": "",
         "meaning": "mean difference of neighbouring pixels",
     },
-    "change": {
-        "name": "change",
-        "unit": "",
-        "meaning": "of each class's score on its own probes, after minus before",
-    },
-    "test_accuracy": {"name": "test accuracy", "unit": "%", "meaning": "share of the test set"},
-    "label_accuracy": {
-        "name": "label",
-        "unit": "%",
-        "meaning": "whether the forgotten label is found",
-    },
     "similarity": {
         "name": "similarity",
         "unit": "",
@@ -127,6 +115,7 @@ METRIC: dict[str, Words] = {
     },
     "seconds": {"name": "computed in", "unit": "ms", "meaning": "wall time in the page"},
 }
+"""Unit and meaning of what a Record holds come from METRICS."""
 OPTION: dict[str, Words] = {
     "sample": {"name": "Forgotten picture"},
     "request": {"name": "Forgotten picture"},
@@ -164,28 +153,9 @@ COLOUR = {
 }
 
 
-def options_of(function: Callable[..., object] | None) -> dict[str, FieldInfo]:
-    """The options of a method, by name; of no method, none."""
-    if function is None:
-        return {}
-    hints, found = get_type_hints(function, include_extras=True), {}
-    for name, parameter in signature(function).parameters.items():
-        if any(isinstance(part, FieldInfo) for part in get_args(hints.get(name))):
-            given = () if parameter.default is parameter.empty else (parameter.default,)
-            read = FieldInfo.from_annotated_attribute if given else FieldInfo.from_annotation
-            found[name] = read(hints[name], *given)
-    return found
-
-
-def defenses() -> dict[str, Callable[..., Any] | None]:
-    """What can be done before release, by name: nothing, and the defenses."""
-    return {"none": None, **DEFENSES}
-
-
 def takes(field: str, name: str, option: str) -> bool:
-    """Whether the unlearning method or the defense (`field`) of this name has the option."""
-    tables: dict[str, Mapping[str, Any]] = {"unlearning": UNLEARNING, "defense": defenses()}
-    return option in options_of(tables[field].get(name))
+    """Whether the method of this name, which a field of Spec chooses, has the option."""
+    return name in TABLES[field] and option in options_of(method_of(field, {field: name}))
 
 
 def strengths(defense: str) -> list[Any]:
@@ -194,7 +164,7 @@ def strengths(defense: str) -> list[Any]:
 
     Raises ValueError for an option with neither.
     """
-    option = options_of(defenses()[defense]).get("strength")
+    option = options_of(DEFENSES[defense]).get("strength")
     if option is None:
         return [0]
     if not option.examples and option.is_required():
@@ -213,14 +183,19 @@ def presentation() -> dict[str, dict[str, Any]]:
     return {
         "model": _named(MODEL, MODELS),
         "unlearning": _named(METHOD, UNLEARNING, _of_unlearning),
-        "defense": _named(DEFENSE, defenses(), _of_defense),
-        "attack": _named({}, [*get_args(PresetName), "labels"]),
+        "defense": _named(DEFENSE, DEFENSES, _of_defense),
+        "attack": _named({}, ATTACKS),
         "probes": _named(PROBE, PROBES),
         "score": _named(SCORE, SCORES),
-        "metric": METRIC,
+        "metric": {name: {**_measured(name), **own} for name, own in METRIC.items()},
         "option": OPTION,
         "colour": COLOUR,
     }
+
+
+def _measured(name: str) -> Words:
+    found = metric_of(name)
+    return {} if found is None else {"unit": found[1].unit, "meaning": found[1].meaning}
 
 
 def _named(
@@ -245,7 +220,7 @@ def _of_unlearning(name: str, shown: str) -> Words:
 
 
 def _of_defense(name: str, shown: str) -> Words:
-    colour, marker = styles(defenses())[name]
+    colour, marker = styles(DEFENSES)[name]
     adaptive = name in ADAPTIVE
     known = (
         f"Who knows of {shown} undoes what can be undone of it."
@@ -253,7 +228,7 @@ def _of_defense(name: str, shown: str) -> Words:
         else f"No attacker is known to us who gains from knowing of {shown}."
     )
     return {
-        "options": list(options_of(defenses()[name])),
+        "options": list(options_of(DEFENSES[name])),
         "colour": colour,
         **SHAPES[marker],
         "adaptive": adaptive,
