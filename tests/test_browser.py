@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from uninv_lib import Spec, load, metrics, prepare, run
+from uninv_lib import load, metrics, prepare, run
 from uninv_lib.attacks.adaptive.pruning import unmask
 from uninv_lib.attacks.features import analytic
 from uninv_lib.book.verify import SCRIPT
@@ -25,7 +25,7 @@ from uninv_lib.unlearning import UNLEARNING
 from uninv_lib.widgets import defense as lab
 from uninv_lib.widgets import labels as meter
 from uninv_lib.widgets import recovery as explorer
-from uninv_lib.widgets.base import spoken
+from uninv_lib.widgets.base import spec_of, spoken
 from uninv_lib.widgets.presentation import presentation, strengths, takes
 
 sync_api = pytest.importorskip("playwright.sync_api")
@@ -644,9 +644,8 @@ def test_page_computes_what_the_library_computes(visit, model, method, defense, 
 def _theta_0(model):
     """The weights that the page holds, as the library's net, in double precision."""
     state = saved("draw")
-    net = prepare(
-        Spec(dataset="digits", width=4, model=model, budget="smoke", dtype="float64")
-    ).trained.net
+    small = {"dataset": "digits", "width": 4, "budget": "smoke", "dtype": "float64"}
+    net = prepare(spec_of(small, {"model": model})).trained.net
     raw = np.frombuffer(state["weights"], dtype=np.float32)
     sizes = {name: [u * i + u for u, i in layers] for name, layers in state["layers"].items()}
     start = 0 if model == "linear" else sum(sizes["linear"])
