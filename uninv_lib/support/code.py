@@ -32,7 +32,10 @@ def code_of(*functions: Callable[..., object]) -> str:
     Functions of other packages count by nothing; those of a user's own file count by that file.
     Raises SyntaxError where a file of the library is none of Python.
     """
-    return _code(tuple(sorted({(f.__module__, f.__qualname__.split(".")[0]) for f in functions})))
+    names = {
+        (getattr(f, "__module__", None) or "", f.__qualname__.split(".")[0]) for f in functions
+    }
+    return _code(tuple(sorted(names)))
 
 
 @lru_cache
