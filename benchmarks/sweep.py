@@ -28,7 +28,7 @@ from uninv_lib.runs.store import Store
 from uninv_lib.runs.work import complete
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT / "tests" / "runs"))
 import trivial  # noqa: E402
 
 SPECS = """

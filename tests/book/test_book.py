@@ -11,7 +11,7 @@ import pytest
 
 from uninv_lib.book import build as book
 
-PROJECT = Path(__file__).parents[1]
+PROJECT = Path(__file__).parents[2]
 EXECUTE, RENDER = book.execute, book._render
 TOC = """\
 format: jb-book

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[1] / ".ci" / "headlines.py"
+SCRIPT = Path(__file__).parents[2] / ".ci" / "headlines.py"
 SHOWN = (
     "**C2: it | leaks.** *refuted*. Below 3.0 dB: a 1.0 dB [0.5, 2.0].\n\n**No claim of the "
     "paper.** *holds*."

@@ -10,7 +10,7 @@ import nbformat
 import pytest
 from papermill import inspect_notebook
 
-CHAPTERS = sorted(Path(__file__).parents[1].glob("book/[0-9]*.ipynb"))
+CHAPTERS = sorted(Path(__file__).parents[2].glob("book/[0-9]*.ipynb"))
 MOST_LINES = 25
 WORDS_PER_LINE = 8
 DRAWS = re.compile(r"\b(?:figures|plt|sns)\.\w|\.(?:imshow|plot|bar|hist|scatter)\(")

@@ -18,7 +18,7 @@ from uninv_lib.book.chapter import ParameterError, save_records, spec_of
 from uninv_lib.runs import read
 
 PARAMETERS = 'dataset: str = "digits"\nseed: int = 0\nunlearning_rate: float = 1e-3'
-CHAPTERS = Path(__file__).parents[1] / "book"
+CHAPTERS = Path(__file__).parents[2] / "book"
 SMALL = Spec(dataset="digits", model="linear", budget="smoke", device="cpu")
 
 
