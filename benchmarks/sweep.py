@@ -128,7 +128,7 @@ def many(count):
         words = [
             sys.executable,
             "-c",
-            f"import sys; sys.path.insert(0, {str(ROOT / 'tests')!r})\n{program}",
+            f"import sys; sys.path.insert(0, {str(ROOT / 'tests' / 'runs')!r})\n{program}",
             out,
         ]
         started, seen = time.perf_counter(), []

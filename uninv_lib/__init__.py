@@ -1,5 +1,8 @@
 """uninv_lib: see, reproduce and measure how machine unlearning leaks what it forgets."""
 
+import uninv_lib.support.threads  # noqa: F401, for torch reads once how its threads wait
+
+# isort: split
 from uninv_lib.data import load
 from uninv_lib.experiment import run
 from uninv_lib.scene import Scene, prepare
