@@ -1,4 +1,4 @@
-"""The command line: python -m uninv_lib run | sweep | collect | report | book."""
+"""The command line: uninv, or python -m uninv_lib, run | sweep | collect | report | book."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args, get_origin
 import click
 from pydantic import ValidationError
 
+from uninv_lib import __version__
 from uninv_lib.runs.commands import CAUGHT, collect, report, sweep
 from uninv_lib.spec import Spec, explain
 
@@ -30,7 +31,19 @@ def _spec_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@click.group()
+class Commands(click.Group):
+    """Commands that need an extra which is not installed end with a line that names it."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. Raises ClickException in place of ModuleNotFoundError."""
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=Commands)
+@click.version_option(__version__, prog_name="uninv")
 def main() -> None:
     """See, reproduce and measure how machine unlearning leaks what it forgets."""
 

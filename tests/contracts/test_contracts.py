@@ -157,6 +157,7 @@ def test_pruned_weights_of_a_linear_layer_follow_from_those_that_remain(linear):
     assert (found - true).norm() / true.norm() < 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", [name for name in PRESETS if name != "analytic"])
 @pytest.mark.parametrize("forgotten", [1, 2])
 def test_recovery_returns_pictures_in_range_and_repeats(preset, forgotten, convnet):

@@ -11,13 +11,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import psutil  # type: ignore[import-untyped]
 from pydantic import ValidationError
 
 from uninv_lib.experiment import run
 from uninv_lib.spec import Spec, explain
+from uninv_lib.support.extras import needs
 from uninv_lib.support.files import whole
 from uninv_lib.types import unknown
+
+with needs("sweep"):
+    import psutil
 
 INJECTED = "# Parameters\n"
 """How the cell begins that papermill puts below the parameters cell."""

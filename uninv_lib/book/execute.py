@@ -15,12 +15,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import papermill
-import psutil  # type: ignore[import-untyped]
-from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
-from jupyter_client.manager import AsyncKernelManager
-from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
+
+from uninv_lib.support.extras import needs
+
+with needs("sweep"):
+    import papermill
+    import psutil
+    from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+    from jupyter_client.manager import AsyncKernelManager
+    from papermill.exceptions import PapermillExecutionError
 
 
 class BookError(Exception):

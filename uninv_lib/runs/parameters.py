@@ -8,12 +8,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import papermill
 from pydantic import BaseModel, ConfigDict, create_model
 
 from uninv_lib.runs.work import Notebook, Run, named
 from uninv_lib.spec import Spec
+from uninv_lib.support.extras import needs
 from uninv_lib.types import unknown
+
+with needs("sweep"):
+    import papermill
 
 STRICT = ConfigDict(extra="forbid")
 

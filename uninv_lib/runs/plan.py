@@ -7,12 +7,15 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from uninv_lib.results import combinations, names_of
 from uninv_lib.runs.work import Run, named, run_spec
 from uninv_lib.spec import Spec, explain
+from uninv_lib.support.extras import needs
+
+with needs("sweep"):
+    import yaml
 
 
 class PlanError(ValueError):

@@ -10,15 +10,19 @@ from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import jinja2
-from matplotlib.figure import Figure
 from torch import tensor
 
-from uninv_lib import figures
-from uninv_lib.support.files import whole
 from uninv_lib.metrics import interval, wilson
 from uninv_lib.runs.collect import table
 from uninv_lib.spec import Spec
+from uninv_lib.support.extras import needs
+from uninv_lib.support.files import whole
+
+with needs("sweep"):
+    import jinja2
+    from matplotlib.figure import Figure
+
+    from uninv_lib import figures
 
 if TYPE_CHECKING:
     import pandas

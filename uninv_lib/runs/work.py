@@ -12,15 +12,18 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from distributed import Client
 
-from uninv_lib.support.cache import digest
 from uninv_lib.experiment import run as run_experiment
-from uninv_lib.support.provenance import code, commit, device_name, versions
-from uninv_lib.scene import device_of, pretrain
 from uninv_lib.runs.engine import WorkError, each
 from uninv_lib.runs.store import DONE
+from uninv_lib.scene import device_of, pretrain
 from uninv_lib.spec import Spec
+from uninv_lib.support.cache import digest
+from uninv_lib.support.extras import needs
+from uninv_lib.support.provenance import code, commit, device_name, versions
+
+with needs("sweep"):
+    from distributed import Client
 
 Work = Callable[[Mapping[str, Any]], dict[str, bytes]]
 """Inputs -> the files of a run, by name."""
