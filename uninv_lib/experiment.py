@@ -236,7 +236,7 @@ def probes_of(scene: Scene, *, progress: Progress = False) -> tuple[Tensor, int]
     return found["probes"].to(scene.forget.inputs), int(found["queries"])
 
 
-def _labels(scene: Scene, progress: Progress, watch: Watch | None) -> dict[str, float]:
+def _labels(scene: Scene, progress: Progress, watch: Watch | None) -> dict[str, float]:  # noqa: ARG001
     """Label inference: is the forgotten class the first of the ranking, and the share of it when
     several are.
     """

@@ -40,12 +40,16 @@ ABSENT = (nan, nan, nan)
 
 @dataclass(frozen=True)
 class Panel:
+    """A drawing, and what it shows in words."""
+
     svg: str
     alt: str
 
 
 @dataclass(frozen=True)
 class Chart:
+    """The panels of one metric, and how to read them."""
+
     metric: str
     reading: str
     panels: list[Panel]
@@ -53,6 +57,8 @@ class Chart:
 
 @dataclass(frozen=True)
 class Row:
+    """The cells of a run as text, and where its notebook is."""
+
     link: str | None
     cells: list[str]
 

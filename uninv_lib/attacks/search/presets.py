@@ -34,6 +34,7 @@ class Preset:
     compiled: bool = False
 
     def iterations_of(self) -> Phases:
+        """The steps of each phase, one at least."""
         return Phases(*(max(1, round(self.iterations * share)) for share in self.phases))
 
 
