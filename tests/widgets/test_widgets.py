@@ -159,9 +159,7 @@ def test_lab_holds_what_the_attacker_finds_who_knows_of_the_defense():
 
 def test_people_are_named_in_the_order_of_requests():
     spec = Spec(**lab.FIXED, private_size=5)
-    assert people(spec) == [
-        prepare(spec.model_copy(update={"request": i})).forget.labels.item() for i in range(5)
-    ]
+    assert people(spec) == [prepare(spec.but(request=i)).forget.labels.item() for i in range(5)]
 
 
 def test_explorer_s_gain_ends_at_the_record_s():

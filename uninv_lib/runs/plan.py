@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from uninv_lib.results import combinations, names_of
-from uninv_lib.runs.work import Run, named, run_spec
+from uninv_lib.runs.work import Run, code_of_spec, named, run_spec
 from uninv_lib.spec import Spec, explain
 from uninv_lib.support.extras import needs
 
@@ -20,6 +20,22 @@ with needs("sweep"):
 
 class PlanError(ValueError):
     """A grid file that cannot be run, with all its faults."""
+
+
+class Once(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML has no types
+    """Refuses a key that a mapping has twice, of which YAML's own loader takes the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = Counter(key.value for key, _ in node.value if key.tag != MERGE)
+        if twice := sorted(name for name, times in keys.items() if times > 1):
+            line = node.start_mark.line + 1
+            raise PlanError(f"line {line}: {', '.join(twice)}: given twice; allowed: once")
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+        return mapping
+
+
+MERGE = "tag:yaml.org,2002:merge"
+"""The key "<<", under which YAML takes the values of another mapping; they may be overridden."""
 
 
 class Count(BaseModel):
@@ -77,11 +93,11 @@ def plan(file: Path) -> list[Run]:
     Raises PlanError with every fault, and OSError where the file cannot be read.
     """
     try:
-        found = yaml.safe_load(file.read_text(encoding="utf-8"))
+        found = yaml.load(file.read_text(encoding="utf-8"), Once)  # a kind of safe loader
         grids = TypeAdapter(list[Grid]).validate_python(
             found if isinstance(found, list) else [found]
         )
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, PlanError) as error:
         raise PlanError(f"{file}: {error}") from error
     except ValidationError as error:
         raise PlanError(f"{file}: {explain(error)}") from error
@@ -109,7 +125,7 @@ def plan(file: Path) -> list[Run]:
 
 
 def _of_spec(fields: Mapping[str, Any]) -> Run:
-    return named(Spec(**fields).model_dump(mode="json"), run_spec)
+    return named(Spec(**fields).model_dump(mode="json"), run_spec, code_of_spec)
 
 
 def _of_notebook(path: Path) -> Callable[[Mapping[str, Any]], Run]:

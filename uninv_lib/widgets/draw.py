@@ -108,7 +108,7 @@ class DrawForgetLeak(Widget):
         pictures: dict[str, Tensor] = {}
         for name, strength in (("no defense", 0.0), ("obfuscation 1", 1.0), ("obfuscation 5", 5.0)):
             defended = {"defense": "obfuscation", "strength": strength}
-            scene = prepare(plain.model_copy(update=defended if strength else {}))
+            scene = prepare(plain.but(**defended if strength else {}))
             found = recover_features(scene.white_box(), rng=torch.Generator().manual_seed(0))
             pictures = pictures or {"forgotten": scene.forget.inputs}
             pictures[name] = found.inputs
