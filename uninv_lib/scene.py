@@ -67,7 +67,7 @@ class Scene:
         return getattr(self.spec, name)
 
     def noise(self) -> tuple[torch.Generator, torch.Generator]:
-        """What a noisy service draws from, before and after; the model before serves all requests."""
+        """What a noisy service draws from, before and after: the former serves all requests."""
         seed, request = self.spec.seed, self.spec.request
         return rng_of("answers", seed), rng_of("answers", seed, request)
 

@@ -152,7 +152,7 @@ def test_torchvision_sets_are_read_in_their_on_disk_format(name, shape, tmp_path
     monkeypatch.setattr(owner, "download", lambda self: None)
     if name != "stl10":
         monkeypatch.setattr("torchvision.datasets.cifar.check_integrity", lambda *_: True)
-    found = data._torchvision(name, 20)
+    found = fetched._fetched(name, 20)
     assert found.input_shape == shape
     assert len(found.private) == 20
     assert len(found.public) == 30
@@ -169,7 +169,7 @@ def test_a_failed_download_says_what_to_do(tmp_path, monkeypatch):
     with pytest.raises(
         RuntimeError, match=r"cifar10 is not in .* go online once, or use an embedded set"
     ):
-        data._torchvision("cifar10", 20)
+        fetched._fetched("cifar10", 20)
 
 
 def test_torchvision_imports_whatever_its_operators_do():
