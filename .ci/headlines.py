@@ -12,7 +12,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from pandas import DataFrame
 from torch import tensor
 
 from uninv_lib.claims import shown
@@ -22,7 +21,55 @@ from uninv_lib.results import frame, read
 ROOT = Path(__file__).parents[1]
 README, EXECUTED = ROOT / "README.md", ROOT / "_build" / "executed"
 HEADLINES = "headlines", "| claim | verdict | chapter |\n|---|---|---|\n"
-NUMBERS = "numbers", "| what an attacker gets | how much |\n|---|---|\n"
+NUMBERS = "numbers", "| what an attacker gets | above a guess, or how often |\n|---|---|\n"
+PHOTOS = "dataset == 'photos' and model == 'convnet'"
+ALONE = "knowledge == 'none' and private_size"
+LAYER = "dataset == 'digits' and model == 'linear' and private_size == 600 and dtype == 'float64'"
+PRUNED = "dataset == 'photos' and model == 'mlp' and defense == 'pruning' and strength == 0.5"
+LABELS = "dataset == 'digits' and model == 'convnet' and forget_share"
+CASES = [
+    (
+        "a photograph after approximate unlearning",
+        "features",
+        f"{PHOTOS} and attack == 'fast'",
+        "gain",
+    ),
+    (
+        "the same, as published, told the label",
+        "features",
+        f"{PHOTOS} and attack == 'paper'",
+        "gain",
+    ),
+    (
+        "a digit after exact unlearning, nobody else private",
+        "private_size",
+        f"{ALONE} == 1",
+        "gain",
+    ),
+    ("the same among 32 private samples", "private_size", f"{ALONE} == 32", "gain"),
+    ("a digit after exact unlearning of a converged layer", "second_order", LAYER, "gain"),
+    ("a photograph after pruning, from who does not know of it", "defenses", PRUNED, "gain"),
+    ("the same, from who knows", "defenses", PRUNED, "gain_adaptive"),
+    (
+        "the label of half a class after approximate unlearning, as published",
+        "labels",
+        f"{LABELS} == 0.5 and unlearning == 'gradient_ascent'",
+        "label_accuracy",
+    ),
+    (
+        "the label of a tenth of a class, repaired",
+        "labels_scores_convnet",
+        f"{LABELS} == 0.1 and unlearning == 'gradient_ascent'",
+        "label_accuracy",
+    ),
+    (
+        "the same after exact unlearning of a converged layer",
+        "labels_parameters",
+        f"{LABELS} == 0.1 and training == 'converged'",
+        "label_accuracy",
+    ),
+]
+"""(what an attacker gets, of which file of results/, which rows, which column)."""
 VERDICT = re.compile(r"\*\*(C\d+\b[^*]*?)\.?\*\* \*([^*]+)\*")
 
 
@@ -39,65 +86,17 @@ def headlines() -> Iterator[tuple[int, str]]:
                         yield int(number), f"| {text} | {word} | {int(file.stem[:2])} |\n"
 
 
-def decibels(rows: DataFrame, column: str = "gain") -> str:
-    """The median, with its interval over models first where there are several."""
-    return shown(interval(tensor(rows[column].array), models=tensor(rows.model_seed.array)), "dB")
-
-
-def share(rows: DataFrame) -> str:
-    """The share of requests whose label is named."""
-    right = tensor(rows.label_accuracy.array)
-    return shown(rate(right, models=tensor(rows.model_seed.array)), "%")
-
-
 def numbers() -> Iterator[str]:
-    """Rows of the table of ten numbers."""
-    photos, alone, defended, labels, scored, converged, second = (
-        frame(read(name))
-        for name in (
-            "features",
-            "private_size",
-            "defenses",
-            "labels",
-            "labels_scores_convnet",
-            "labels_parameters",
-            "second_order",
-        )
-    )
-    photos = photos.query("dataset == 'photos' and model == 'convnet'")
-    pruned = defended.query(
-        "dataset == 'photos' and model == 'mlp' and defense == 'pruning' and strength == 0.5"
-    )
-    stated = alone.query("knowledge == 'none'")
-    digits = "dataset == 'digits' and unlearning == 'gradient_ascent' and forget_share == 0.5"
-    share_ = "model == 'convnet' and forget_share == 0.1"
-    linear = "dataset == 'digits' and model == 'linear' and private_size == 600"
-    found = {
-        "a photograph after approximate unlearning": decibels(photos.query("attack == 'fast'")),
-        "the same by the published search, told the label": decibels(
-            photos.query("attack == 'paper'")
-        ),
-        "a digit after exact unlearning, where nobody else was private": decibels(
-            stated.query("private_size == 1")
-        ),
-        "the same among 32 private samples": decibels(stated.query("private_size == 32")),
-        "a digit after exact unlearning of a converged layer": decibels(
-            second.query(f"{linear} and dtype == 'float64'")
-        ),
-        "a photograph after pruning, attacker who does not know": decibels(pruned),
-        "the same, attacker who knows": decibels(pruned, "gain_adaptive"),
-        "the label of half a class after approximate unlearning, published probes": share(
-            labels.query(f"{digits} and model == 'convnet'")
-        ),
-        "the label of a tenth of a class, with the repaired score": share(
-            scored.query(f"{share_} and unlearning == 'gradient_ascent'")
-        ),
-        "the same after exact unlearning of a converged layer": share(
-            converged.query(f"{share_} and training == 'converged'")
-        ),
-    }
-    for what, number in found.items():
-        yield f"| {what} | {number} |\n"
+    """Rows of the table of numbers: of each case the median gain, or the share of labels that are
+    named, with its interval over models first where there are several.
+    """
+    for what, name, query, column in CASES:
+        rows = frame(read(name)).query(query)
+        values, models = tensor(rows[column].array), tensor(rows.model_seed.array)
+        if column == "label_accuracy":
+            yield f"| {what} | {shown(rate(values, models=models), '%')} |\n"
+        else:
+            yield f"| {what} | {shown(interval(values, models=models), 'dB')} |\n"
 
 
 def placed(text: str, table: tuple[str, str], rows: list[str]) -> str:

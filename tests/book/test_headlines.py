@@ -28,15 +28,38 @@ def headlines(tmp_path, monkeypatch):
     return module
 
 
-def test_verdicts_are_written_between_the_marks_and_nothing_else_is(headlines):
-    headlines.README.write_text(
-        f"before\n{headlines.START}old\n{headlines.END}\nafter\n", encoding="utf-8"
-    )
+EMPTY = """before
+<!-- headlines -->
+old
+<!-- /headlines -->
+between
+<!-- numbers -->
+<!-- /numbers -->
+after
+"""
+
+
+def test_verdicts_and_numbers_are_written_between_the_marks_and_nothing_else_is(
+    headlines, monkeypatch
+):
+    monkeypatch.setattr(headlines, "numbers", lambda: ["| a leak | 1.0 dB |\n"])
+    headlines.README.write_text(EMPTY, encoding="utf-8")
     assert headlines.main() == 0
-    row = "| C2: it \\| leaks | refuted | 3 |\n"
-    assert headlines.README.read_text(encoding="utf-8") == (
-        f"before\n{headlines.START}{headlines.HEAD}{row}{headlines.END}\nafter\n"
-    )
+    verdicts = headlines.HEADLINES[1] + "| C2: it \\| leaks | refuted | 3 |\n"
+    numbers = headlines.NUMBERS[1] + "| a leak | 1.0 dB |\n"
+    expected = EMPTY.replace("old\n", verdicts).replace("<!-- /numbers", numbers + "<!-- /numbers")
+    assert headlines.README.read_text(encoding="utf-8") == expected
+    monkeypatch.setattr(headlines.sys, "argv", ["headlines.py"])
+    assert headlines.main() == 0
+
+
+def test_a_difference_is_told_and_nothing_written(headlines, monkeypatch, capsys):
+    monkeypatch.setattr(headlines, "numbers", lambda: ["| a leak | 1.0 dB |\n"])
+    monkeypatch.setattr(headlines.sys, "argv", ["headlines.py"])
+    headlines.README.write_text(EMPTY, encoding="utf-8")
+    assert headlines.main() == 1
+    assert "| a leak | 1.0 dB |" in capsys.readouterr().out
+    assert headlines.README.read_text(encoding="utf-8") == EMPTY
 
 
 def test_a_readme_without_the_marks_is_told_and_kept(headlines, capsys):
@@ -44,3 +67,10 @@ def test_a_readme_without_the_marks_is_told_and_kept(headlines, capsys):
     assert headlines.main() == 1
     assert "has no table between the marks" in capsys.readouterr().out
     assert headlines.README.read_text(encoding="utf-8") == "no table\n"
+
+
+def test_the_numbers_of_the_readme_are_those_of_the_records(headlines):
+    readme = (SCRIPT.parents[1] / "README.md").read_text(encoding="utf-8")
+    rows = list(headlines.numbers())
+    assert len(rows) == 10
+    assert [row for row in rows if row not in readme] == []

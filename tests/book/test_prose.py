@@ -29,8 +29,8 @@ KINDS = {
     "row": "of a benchmark, which a test holds against its rows",
 }
 NOT_PROSE = re.compile(
-    r"```(?:python|bash|text|json|yaml)\n.*?```|<!-- headlines -->.*?<!-- /headlines "
-    r"-->|\$\$.*?\$\$|\$[^$]+?\$"
+    r"```(?:python|bash|text|json|yaml)\n.*?```|<!-- (?:headlines|numbers) -->.*?<!-- /\w+ -->"
+    r"|\$\$.*?\$\$|\$[^$]+?\$"
     r"|`[^`\n]*`|\{[\w:]+\}`[^`]*`|\]\([^)]*\)|^#+ [^\n]*|^\*\*\d+\.\*\*|^\d+\. |C\d+|float\d\d",
     re.DOTALL | re.MULTILINE,
 )
