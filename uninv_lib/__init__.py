@@ -9,4 +9,4 @@ from uninv_lib.scene import Scene, prepare
 from uninv_lib.spec import Record, Spec
 
 __all__ = ["Record", "Scene", "Spec", "load", "prepare", "run"]
-__version__ = "0.1.0"
+__version__ = "0.2.0"
