@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Any, get_type_hints
 
@@ -12,8 +13,9 @@ from torch import Tensor
 
 from uninv_lib.attacks import ATTACKS, recover_features
 from uninv_lib.attacks.adaptive import ADAPTIVE
+from uninv_lib.attacks.labels.answers import probes_of_budget
 from uninv_lib.attacks.search.update import NothingChanged
-from uninv_lib.attacks.session import Session
+from uninv_lib.attacks.session import Session, numbered
 from uninv_lib.measure import Outcome, measure, metrics_of
 from uninv_lib.scene import Scene, device_of, prepare, rng_of
 from uninv_lib.service import answering
@@ -65,21 +67,17 @@ def sees(spec: Spec) -> type:
 
 
 def attack(
-    scene: Scene,
-    *,
-    rng: torch.Generator,
-    knows: bool = False,
-    progress: Progress = False,
-    watch: Watch | None = None,
-) -> Reconstruction | LabelScores:
+    scene: Scene, *, knows: bool = False, progress: Progress = False, watch: Watch | None = None
+) -> tuple[Reconstruction | LabelScores, torch.Generator]:
     """What the Spec's attack gives on its view of a scene, or, where it knows of the defense, on
-    what ADAPTIVE makes of it. Raises what the attack raises.
+    what ADAPTIVE makes of it; and its generator as it is then. Raises what the attack raises.
     """
-    spec, noise = scene.spec, scene.noise()
-    view = scene.black_box(noise) if sees(spec) is BlackBoxView else scene.white_box()
+    spec, noise, rng = scene.spec, scene.noise(), _rng(scene.spec)
+    view = _user(scene, noise) if sees(spec) is BlackBoxView else scene.white_box()
     if knows and isinstance(view, WhiteBoxView):
         view = ADAPTIVE[spec.defense](view)
-    session = Session((rng,), progress=progress, watch=watch, keep=partial(_keep, scene, noise))
+    keep = partial(_keep, scene, noise)
+    session = Session([rng], progress=progress, watch=numbered(watch), keep=keep)
     try:
         found: Reconstruction | LabelScores = ATTACKS[spec.attack].function(
             view, session=session, budget=spec.budget, **spec.options("attack")
@@ -87,8 +85,23 @@ def attack(
     except NothingChanged:
         if not isinstance(view, WhiteBoxView):
             raise
-        return grey(view)
-    return found
+        found = grey(view)
+    return found, rng
+
+
+def _rng(spec: Spec) -> torch.Generator:
+    """The generator of a Record's attack: probes are the same for all requests."""
+    black_box = sees(spec) is BlackBoxView
+    return rng_of("probes", spec.seed) if black_box else rng_of("attack", spec.seed, spec.request)
+
+
+def _user(scene: Scene, noise: tuple[torch.Generator, torch.Generator]) -> BlackBoxView:
+    """The user's view, with public samples where the attack, or what its options choose, assumes
+    them.
+    """
+    entries = scene.spec.entries("attack")
+    assumed = any("public" in getattr(entry, "assumes", ()) for entry in entries)
+    return replace(scene.black_box(noise), public=scene.public.inputs if assumed else None)
 
 
 def _keep(
@@ -101,7 +114,7 @@ def _keep(
     that follow draw the same noise, kept or not.
     """
     spec = scene.spec
-    code = code_of(ATTACKS[spec.attack].function, answering)
+    code = code_of(answering, *spec.methods("attack"))
     settings = spec.options("attack"), spec.answers, spec.budget, spec.seed
     found = kept(name, digest(code, *settings, *scene.trained.state.values()), compute)
     for rng in noise:
@@ -109,17 +122,23 @@ def _keep(
     return found
 
 
-def attack_rng(spec: Spec) -> torch.Generator:
-    """The generator of a Record's attack: probes are the same for all requests."""
-    black_box = sees(spec) is BlackBoxView
-    return rng_of("probes", spec.seed) if black_box else rng_of("attack", spec.seed, spec.request)
+def probes_of(scene: Scene, *, progress: Progress = False) -> tuple[Tensor, int]:
+    """(probes (classes, m, *input_shape), answers asked for them) of a Spec of label inference.
+    Made of the model before, so kept on disk for all requests under it.
+    """
+    spec, noise = scene.spec, scene.noise()
+    keep = partial(_keep, scene, noise)
+    session = Session([_rng(spec)], progress=progress, keep=keep)
+    return probes_of_budget(
+        _user(scene, noise), session=session, budget=spec.budget, probes=spec.probes
+    )
 
 
 def knowing(scene: Scene, *, progress: Progress = False) -> Reconstruction:
     """What the attacker of a Record's adaptive metrics finds, who knows of the scene's defense; one
     of ADAPTIVE.
     """
-    found = attack(scene, rng=attack_rng(scene.spec), knows=True, progress=progress)
+    found, _ = attack(scene, knows=True, progress=progress)
     assert isinstance(found, Reconstruction)
     return found
 
@@ -139,8 +158,7 @@ def run(spec: Spec, *, progress: Progress = False, watch: Watch | None = None) -
     started = time.perf_counter()
     scene = prepare(spec, progress=progress)
     prepared = time.perf_counter()
-    rng = attack_rng(spec)
-    found = attack(scene, rng=rng, progress=progress, watch=watch)
+    found, rng = attack(scene, progress=progress, watch=watch)
     if watch is not None and isinstance(found, Reconstruction):
         watch(-1, found.inputs)
     adaptive = isinstance(found, Reconstruction) and spec.defense in ADAPTIVE

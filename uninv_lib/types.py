@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from torch import Tensor, isfinite, nn
+from torch import Tensor, isfinite, nn, zeros
 
 State = Mapping[str, Tensor]
 """Parameters and buffers of one model, by name."""
@@ -131,8 +131,11 @@ class WhiteBoxView:
 
 @dataclass(frozen=True)
 class BlackBoxView:
-    """What a user of the service sees: the answers of both models to inputs of the user's
-    choice.
+    """What a user of the service sees: the answers of both models to inputs of the user's choice.
+
+    like: a tensor of the type and on the device that the service takes. public is an assumption
+    beyond the threat model where it is not None: (n, *input_shape), samples of the same kind as the
+    private ones.
     """
 
     before: Predict
@@ -140,6 +143,7 @@ class BlackBoxView:
     num_classes: int
     input_shape: tuple[int, ...]
     public: Tensor | None = None
+    like: Tensor = field(default_factory=lambda: zeros(()))
 
 
 @dataclass(frozen=True)

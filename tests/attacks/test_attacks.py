@@ -8,9 +8,14 @@ from torch import nn
 from torch.nn.functional import one_hot
 
 from uninv_lib import Spec, metrics, prepare
-from uninv_lib.anatomy import features_of, head, last_linear
-from uninv_lib.attacks import infer_labels, make_probes, recover_features
-from uninv_lib.attacks.features.recover import recover_batch
+from uninv_lib.anatomy import anatomy_of, anatomy_of_view, features_of
+from uninv_lib.attacks import (
+    Session,
+    infer_labels,
+    make_probes,
+    recover_batch,
+    recover_features,
+)
 from uninv_lib.attacks.labels.probes import Counted
 from uninv_lib.attacks.search.costs import (
     cosine_cost,
@@ -18,6 +23,7 @@ from uninv_lib.attacks.search.costs import (
     relative_cost,
     total_variation,
 )
+from uninv_lib.attacks.search.known import ErrorsKnown, SumKnown
 from uninv_lib.attacks.search.last_layer import separate
 from uninv_lib.attacks.search.layerwise import Phases, call, find_inner, halves, split_of
 from uninv_lib.attacks.search.sequence import in_sequence
@@ -58,7 +64,7 @@ def test_several_samples_are_recovered_exactly_through_fully_connected_layers(mo
             request=request,
         )
         scene = prepare(spec.but(knowledge=("labels",)))
-        recovery = recover_features(scene.white_box(), rng=rng, preset="analytic")
+        recovery = recover_features(scene.white_box(), rng=rng, attack="analytic")
         found += metrics.psnr(
             metrics.match(recovery.inputs, scene.forget.inputs), scene.forget.inputs
         ).tolist()
@@ -76,9 +82,9 @@ def test_samples_are_told_apart_by_the_update_of_the_last_layer():
         )
         view = replace(scene.white_box(), labels=scene.forget.labels if request else None)
         update, point = forgotten_gradient(view)
-        last = head(view.net)[0].removesuffix(".weight")
-        entered = features_of(view.net, point, last, scene.forget.inputs)
-        found = separate(view, point, update)
+        anatomy = anatomy_of_view(view)
+        entered = features_of(view.net, point, anatomy.linear, scene.forget.inputs)
+        found = separate(view, anatomy, point, update)
         alike = torch.cosine_similarity(
             found.features[:, None], entered.double()[None], dim=2
         ).amax(0)
@@ -92,7 +98,7 @@ def test_samples_are_told_apart_by_the_update_of_the_last_layer():
 def test_no_more_samples_are_told_apart_than_the_rank_of_the_update_allows(convnet):
     view = replace(convnet.white_box(), num_forgotten=10)
     with pytest.raises(ValueError, match=r"num_forgotten: 10; allowed with 10 classes: 1 to 9"):
-        separate(view, *reversed(forgotten_gradient(view)))
+        separate(view, anatomy_of_view(view), *reversed(forgotten_gradient(view)))
 
 
 @pytest.mark.parametrize(("forgotten", "batch"), [(1, None), (4, None), (4, 2)])
@@ -171,8 +177,8 @@ def test_labels_and_their_multiplicities_are_read_off_the_last_bias():
 
 
 def test_the_published_attack_says_that_it_assumes_labels(convnet, rng):
-    with pytest.raises(ValueError, match=r"labels: None; preset 'paper' assumes"):
-        recover_features(convnet.white_box(), rng=rng, preset="paper", iterations=1)
+    with pytest.raises(ValueError, match=r"labels: None; attack 'paper' assumes"):
+        recover_features(convnet.white_box(), rng=rng, attack="paper", iterations=1)
 
 
 def test_recovery_names_the_tensor_that_does_not_match(convnet, rng):
@@ -196,8 +202,11 @@ def test_recovery_names_the_tensor_that_does_not_match(convnet, rng):
 @pytest.mark.parametrize(
     "words",
     [
-        {"preset": "better"},
-        {"preset": "analytic"},
+        {"attack": "better"},
+        {"attack": "analytic"},
+        {"attack": "analytic", "iterations": 3},
+        {"attack": "second_order", "restarts": 2},
+        {"attack": "labels"},
         {"iteration": 3},
         {"iterations": 0},
         {"restarts": 0},
@@ -230,10 +239,12 @@ def test_a_recovery_that_stalls_ends_early(convnet, rng):
 
 @pytest.mark.parametrize(("model", "cut"), [("convnet", 20), ("resnet18", 11), ("mlp", None)])
 def test_a_net_is_cut_behind_its_last_pooling_or_before_its_last_stride(model, cut, rng):
-    net = build(model, load("digits"), width=2)
-    sequence, names = in_sequence(net)
-    assert split_of(sequence) == cut
+    net = build(model, load("digits"), **({} if model == "resnet18" else {"width": 2}))
     inputs, state = torch.rand(2, 1, 8, 8, generator=rng), state_of(net)
+    opened, names = in_sequence(anatomy_of(net, (1, 8, 8)), state)
+    sequence = opened.net
+    assert split_of(sequence) == cut
+    assert opened.classifier == f"{len(sequence) - 1}"
     same = logits(sequence, {name: state[old] for name, old in names.items()}, inputs)
     assert torch.allclose(same, logits(net, state, inputs), atol=1e-6)
 
@@ -245,9 +256,9 @@ def test_the_inner_representation_found_is_close_to_that_of_the_forgotten_sample
         for request in range(3)
     ]
     targets = stack([target_of(scene.white_box(), error_known=True) for scene in scenes])
-    rngs = [torch.Generator().manual_seed(i) for i in range(3)]
-    words = {"phases": Phases(400, 200, 100, 1, 1), "chunk": 3, "tick": lambda: None}
-    inner, _ = find_inner(targets, picture=None, free=[], rngs=rngs, **words)
+    session = Session([torch.Generator().manual_seed(i) for i in range(3)], chunk=3)
+    phases = Phases(400, 200, 100, 1, 1)
+    inner, _ = find_inner(targets, picture=None, free=[], phases=phases, session=session)
     front, _ = halves(targets.net)
     close = []
     for scene, values in zip(scenes, inner, strict=True):
@@ -299,7 +310,7 @@ def test_error_and_features_are_read_off_a_last_layer_without_bias(classes, rng)
 
 def test_a_net_without_a_last_bias_is_attacked_and_one_without_a_classifier_refused(convnet, rng):
     view = convnet.white_box()
-    layer = last_linear(view.net)
+    layer = anatomy_of_view(view).linear
     net = copy.deepcopy(view.net)
     net.get_submodule(layer).bias = None
     before, after = (
@@ -316,7 +327,7 @@ def test_a_net_without_a_last_bias_is_attacked_and_one_without_a_classifier_refu
     net = nn.Sequential(view.net[0], nn.Flatten(), nn.LayerNorm(64)).to(convnet.forget.inputs)
     before = state_of(net)
     shifted = replace(view, net=net, before=before, after=step(net, before, convnet.forget, -1e-3))
-    with pytest.raises(ValueError, match=r"no convolution; allowed: .* preset 'paper'"):
+    with pytest.raises(ValueError, match=r"no convolution; allowed: .* attack 'paper'"):
         recover_features(shifted, rng=rng, iterations=5)
 
 
@@ -343,7 +354,9 @@ def test_a_convolution_may_give_the_logits(convnet, rng, forgotten):
     error = logits(view.net, view.before, forget.inputs.double()).softmax(1) - one_hot(
         forget.labels, 10
     )
-    read = target.data["errors" if forgotten == 1 else "total"].flatten()
+    known = target.goals.known
+    assert isinstance(known, ErrorsKnown if forgotten == 1 else SumKnown)
+    read = (known.errors if forgotten == 1 else known.total).flatten()
     assert torch.cosine_similarity(read, error.sum(0), dim=0) > 1 - 1e-9
     assert torch.equal(
         recover_features(view, rng=rng, iterations=5).labels, forget.labels.sort().values
@@ -437,11 +450,12 @@ def test_the_class_whose_confidence_falls_most_is_inferred():
 
 def test_the_black_box_needs_no_gradient_and_every_answer_is_counted(linear, rng):
     asked = Counted(linear.black_box().before)
+    view = replace(linear.black_box(), before=asked)
     with torch.no_grad():
-        make_probes(asked, 10, (1, 8, 8), rng=rng, method="zoo", count=1, iterations=2)
+        make_probes(view, rng=rng, method="zoo", count=1, iterations=2)
     assert asked.queries == 10 + 10 * 32 + 10 + 10 * 32
     with torch.no_grad(), pytest.raises(ValueError, match=r"predict: gives no gradient; allowed"):
-        make_probes(asked, 10, (1, 8, 8), rng=rng, method="gradient", count=1, iterations=2)
+        make_probes(view, rng=rng, method="gradient", count=1, iterations=2)
 
 
 def test_psnr_is_the_peak_over_the_error():

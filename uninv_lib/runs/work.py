@@ -105,7 +105,7 @@ class Notebook:
     name: str
     source: str
 
-    def code(self, inputs: Mapping[str, Any]) -> str:
+    def code(self, inputs: Mapping[str, Any]) -> str:  # noqa: ARG002
         """Hash of the notebook's cells and of all that they import."""
         return digest(self.cells, code_of_source(self.cells))
 
@@ -156,7 +156,8 @@ def complete(run: Run) -> dict[str, bytes]:
     code = run.coded(run.inputs)
     if code != run.code:
         raise RuntimeError(
-            f"this worker has uninv_lib {code}, the sweep {run.code}; install one version everywhere"
+            f"this worker has uninv_lib {code}, the sweep {run.code}; install one version "
+            "everywhere"
         )
     started = time.perf_counter()
     files = run.work(run.inputs)
