@@ -120,6 +120,7 @@ def _whose(
 
 
 def details(error: ValidationError, note: str = "") -> list[InitErrorDetails]:
+    """The faults of an error, each with a note, to be raised in another."""
     return [
         _detail(
             ".".join(map(str, fault["loc"])),

@@ -58,6 +58,7 @@ class OneOf:
     table: Mapping[str, Any]
 
     def __call__(self, name: str) -> str:
+        """The name itself. Raises ValueError where the table lacks it."""
         if name not in self.table:
             raise ValueError(unknown(self.kind, name, self.table))
         return name

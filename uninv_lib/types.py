@@ -74,10 +74,12 @@ class Dataset:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
+        """Of one sample: (channels, height, width), or (features,)."""
         return tuple(self.public.inputs.shape[1:])
 
     @property
     def num_classes(self) -> int:
+        """How many classes there are, also where some have no sample."""
         return len(self.class_names)
 
 

@@ -34,11 +34,13 @@ class Outcome:
 
     @cached_property
     def picture(self) -> Reconstruction:
+        """What a feature recovery found."""
         assert isinstance(self.found, Reconstruction)
         return self.found
 
     @cached_property
     def scores(self) -> LabelScores:
+        """What a label inference found."""
         assert isinstance(self.found, LabelScores)
         return self.found
 

@@ -68,6 +68,7 @@ class Closure:
     texts: dict[str, str] = field(default_factory=dict)
 
     def hash(self) -> str:
+        """Of torch's version and all texts, 16 hex digits."""
         return digest(torch.__version__.split("+")[0], self.texts)
 
     def add(self, module: str, name: str | None = None) -> None:
@@ -88,6 +89,7 @@ class Closure:
         return path.with_suffix(".py").exists() or (path / "__init__.py").exists()
 
     def follow(self, tree: ast.AST) -> None:
+        """Add what the imports of a tree lead to."""
         for module, name, _ in imports(tree):
             self.add(module, name)
 

@@ -201,7 +201,7 @@ def _measured(name: str) -> Words:
 def _named(
     words: Mapping[str, Words],
     names: Iterable[str],
-    more: Callable[[str, str], Words] = lambda name, shown: {},
+    more: Callable[[str, str], Words] = lambda _name, _shown: {},
 ) -> dict[str, Words]:
     found = {}
     for name in sorted(names, key=lambda name: list(words).index(name) if name in words else 99):

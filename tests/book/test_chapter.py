@@ -18,7 +18,7 @@ from uninv_lib.book.chapter import ParameterError, save_records, spec_of
 from uninv_lib.runs import read
 
 PARAMETERS = 'dataset: str = "digits"\nseed: int = 0\nunlearning_rate: float = 1e-3'
-CHAPTERS = Path(__file__).parents[1] / "book"
+CHAPTERS = Path(__file__).parents[2] / "book"
 SMALL = Spec(dataset="digits", model="linear", budget="smoke", device="cpu")
 
 
@@ -135,6 +135,7 @@ def papermill(source: Path, words: str, place: Path) -> subprocess.CompletedProc
     return subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_the_plain_command_keeps_records_beside_its_output_from_any_directory(tmp_path):
     for name in ("elsewhere", "runs"):
         (tmp_path / name).mkdir()
@@ -157,6 +158,7 @@ def test_the_plain_command_keeps_records_beside_its_output_from_any_directory(tm
     assert not list((tmp_path / "elsewhere").iterdir())
 
 
+@pytest.mark.slow
 def test_papermill_ends_with_the_message_about_a_misspelt_parameter(tmp_path):
     done = papermill(first_chapter(tmp_path), "out.ipynb -p sed 3", tmp_path)
     assert done.returncode != 0

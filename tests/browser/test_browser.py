@@ -1,5 +1,5 @@
 """The widgets of the built book in a real browser, the network cut off: python -m pytest
-tests/test_browser.py -s.
+tests/browser/test_browser.py -s.
 
 Needs `make book` and a Chromium (Debian: chromium; elsewhere `playwright install chromium`).
 """
@@ -30,7 +30,7 @@ from uninv_lib.widgets.presentation import presentation, strengths, takes
 
 sync_api = pytest.importorskip("playwright.sync_api")
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 HTML = ROOT / "_build" / "html"
 WIDGETS = {
     "draw": "book/index.html",

@@ -204,6 +204,7 @@ def test_every_attack_knows_every_budget(name, budget, linear, rng, monkeypatch)
     assert len(steps) == (name in ("paper", "second_order", "labels"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in ATTACKS if name not in ("analytic", "labels")])
 @pytest.mark.parametrize("forgotten", [1, 2])
 def test_recovery_returns_pictures_in_range_and_repeats(name, forgotten, convnet):

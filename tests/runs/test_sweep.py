@@ -319,6 +319,7 @@ def finished(tmp_path_factory):
     return folder, CliRunner().invoke(main, words), CliRunner().invoke(main, [*words, "--dry-run"])
 
 
+@pytest.mark.cluster
 def test_a_sweep_keeps_what_runs_tells_what_fails_and_goes_on(finished):
     folder, result, again = finished
     assert result.exit_code == 1
@@ -335,6 +336,7 @@ def test_a_sweep_keeps_what_runs_tells_what_fails_and_goes_on(finished):
     )
 
 
+@pytest.mark.cluster
 @pytest.mark.parametrize("ending", ["parquet", "csv"])
 def test_a_table_keeps_its_rows_and_types(finished, ending):
     folder, *_ = finished
@@ -348,6 +350,7 @@ def test_a_table_keeps_its_rows_and_types(finished, ending):
     assert not list(folder.glob(".*"))
 
 
+@pytest.mark.cluster
 def test_the_records_of_a_sweep_make_a_results_file(finished):
     folder, *_ = finished
     collect(folder / "runs", folder / "grid.jsonl")

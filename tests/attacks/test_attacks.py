@@ -73,6 +73,7 @@ def test_several_samples_are_recovered_exactly_through_fully_connected_layers(mo
     )  # a single confident sample of a pair stays uncertain
 
 
+@pytest.mark.slow
 def test_samples_are_told_apart_by_the_update_of_the_last_layer():
     right = []
     for request in range(3):
@@ -248,6 +249,7 @@ def test_a_net_is_cut_behind_its_last_pooling_or_before_its_last_stride(model, c
     assert torch.allclose(same, logits(net, state, inputs), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_inner_representation_found_is_close_to_that_of_the_forgotten_sample():
     scenes = [
         prepare(Spec(dataset="digits", width=8, budget="smoke", request=request))
@@ -269,6 +271,7 @@ def test_the_inner_representation_found_is_close_to_that_of_the_forgotten_sample
     assert sum(close) >= 2, close  # a single start may end in a local minimum
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("forgotten", [1, 2])
 def test_what_is_found_does_not_depend_on_how_requests_were_batched(forgotten):
     words = {
@@ -360,6 +363,7 @@ def test_a_convolution_may_give_the_logits(convnet, rng, forgotten):
     )
 
 
+@pytest.mark.slow
 def test_a_target_that_is_solved_gets_no_further_round_for_its_neighbours_sake():
     spec = Spec(dataset="digits", width=2, budget="smoke", dtype="float64")
     views = [prepare(spec.but(request=request)).white_box() for request in range(2)]
@@ -380,6 +384,7 @@ def test_a_target_that_is_solved_gets_no_further_round_for_its_neighbours_sake()
         assert (one.inputs - other.inputs).abs().max() < 1e-4
 
 
+@pytest.mark.slow
 def test_a_compiled_search_finds_the_same(monkeypatch, convnet):
     monkeypatch.setattr(
         torch, "compile", partial(torch.compile, backend="eager")
