@@ -11,24 +11,24 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from uninv_lib.claims import collected
+
 ROOT = Path(__file__).parents[1]
 README, EXECUTED = ROOT / "README.md", ROOT / "_build" / "executed"
 START, END = "<!-- headlines -->\n", "<!-- /headlines -->"
 HEAD = "| claim | verdict | chapter |\n|---|---|---|\n"
-VERDICT = re.compile(r"\*\*(C\d+\b[^*]*?)\.?\*\* \*([^*]+)\*")
+CLAIM = re.compile(r"C(\d+)\b")
 
 
 def headlines() -> Iterator[tuple[int, str]]:
     """(number of the claim, row of the table), as the cells show them."""
     for file in EXECUTED.glob("*.json"):
-        for cell in json.loads(json.loads(file.read_text(encoding="utf-8"))["notebook"])["cells"]:
-            if "headline" in cell["metadata"].get("tags", []):
-                for output in cell["outputs"]:
-                    for claim, word in VERDICT.findall(
-                        "".join(output.get("data", {}).get("text/markdown", ""))
-                    ):
-                        number, text = re.findall(r"\d+", claim)[0], claim.replace("|", "\\|")
-                        yield int(number), f"| {text} | {word} | {int(file.stem[:2])} |\n"
+        cells = json.loads(json.loads(file.read_text(encoding="utf-8"))["notebook"])["cells"]
+        shown = [cell for cell in cells if "headline" in cell["metadata"].get("tags", [])]
+        for verdict in collected(shown):
+            if number := CLAIM.match(verdict["claim"]):
+                text = verdict["claim"].removesuffix(".").replace("|", "\\|")
+                yield int(number[1]), f"| {text} | {verdict['word']} | {int(file.stem[:2])} |\n"
 
 
 def main() -> int:

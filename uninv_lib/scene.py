@@ -51,6 +51,25 @@ class Scene:
     unlearned: State
     released: State
 
+    @property
+    def private(self) -> Split:
+        """The private samples, the forgotten ones first."""
+        parts = self.forget, self.retain
+        inputs, labels = (torch.cat([getattr(p, n) for p in parts]) for n in ("inputs", "labels"))
+        return Split(inputs, labels)
+
+    def last_minibatches(self) -> tuple[Split, Split]:
+        """Who was in the last minibatch of one epoch of private training, and who stood in its
+        place when exact unlearning trained again: one sample less, nobody where it held one.
+        """
+        spec, last = self.spec, self.trained.batch_size
+        private = private_samples(self.dataset, spec.seed, spec.private_size).to(self.forget.inputs)
+        start = (len(private) - 1) // last * last
+        order = torch.randperm(len(private), generator=rng_of("fine_tune", spec.seed))
+        rng = rng_of("unlearn", spec.seed, spec.request)
+        again = torch.randperm(len(self.retain), generator=rng)
+        return private.take(order[start:]), self.retain.take(again[start:])
+
     def white_box(self) -> WhiteBoxView:
         """The server's view, with the assumptions of `spec.knowledge`."""
         known = self.spec.knowledge
@@ -192,6 +211,12 @@ def pretrain(spec: Spec, *, progress: Progress = False) -> tuple[torch.nn.Module
     return net.to(like), state
 
 
+def private_samples(dataset: Dataset, seed: int, size: int | None = None) -> Split:
+    """The first `size` private samples of the order that the seed draws, or all of them."""
+    drawn = torch.randperm(len(dataset.private), generator=rng_of("private", seed))
+    return dataset.private.take(drawn[:size])
+
+
 def classes_in_turn(seed: int, num_classes: int) -> list[int]:
     """The classes that requests 0, 1, 2, ... forget a share of, where the private samples hold all
     of them.
@@ -243,10 +268,7 @@ def prepare(spec: Spec, *, progress: Progress = False) -> Scene:
         )
     net, pretrained = pretrain(spec, progress=progress)
     like = next(iter(net.parameters())).detach()
-    drawn = torch.randperm(len(dataset.private), generator=rng_of("private", spec.seed))[
-        : spec.private_size
-    ]
-    private = dataset.private.take(drawn)
+    private = private_samples(dataset, spec.seed, spec.private_size)
     forget, retain = (part.to(like) for part in choose(spec, private))
     recipe = Recipe(
         net=net,
