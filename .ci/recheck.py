@@ -19,21 +19,15 @@ import sys
 import torch
 
 from uninv_lib import Record, run
+from uninv_lib.measure import metric_of
 from uninv_lib.runs import RESULTS, read
 from uninv_lib.support.provenance import commit
 
 SECONDS = 60.0
 CHOSEN = 3
-EXACT = (
-    "label_accuracy",
-    "forgotten",
-    "forgotten_label",
-    "inferred_label",
-    "something_changed",
-    "chance",
-)
-JUMPS = re.compile(r"rank|count_error|label_accuracy_\d+|\w+_max_diff")
-"""By a whole class or sample, by the rounding of a single probe's answer, or to another picture."""
+JUMPS = re.compile(r"\w*_max_diff|label_accuracy_\d+")
+"""Flavours of a metric that jump to another picture, or by the rounding of a single probe's answer.
+"""
 DECIBELS = 1.0
 RELATIVE, ABSOLUTE, CHANGE = 0.01, 1e-5, 0.1
 TINY = 1e-6
@@ -52,7 +46,7 @@ def _may_be_recomputed(record: Record) -> bool:
     spec, quick = record.spec, sum(record.seconds.values()) < SECONDS and record.device == "cpu"
     trained = spec.model != "convnet" and (spec.dataset != "photos" or spec.training == "converged")
     exact = (
-        spec.attack == "features" and spec.unlearning == "retrain" and spec.training == "one_epoch"
+        spec.attack != "labels" and spec.unlearning == "retrain" and spec.training == "one_epoch"
     )
     rounded = spec.answers != "probabilities" or (exact and spec.dtype == "float32")
     changed = abs(record.metrics.get("change_of_forgotten", 1.0)) > TINY
@@ -68,17 +62,19 @@ def differences(old: Record, new: Record) -> list[str]:
     return [
         f"{name}: recorded {value:.6g}, now {new.metrics.get(name, math.nan):.6g}"
         for name, value in old.metrics.items()
-        if not JUMPS.fullmatch(name)
-        and not _close(name, value, new.metrics.get(name, math.nan), largest)
+        if not _close(name, value, new.metrics.get(name, math.nan), largest)
     ]
 
 
 def _close(name: str, old: float, new: float, largest: float) -> bool:
-    if name in EXACT:
+    found = metric_of(name)
+    if found is None or found[1].repeats == "jumps" or JUMPS.fullmatch(name):
+        return not math.isnan(new)
+    if found[1].repeats == "exactly":
         return old == new
-    if name.startswith(("gain", "psnr")):
+    if found[1].unit == "dB":
         return min(old, new) > LEAK or abs(old - new) <= DECIBELS
-    if name.startswith("change_"):
+    if found[1].unit == "score":
         return abs(old - new) <= max(CHANGE * largest, ABSOLUTE)
     return math.isclose(old, new, rel_tol=RELATIVE, abs_tol=ABSOLUTE)
 
@@ -88,7 +84,7 @@ def main() -> int:
     seed = sys.argv[1] if len(sys.argv) > 1 else (commit() or "none").rstrip("+")
     failed = 0
     for old in random.Random(seed).sample(candidates(), CHOSEN):
-        found = differences(old, run(old.spec.model_copy(update={"device": "cpu"})))
+        found = differences(old, run(old.spec.but(device="cpu")))
         failed += bool(found)
         print(old.spec.model_dump_json(exclude_defaults=True), *found or ["repeats"], sep="\n  ")
     return failed

@@ -163,9 +163,7 @@ def shared(command):
 
 def _scenes(requests: range, **fields) -> list:
     spec = Spec(budget="default", private_size=32 if fields["forget_size"] == 1 else 64, **fields)
-    return [
-        prepare(spec.model_copy(update={"request": request}), progress=True) for request in requests
-    ]
+    return [prepare(spec.but(request=request), progress=True) for request in requests]
 
 
 def _settings(

@@ -95,7 +95,7 @@ def instant(monkeypatch):
 
 def test_records_stand_whole_beside_the_output_one_a_line(tmp_path, instant):
     names = {"PAPERMILL_OUTPUT_PATH": str(tmp_path / "seed-{seed}.0.ipynb"), "seed": 3}
-    save_records(names, SMALL, SMALL.model_copy(update={"seed": 1}), SMALL)
+    save_records(names, SMALL, SMALL.but(seed=1), SMALL)
     assert [file.name for file in tmp_path.iterdir()] == ["seed-3.0.records.jsonl"]
     assert [record.spec.seed for record in read(tmp_path / "seed-3.0.records.jsonl")] == [0, 1]
 

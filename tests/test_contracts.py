@@ -160,7 +160,7 @@ def test_pruned_weights_of_a_linear_layer_follow_from_those_that_remain(linear):
 @pytest.mark.parametrize("preset", [name for name in PRESETS if name != "analytic"])
 @pytest.mark.parametrize("forgotten", [1, 2])
 def test_recovery_returns_pictures_in_range_and_repeats(preset, forgotten, convnet):
-    scene = prepare(convnet.spec.model_copy(update={"forget_size": forgotten}))
+    scene = prepare(convnet.spec.but(forget_size=forgotten))
     view = replace(
         scene.white_box(), labels=scene.forget.labels, public=scene.dataset.public.inputs
     )

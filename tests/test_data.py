@@ -1,4 +1,5 @@
 import pickle
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -6,10 +7,13 @@ import torch
 from PIL import Image
 
 from uninv_lib import Spec, data, prepare
-from uninv_lib.scene import fast_in_bfloat16
 from uninv_lib.support.cache import digest, home, kept
 from uninv_lib.support.torchvision import import_torchvision
+from uninv_lib.training.pretraining import fast_in_bfloat16
 from uninv_lib.types import Split
+
+photos = import_module("uninv_lib.data.photos")
+fetched = import_module("uninv_lib.data.torchvision")
 
 SIZES = {
     "digits": (897, 600, 300),
@@ -32,20 +36,20 @@ def test_embedded_sets_are_real_whole_and_in_range(name):
 
 def test_photos_share_no_pixel_between_the_splits(monkeypatch):
     places = (
-        torch.arange(data.SIDE**2, dtype=torch.float32)
-        .reshape(1, data.SIDE, data.SIDE)
+        torch.arange(photos.SIDE**2, dtype=torch.float32)
+        .reshape(1, photos.SIDE, photos.SIDE)
         .expand(3, -1, -1)
     )
-    monkeypatch.setattr(data, "_photo", lambda name: places / data.SIDE**2)
-    found = data._photos()
+    monkeypatch.setattr(photos, "_photo", lambda name: places / photos.SIDE**2)
+    found = photos.photos()
     parts = [
-        set((split.inputs[split.labels == 0] * data.SIDE**2).round().flatten().tolist())
+        set((split.inputs[split.labels == 0] * photos.SIDE**2).round().flatten().tolist())
         for split in (found.public, found.private, found.test)
     ]
     assert not parts[0] & parts[1]
     assert not parts[0] & parts[2]
     assert not parts[1] & parts[2]
-    assert sum(map(len, parts)) == data.SIDE**2
+    assert sum(map(len, parts)) == photos.SIDE**2
 
 
 @pytest.mark.parametrize("name", ["cats", "", "imagefolder"])
@@ -148,7 +152,7 @@ def test_torchvision_sets_are_read_in_their_on_disk_format(name, shape, tmp_path
     monkeypatch.setattr(owner, "download", lambda self: None)
     if name != "stl10":
         monkeypatch.setattr("torchvision.datasets.cifar.check_integrity", lambda *_: True)
-    found = data._torchvision(name, 20)
+    found = fetched._fetched(name, 20)
     assert found.input_shape == shape
     assert len(found.private) == 20
     assert len(found.public) == 30
@@ -165,7 +169,7 @@ def test_a_failed_download_says_what_to_do(tmp_path, monkeypatch):
     with pytest.raises(
         RuntimeError, match=r"cifar10 is not in .* go online once, or use an embedded set"
     ):
-        data._torchvision("cifar10", 20)
+        fetched._fetched("cifar10", 20)
 
 
 def test_torchvision_imports_whatever_its_operators_do():

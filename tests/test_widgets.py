@@ -16,6 +16,7 @@ from uninv_lib.widgets import DefenseLab, DrawForgetLeak, LabelMeter, RecoveryEx
 from uninv_lib.widgets import defense as lab
 from uninv_lib.widgets import labels as meter
 from uninv_lib.widgets import recovery as explorer
+from uninv_lib.widgets.base import spec_of
 from uninv_lib.widgets.observe import people
 
 SMALL = {"dataset": "digits", "budget": "smoke", "device": "cpu"}
@@ -123,7 +124,7 @@ def test_grid_and_live_path_give_the_same_numbers(name, asked):
 
 def test_draw_runs_the_library_on_a_private_digit(asked):
     sent = asked(MAKE["draw"](), {"type": "run", "spec": CELLS["draw"]})
-    expected = run(Spec(dataset="digits", width=4, device="cpu", **CELLS["draw"]))
+    expected = run(spec_of({"dataset": "digits", "width": 4, "device": "cpu"}, CELLS["draw"]))
     shown = last(sent)["cell"]["metrics"]
     assert list(shown)[:2] == ["gain", "psnr"]
     assert shown.items() <= expected.metrics.items()
@@ -159,9 +160,7 @@ def test_lab_holds_what_the_attacker_finds_who_knows_of_the_defense():
 
 def test_people_are_named_in_the_order_of_requests():
     spec = Spec(**lab.FIXED, private_size=5)
-    assert people(spec) == [
-        prepare(spec.model_copy(update={"request": i})).forget.labels.item() for i in range(5)
-    ]
+    assert people(spec) == [prepare(spec.but(request=i)).forget.labels.item() for i in range(5)]
 
 
 def test_explorer_s_gain_ends_at_the_record_s():

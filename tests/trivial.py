@@ -18,5 +18,10 @@ def work(inputs):
     return {FILE: str(inputs["number"]).encode() * 1000}
 
 
+def coded(inputs):
+    """One code for all."""
+    return "0123456789abcdef"
+
+
 def runs(count, **common):
-    return [named({"number": i, "device": "cpu", **common}, work) for i in range(count)]
+    return [named({"number": i, "device": "cpu", **common}, work, coded) for i in range(count)]

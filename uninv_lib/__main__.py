@@ -4,30 +4,52 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import click
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 
+from uninv_lib.methods import TABLES, owners
 from uninv_lib.runs.commands import CAUGHT, collect, report, sweep
-from uninv_lib.spec import Spec, explain
+from uninv_lib.spec import Spec, explain, known_fields
 
 
 def _spec_options(command: Callable[..., None]) -> Callable[..., None]:
-    """One option for each field of Spec; its value is validated by Spec, so that every message is
-    the same.
+    """One option for each field that a Spec may hold; its value is validated by Spec, so that every
+    message is the same.
     """
-    for name, field in reversed(Spec.model_fields.items()):
-        words = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
-        help_text = f"{field.description} [{' | '.join(words)}]" if words else field.description
-        default = "none" if field.default in (None, ()) else field.default
+    told = owners()
+    for name, (about, *_) in reversed(known_fields().items()):
         flag = f"--{name.replace('_', '-')}"
-        command = click.option(flag, name, default=None, help=f"{help_text}  (default: {default})")(
-            command
+        text = (
+            _of_methods(told[name]) if name in told else f"{about.description}{_words(name, about)}"
         )
+        command = click.option(flag, name, default=None, help=f"{text}  {_default(about)}")(command)
     return command
+
+
+def _of_methods(of: Mapping[str, tuple[str, FieldInfo]]) -> str:
+    """What an option is, of each method that has it."""
+    said: dict[str, list[str]] = {}
+    for method, (_, about) in of.items():
+        said.setdefault(str(about.description), []).append(method)
+    return "; ".join(f"{', '.join(names)}: {text}" for text, names in said.items())
+
+
+def _words(name: str, about: FieldInfo) -> str:
+    """The names that a field takes."""
+    words = get_args(about.annotation) if get_origin(about.annotation) is Literal else ()
+    words = words or (tuple(TABLES[name]) if name in TABLES and name != "dataset" else ())
+    return f" [{' | '.join(words)}]" if words else ""
+
+
+def _default(about: FieldInfo) -> str:
+    if about.is_required():
+        return "(has no default)"
+    return f"(default: {'none' if about.default in (None, ()) else about.default})"
 
 
 @click.group()

@@ -1,10 +1,6 @@
-"""How close a recovered sample comes: mse, psnr, ssim, lpips, and the matching of several
-samples.
-"""
+"""How close a recovered sample comes, and intervals over models first, persons within."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -24,6 +20,10 @@ def psnr(inputs: Tensor, truth: Tensor, *, peak: float = 1.0) -> Tensor:
     which adds about 12 dB on CIFAR-10: pass that peak to compare with its tables.
     """
     return 10 * torch.log10(peak**2 / mse(inputs, truth).double().clamp_min(1e-16))
+
+
+SSIM_WINDOW = 7
+"""Pixels, of a side: smaller pictures have no structural similarity."""
 
 
 def ssim(inputs: Tensor, truth: Tensor) -> Tensor:
@@ -74,27 +74,6 @@ def match(inputs: Tensor, truth: Tensor) -> Tensor:
     distance = torch.cdist(truth.flatten(1).double(), inputs.flatten(1).double()).square()
     _, order = linear_sum_assignment(distance.cpu().numpy())
     return inputs[torch.as_tensor(order, device=inputs.device)]
-
-
-NULLS = ("random", "class_mean", "max_diff")
-"""The null baselines: what an attacker has without an attack."""
-
-
-def gains(found: Mapping[str, float]) -> dict[str, float]:
-    """How far the recovery is above the best null baseline, in dB: gain, gain_0, gain_1, ... of
-    each of several samples, and gain_adaptive; by the psnr, psnr_random, psnr_0, psnr_random_0, ...
-    of a Record.
-
-    Below 0 nothing has leaked.
-    """
-    samples = ["", *(f"_{i}" for i in range(len(found)) if f"psnr_{i}" in found)]
-    best = {name: max(found[f"psnr_{null}{name}"] for null in NULLS) for name in samples}
-    kinds = [kind for kind in ("", "_adaptive") if f"psnr{kind}" in found]
-    return {
-        f"gain{kind}{name}": found[f"psnr{kind}{name}"] - best[name]
-        for kind in kinds
-        for name in samples
-    }
 
 
 def interval(

@@ -7,7 +7,7 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from uninv_lib.metrics import NULLS, gains
+from uninv_lib.measure.features import NULLS, gains
 from uninv_lib.spec import Record, Spec
 
 if TYPE_CHECKING:

@@ -8,33 +8,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.nn.functional import one_hot
 
+from uninv_lib import training
 from uninv_lib.data import load
 from uninv_lib.defenses import DEFENSES
-from uninv_lib.models import build, predictor
+from uninv_lib.models import MODELS, build, predictor
+from uninv_lib.service import answering
 from uninv_lib.spec import Spec
-from uninv_lib.support.cache import code_digest, digest, kept
+from uninv_lib.support.cache import digest
 from uninv_lib.support.progress import Progress
-from uninv_lib.training import fit, train
-from uninv_lib.types import (
-    BlackBoxView,
-    Dataset,
-    Predict,
-    Recipe,
-    Split,
-    State,
-    Trained,
-    WhiteBoxView,
-)
+from uninv_lib.training import train
+from uninv_lib.types import BlackBoxView, Dataset, Recipe, Split, State, Trained, WhiteBoxView
 from uninv_lib.unlearning import UNLEARNING
 
 EPOCHS = {"smoke": (2, 6), "quick": (5, 36), "default": (5, 36), "full": (120, 360)}
 """Epochs of pretraining with at least 1,000 public samples, and with fewer. 120 is published; 5 is
 what a chapter can wait for (ours)."""
-NOISE = 1e-3
-"""Standard deviation of a noisy service's probabilities (ours)."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +52,7 @@ class Scene:
         place when exact unlearning trained again: one sample less, nobody where it held one.
         """
         spec, last = self.spec, self.trained.batch_size
-        private = private_samples(self.dataset, spec.seed, spec.private_size).to(self.forget.inputs)
+        private = private_of(spec).to(self.forget.inputs)
         start = (len(private) - 1) // last * last
         order = torch.randperm(len(private), generator=rng_of("fine_tune", spec.seed))
         rng = rng_of("unlearn", spec.seed, spec.request)
@@ -72,56 +61,55 @@ class Scene:
 
     def white_box(self) -> WhiteBoxView:
         """The server's view, with the assumptions of `spec.knowledge`."""
-        known = self.spec.knowledge
+        known: dict[str, Any] = {name: self._assumption(name) for name in self.spec.knowledge}
         return WhiteBoxView(
             self.trained.net,
             self.trained.state,
             self.released,
             self.dataset.input_shape,
             len(self.forget),
-            labels=self.forget.labels if "labels" in known else None,
-            pretrained=self.trained.pretrained if "pretrained" in known else None,
-            private_size=len(self.forget) + len(self.retain) if "private_size" in known else None,
-            unlearning_steps=self.spec.unlearning_steps if "unlearning_steps" in known else None,
-            public=self.dataset.public.to(self.forget.inputs).inputs if "public" in known else None,
-            weight_decay=self.spec.weight_decay / max(1, len(self.retain))
-            if "weight_decay" in known
-            else None,
+            **known,
         )
 
-    def black_box(self) -> BlackBoxView:
-        """The user's view: answers as the service of `spec.answers` gives them."""
+    def _assumption(self, name: str) -> Any:
+        """What a server knows that is told this; by the name of the view's field."""
+        if name == "labels":
+            return self.forget.labels
+        if name == "pretrained":
+            return self.trained.pretrained
+        if name == "private_size":
+            return len(self.forget) + len(self.retain)
+        if name == "public":
+            return self.public.inputs
+        if name == "weight_decay":  # of the mean over those who were retained
+            return self.spec.weight_decay / max(1, len(self.retain))
+        return getattr(self.spec, name)
+
+    def noise(self) -> tuple[torch.Generator, torch.Generator]:
+        """What a noisy service draws from, before and after: the former serves all requests."""
         seed, request = self.spec.seed, self.spec.request
-        noise = (
-            rng_of("answers", seed),
-            rng_of("answers", seed, request),
-        )  # the model before serves all requests
+        return rng_of("answers", seed), rng_of("answers", seed, request)
+
+    def black_box(
+        self, noise: tuple[torch.Generator, torch.Generator] | None = None
+    ) -> BlackBoxView:
+        """The user's view: answers as the service of `spec.answers` gives them."""
         before, after = (
-            _service(predictor(self.trained.net, state), self.spec.answers, rng)
-            for state, rng in zip((self.trained.state, self.released), noise, strict=True)
+            answering(predictor(self.trained.net, state), self.spec.answers, rng)
+            for state, rng in zip(
+                (self.trained.state, self.released), noise or self.noise(), strict=True
+            )
         )
-        return BlackBoxView(before, after, self.dataset.num_classes, self.dataset.input_shape)
+        shape = self.dataset.input_shape
+        return BlackBoxView(before, after, self.dataset.num_classes, shape, self.public.inputs)
+
+    @property
+    def public(self) -> Split:
+        """The public samples, as the models take them."""
+        return self.dataset.public.to(self.forget.inputs)
 
 
-def _service(predict: Predict, answers: str, rng: torch.Generator) -> Predict:
-    """`predict` with its probabilities rounded to 2 decimals, with Gaussian noise, or the label
-    alone (one-hot).
-    """
-
-    def noisy(p: Tensor) -> Tensor:
-        return p + (NOISE * torch.randn(p.shape, generator=rng)).to(p)
-
-    change: dict[str, Predict] = {
-        "rounded": lambda p: p.round(decimals=2),
-        "noisy": noisy,
-        "label": lambda p: one_hot(p.argmax(1), p.shape[1]).to(p),
-    }
-    return (
-        predict if answers == "probabilities" else lambda inputs: change[answers](predict(inputs))
-    )
-
-
-def device_of(spec: Spec) -> torch.device:
+def device_of(device: str, dtype: str = "float32") -> torch.device:
     """The device asked for; "auto" takes CUDA, then MPS, then CPU. Raises ValueError where it is
     not there.
     """
@@ -130,24 +118,13 @@ def device_of(spec: Spec) -> torch.device:
         "mps": torch.backends.mps.is_available(),
         "cpu": True,
     }
-    name = next(d for d in there if there[d]) if spec.device == "auto" else spec.device
+    name = next(d for d in there if there[d]) if device == "auto" else device
     if not there[name]:
-        raise ValueError(
-            f"device: {name!r} is not on this machine; allowed: auto, "
-            f"{', '.join(d for d in there if there[d])}"
-        )
-    if name == "mps" and spec.dtype == "float64":
+        allowed = ", ".join(d for d in there if there[d])
+        raise ValueError(f"device: {name!r} is not on this machine; allowed: auto, {allowed}")
+    if name == "mps" and dtype == "float64":
         raise ValueError("dtype: 'float64' on mps; allowed: float32, or device='cpu'")
     return torch.device(name)
-
-
-def fast_in_bfloat16(device: torch.device) -> bool:
-    """Whether training in 16 bits is the faster one: half the time on newer CPUs, ten times as long
-    on those that have to emulate it, which AVX2 tells (our measurements).
-    """
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return device.type == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX512"
 
 
 def rng_of(*parts: int | str) -> torch.Generator:
@@ -155,66 +132,28 @@ def rng_of(*parts: int | str) -> torch.Generator:
     return torch.Generator().manual_seed(int(digest(*parts), 16) % 2**63)
 
 
+def data_of(spec: Spec) -> Dataset:
+    """The data set of a Spec. Raises what `load` raises."""
+    return load(spec.dataset, **spec.options("dataset"))
+
+
 def pretrain(spec: Spec, *, progress: Progress = False) -> tuple[torch.nn.Module, State]:
     """The net and θ_0, trained on the public samples; kept on disk by what they depend on."""
-    dataset = load(spec.dataset)
-    options = {"width": spec.width} if spec.model in ("mlp", "convnet") else {}
-    net = build(spec.model, dataset, seed=spec.model_seed, **options)
-    device, like = device_of(spec), torch.zeros(0, dtype=getattr(torch, spec.dtype))
-    public = dataset.public
-    epochs = spec.epochs or EPOCHS[spec.budget][len(public) < 1000]
-    # Published: lr 0.1 and batch 128, for 40,000 samples; small sets need more steps an epoch
-    # (ours).
-    lr, batch_size = (
-        (0.1, 128) if len(public) >= 10_000 else (0.05, 32) if len(public) >= 500 else (0.05, 16)
+    dataset, device = data_of(spec), device_of(spec.device, spec.dtype)
+    net = build(spec.model, dataset, seed=spec.model_seed, **spec.options("model"))
+    found = training.pretrain(
+        net,
+        dataset,
+        rng=rng_of("pretrain", spec.model_seed),
+        epochs=spec.epochs or EPOCHS[spec.budget][len(dataset.public) < 1000],
+        device=device,
+        key=[spec.dataset, spec.model, spec.model_seed, spec.options("model")],
+        code=[build, MODELS[spec.model], load, spec.methods()[0]],
+        progress=progress,
     )
-    if spec.model == "resnet18" and len(public) % batch_size == 1:
-        batch_size += 1  # BatchNorm cannot train on one sample that is down to one pixel
-    bfloat16 = len(public) >= 10_000 and fast_in_bfloat16(device)  # where minutes become hours
-    fields = [
-        spec.dataset,
-        spec.model,
-        spec.width,
-        spec.model_seed,
-        epochs,
-        lr,
-        batch_size,
-        bfloat16,
-        device.type,
-    ]
-    fields.append(
-        torch.get_num_threads()
-    )  # sums in another order give another model after enough steps
-
-    def compute() -> dict[str, Tensor]:
-        return dict(
-            fit(
-                net.to(device),
-                public.to(public.inputs.to(device)),
-                rng=rng_of("pretrain", spec.model_seed),
-                epochs=epochs,
-                lr=lr,
-                batch_size=batch_size,
-                augment=dataset.kind == "image",
-                flip=dataset.mirrored,
-                bfloat16=bfloat16,
-                progress=progress,
-            )
-        )
-
-    key = digest(code_digest(), fields, public.inputs, public.labels)
-    like = like.to(device)
-    state = {
-        n: t.to(like) if t.is_floating_point() else t.to(device)
-        for n, t in kept("pretrained", key, compute).items()
-    }
+    like = torch.zeros(0, dtype=getattr(torch, spec.dtype), device=device)
+    state = {n: t.to(like) if t.is_floating_point() else t.to(device) for n, t in found.items()}
     return net.to(like), state
-
-
-def private_samples(dataset: Dataset, seed: int, size: int | None = None) -> Split:
-    """The first `size` private samples of the order that the seed draws, or all of them."""
-    drawn = torch.randperm(len(dataset.private), generator=rng_of("private", seed))
-    return dataset.private.take(drawn[:size])
 
 
 def classes_in_turn(seed: int, num_classes: int) -> list[int]:
@@ -238,10 +177,8 @@ def choose(spec: Spec, private: Split) -> tuple[Split, Split]:
         return private.take(order[: spec.forget_size]), private.take(order[spec.forget_size :])
     present = private.labels.unique()
     if spec.forget_classes > len(present):
-        raise ValueError(
-            f"forget_classes: {spec.forget_classes}; allowed: 1 to {len(present)}, the "
-            "private classes"
-        )
+        allowed = f"1 to {len(present)}, the private classes"
+        raise ValueError(f"forget_classes: {spec.forget_classes}; allowed: {allowed}")
     turn = classes_in_turn(spec.seed, len(present))
     rng, chosen = rng_of("request", spec.seed, spec.request), []
     for i in range(spec.request, spec.request + spec.forget_classes):
@@ -253,6 +190,18 @@ def choose(spec: Spec, private: Split) -> tuple[Split, Split]:
     return private.take(own), private.take(rest)
 
 
+def private_of(spec: Spec) -> Split:
+    """The private samples that the seed draws. Raises ValueError where the data set has fewer than
+    private_size.
+    """
+    pool = data_of(spec).private
+    if spec.private_size > len(pool):
+        allowed = f"allowed for {spec.dataset}: 1 to {len(pool)}"
+        raise ValueError(f"private_size: {spec.private_size}; {allowed}")
+    order = torch.randperm(len(pool), generator=rng_of("private", spec.seed))
+    return pool.take(order[: spec.private_size])
+
+
 def prepare(spec: Spec, *, progress: Progress = False) -> Scene:
     """Everything up to the attack: pretrain, fine-tune on the private samples, unlearn the request,
     defend.
@@ -260,33 +209,30 @@ def prepare(spec: Spec, *, progress: Progress = False) -> Scene:
     Raises ValueError where the data set has fewer private samples than private_size,
     FloatingPointError where unlearning diverges.
     """
-    dataset = load(spec.dataset)
-    if spec.private_size > len(dataset.private):
-        raise ValueError(
-            f"private_size: {spec.private_size}; allowed for {spec.dataset}: 1 to "
-            f"{len(dataset.private)}"
-        )
+    private = private_of(spec)
     net, pretrained = pretrain(spec, progress=progress)
     like = next(iter(net.parameters())).detach()
-    private = private_samples(dataset, spec.seed, spec.private_size)
-    forget, retain = (part.to(like) for part in choose(spec, private))
     recipe = Recipe(
         net=net,
         pretrained=pretrained,
         training=spec.training,
-        options={"weight_decay": spec.weight_decay} if spec.training == "converged" else {},
+        options=spec.options("training"),
     )
     state = train(recipe, private.to(like), rng=rng_of("fine_tune", spec.seed))
     trained = Trained(**vars(recipe), state=state)
-    names = ("unlearning_rate", "unlearning_steps", "unlearning_batch_size")
-    options: dict[str, Any] = {name: getattr(spec, name) for name in names}
-    options = options if spec.unlearning == "gradient_ascent" else {}
-    rng = rng_of("unlearn", spec.seed, spec.request)
-    unlearned = UNLEARNING[spec.unlearning](trained, forget, retain, rng=rng, **options)
-    released = unlearned
-    if spec.defense != "none":
-        rng = rng_of("defend", spec.seed, spec.request)
-        released = DEFENSES[spec.defense](
-            unlearned, trained, retain, rng=rng, strength=spec.strength
-        )
-    return Scene(spec, dataset, trained, forget, retain, unlearned, released)
+    forget, retain = (part.to(like) for part in choose(spec, private))
+    unlearned = UNLEARNING[spec.unlearning](
+        trained,
+        forget,
+        retain,
+        rng=rng_of("unlearn", spec.seed, spec.request),
+        **spec.options("unlearning"),
+    )
+    released = DEFENSES[spec.defense](
+        unlearned,
+        trained,
+        retain,
+        rng=rng_of("defend", spec.seed, spec.request),
+        **spec.options("defense"),
+    )
+    return Scene(spec, data_of(spec), trained, forget, retain, unlearned, released)

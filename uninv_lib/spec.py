@@ -2,30 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, get_args
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, fields
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+from warnings import catch_warnings, filterwarnings
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
+from pydantic_core import InitErrorDetails
 
+from uninv_lib.attacks import ATTACKS
 from uninv_lib.data import names, source_of
-from uninv_lib.types import unknown
+from uninv_lib.methods import (
+    DEFAULTS,
+    TABLES,
+    Method,
+    applicable,
+    details,
+    method_of,
+    owners,
+    read_options,
+)
+from uninv_lib.options import one_of, options_of
+from uninv_lib.service import ANSWERS
+from uninv_lib.types import WhiteBoxView, unknown
 
-ModelName = Literal["linear", "mlp", "convnet", "resnet18"]
-TrainingName = Literal["one_epoch", "converged"]
-UnlearningName = Literal["retrain", "gradient_ascent"]
-DefenseName = Literal["none", "obfuscation", "pruning", "fine_tuning"]
-PresetName = Literal["paper", "fast", "best", "analytic", "second_order"]
-ProbesName = Literal["gradient", "zoo", "middling", "public", "boundary"]
-ScoreName = Literal["confidence", "log_odds"]
-AnswersName = Literal["probabilities", "rounded", "noisy", "label"]
-Assumption = Literal[
-    "labels", "pretrained", "private_size", "unlearning_steps", "public", "weight_decay"
-]
+ASSUMPTIONS = tuple(field.name for field in fields(WhiteBoxView) if field.default is not MISSING)
+"""What a server may know beyond the threat model."""
+MOST, LARGEST_SEED = 2**31 - 1, 2**63 - 1
+"""What torch can count, and what its generators take."""
+SCHEMA = 2
+"""Of a Record: 2 from the options of methods on, which 1 held for all methods alike."""
 
 
-def _dataset(name: Any) -> str:
+def _dataset(name: str) -> str:
     source_of(name)
-    return str(name)
+    return name
 
 
 def _assumptions(value: Any) -> Any:
@@ -37,90 +57,78 @@ def _assumptions(value: Any) -> Any:
     return tuple(sorted(set(value)))
 
 
+def _known_assumptions(value: tuple[str, ...]) -> tuple[str, ...]:
+    for name in value:
+        if name not in ASSUMPTIONS:
+            raise ValueError(unknown("assumption", name, ASSUMPTIONS))
+    return value
+
+
+Count = Annotated[int, Field(ge=1, le=MOST)]
+Number = Annotated[int, Field(ge=0, le=MOST)]
+Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
+
+
 class Spec(BaseModel):
     """Everything that defines one run. The same Spec gives the same metrics, bit for bit, on one
     machine's CPU.
 
+    Beside the fields below it has, flat, the options of the methods that it chooses (see `TABLES`),
+    such as unlearning_rate of gradient ascent; `known_fields()` lists all there are.
     Raises pydantic.ValidationError (a ValueError) that names the field, what came and what is
     allowed.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
 
-    dataset: Annotated[str, BeforeValidator(_dataset)] = Field(
-        "photos", description=" or ".join([", ".join(names()[:-1]), names()[-1]])
+    dataset: Annotated[str, AfterValidator(_dataset)] = Field(
+        DEFAULTS["dataset"], description=" or ".join([", ".join(names()[:-1]), names()[-1]])
     )
-    model: ModelName = Field("convnet", description="architecture")
-    epochs: int | None = Field(
-        None, ge=1, description="epochs of pretraining; without, those of the budget"
+    model: Annotated[str, one_of("model", TABLES["model"])] = Field(
+        DEFAULTS["model"], description="architecture"
     )
-    width: int = Field(
-        16, ge=1, le=1024, description="channels of the convnet's first layer, units of the mlp / 8"
+    epochs: Count | None = Field(
+        None, description="epochs of pretraining; without, those of the budget"
     )
-    training: TrainingName = Field(
-        "one_epoch",
-        description=(
-            "private training: an epoch of SGD, or the last linear layer fitted to its optimum"
-        ),
+    training: Annotated[str, one_of("training", TABLES["training"])] = Field(
+        DEFAULTS["training"],
+        description="private training: an epoch of SGD, or the last linear layer fitted to its "
+        "optimum",
     )
-    weight_decay: float = Field(
-        1.0,
-        gt=0,
-        description="converged training: L2 penalty beside the sum of the samples' losses",
+    private_size: Count = Field(
+        32, description="N, private samples that the model is fine-tuned on"
     )
-    private_size: int = Field(
-        32, ge=1, description="N, private samples that the model is fine-tuned on"
-    )
-    forget_size: int = Field(1, ge=1, description="samples forgotten together, drawn at random")
+    forget_size: Count = Field(1, description="samples forgotten together, drawn at random")
     forget_share: float | None = Field(
         None,
         gt=0,
         le=1,
         description="p_u, share of one class that is forgotten; replaces forget_size",
     )
-    forget_classes: int = Field(1, ge=1, description="classes that lose that share in one request")
-    unlearning: UnlearningName = Field("gradient_ascent", description="unlearning method")
-    unlearning_rate: float = Field(1e-3, gt=0, description="step size of gradient ascent")
-    unlearning_steps: int = Field(1, ge=1, description="steps of gradient ascent")
-    unlearning_batch_size: int | None = Field(
-        None, ge=1, description="forgotten samples a step takes; without, all"
+    forget_classes: Count = Field(1, description="classes that lose that share in one request")
+    unlearning: Annotated[str, one_of("unlearning", TABLES["unlearning"])] = Field(
+        DEFAULTS["unlearning"], description="unlearning method"
     )
-    defense: DefenseName = Field(
-        "none", description="what is done to the unlearned model before release"
+    defense: Annotated[str, one_of("defense", TABLES["defense"])] = Field(
+        DEFAULTS["defense"], description="what is done to the unlearned model before release"
     )
-    strength: float = Field(
-        0.0,
-        ge=0,
-        description="obfuscation: relative norm; pruning: share of weights; fine_tuning: epochs",
+    attack: Annotated[str, one_of("attack", TABLES["attack"])] = Field(
+        DEFAULTS["attack"], description="feature recovery by this attack, or label inference"
     )
-    attack: Literal["features", "labels"] = Field(
-        "features", description="feature recovery or label inference"
+    answers: Annotated[str, one_of("answers", ANSWERS)] = Field(
+        "probabilities", description="what the service answers a user"
     )
-    preset: PresetName = Field(
-        "fast", description="feature recovery: cost, optimiser and their settings"
-    )
-    probes: ProbesName = Field(
-        "zoo",
-        description=(
-            "label inference: searched in white box (gradient) or black box (zoo; middling: "
-            "to less confidence), or of public samples, an assumption (public, boundary)"
-        ),
-    )
-    score: ScoreName = Field(
-        "confidence", description="label inference: what is compared; confidence is published"
-    )
-    answers: AnswersName = Field("probabilities", description="what the service answers a user")
-    knowledge: Annotated[tuple[Assumption, ...], BeforeValidator(_assumptions)] = Field(
+    knowledge: Annotated[
+        tuple[str, ...], BeforeValidator(_assumptions), AfterValidator(_known_assumptions)
+    ] = Field(
         (),
-        description=(
-            f"what the server knows beyond the threat model: {', '.join(get_args(Assumption))}"
-        ),
+        description=f"what the server knows beyond the threat model: {', '.join(ASSUMPTIONS)}",
     )
-    seed: int = Field(
-        0, ge=0, description="draws the private samples, the fine-tuning, unlearning and the attack"
+    seed: Seed = Field(
+        0, description="draws the private samples, the fine-tuning, unlearning and the attack"
     )
-    request: int = Field(0, ge=0, description="which deletion request under the same model before")
-    model_seed: int = Field(0, ge=0, description="draws the pretraining")
+    request: Number = Field(0, description="which deletion request under the same model before")
+    model_seed: Seed = Field(0, description="draws the pretraining")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         "auto", description="auto: cuda, then mps, then cpu"
     )
@@ -132,85 +140,130 @@ class Spec(BaseModel):
         description="effort of pretraining and attack: a second, ten seconds, a minute, a night",
     )
 
-    @model_validator(mode="before")
+    if TYPE_CHECKING:  # the options
+
+        def __getattr__(self, name: str) -> Any: ...
+
+    @model_validator(mode="wrap")
     @classmethod
-    def _known_fields(cls, values: Any) -> Any:
-        for name in values if isinstance(values, Mapping) else ():
-            if name not in cls.model_fields:
-                raise ValueError(unknown("field", name, cls.model_fields))
-        return values
+    def _with_options(cls, given: Any, build: Callable[[Any], Spec]) -> Spec:
+        """Reads the options of the chosen methods, and tells all faults at once."""
+        if not isinstance(given, Mapping):
+            return build(given)
+        faults: list[InitErrorDetails] = []
+        options: dict[str, Any] = {}
+        core = {name: value for name, value in given.items() if name in cls.model_fields}
+        try:
+            options = read_options(given, cls.model_fields)
+        except ValidationError as error:
+            faults += details(error)
+        try:
+            spec = build({**core, **options})
+        except ValidationError as error:
+            faults += details(error)
+        if faults:
+            raise ValidationError.from_exception_data("Spec", faults)
+        return spec
 
     @model_validator(mode="after")
     def _fields_fit(self) -> Spec:
-        if self.forget_share is None and self.forget_size > self.private_size:
-            raise ValueError(
-                f"forget_size: {self.forget_size}; allowed: 1 to private_size = {self.private_size}"
-            )
-        if self.forget_share is not None and self.forget_size != 1:
-            raise ValueError(
-                f"forget_size: {self.forget_size} beside forget_share; allowed: one of the two"
-            )
-        if self.unlearning_batch_size and self.unlearning != "gradient_ascent":
-            raise ValueError(
-                f"unlearning_batch_size: with unlearning={self.unlearning!r}; allowed: "
-                "'gradient_ascent'"
-            )
-        if self.forget_classes > 1 and self.forget_share is None:
-            raise ValueError(
-                f"forget_classes: {self.forget_classes} without forget_share; allowed: 1"
-            )
-        if self.answers in ("rounded", "label") and self.score == "log_odds":
-            raise ValueError(
-                f"score: 'log_odds' of answers={self.answers!r} may be infinite; allowed: "
-                "confidence"
-            )
-        if self.answers != "probabilities" and self.probes == "gradient":
-            raise ValueError(
-                f"probes: 'gradient' of answers={self.answers!r}; allowed: a black box's, "
-                "such as zoo"
-            )
-        if (self.defense == "none") != (self.strength == 0):
-            raise ValueError(
-                f"strength: {self.strength:g} with defense={self.defense!r}; allowed: 0 "
-                "without one, above 0 with one"
-            )
-        if self.defense == "pruning" and self.strength >= 1:
-            raise ValueError(f"strength: {self.strength:g}; allowed for pruning: a share below 1")
-        if self.defense == "fine_tuning" and self.strength != int(self.strength):
-            raise ValueError(f"strength: {self.strength:g}; allowed for fine_tuning: whole epochs")
-        if self.attack == "features" and self.preset == "paper" and "labels" not in self.knowledge:
-            raise ValueError(
-                f"knowledge: {self.knowledge}; preset 'paper' assumes the labels: add 'labels'"
-            )
-        if self.preset == "second_order" and "public" not in self.knowledge:
-            raise ValueError(
-                f"knowledge: {self.knowledge}; preset 'second_order' assumes public data: "
-                "add 'public'"
-            )
-        if "weight_decay" in self.knowledge and self.training != "converged":
-            raise ValueError(
-                f"knowledge: 'weight_decay' with training={self.training!r}; allowed: 'converged'"
-            )
-        if ("pretrained" in self.knowledge) != ("private_size" in self.knowledge):
-            raise ValueError(
-                f"knowledge: {self.knowledge}; 'pretrained' and 'private_size' serve together only"
-            )
+        for fault in _misfits(self):
+            raise ValueError(fault)
         return self
 
+    def options(self, field: str) -> dict[str, Any]:
+        """The options of the method that a field of TABLES chooses, by name."""
+        return {name: getattr(self, name) for name in options_of(method_of(field, self.__dict__))}
 
-class Record(BaseModel):
-    """What one run gave. `metrics` repeat bit for bit on one machine's CPU; `seconds` by stage do
-    not.
+    def methods(self) -> list[Method]:
+        """The functions that this Spec chooses."""
+        return [method_of(field, self.__dict__) for field in TABLES]
+
+    def but(self, **changes: Any) -> Spec:
+        """This Spec with some fields changed, and validated. Options of a method that is chosen no
+        longer are left out. Raises what Spec raises.
+        """
+        kept = {name: value for name, value in self.model_dump().items() if name not in changes}
+        return Spec(**applicable({**kept, **changes}, quiet=kept))
+
+
+def known_fields() -> dict[str, list[FieldInfo]]:
+    """What a Spec may hold, by name: its own fields, and the options of all methods, one FieldInfo
+    for each method that has the option.
     """
+    own = {name: [about] for name, about in Spec.model_fields.items()}
+    options = {name: [about for _, about in of.values()] for name, of in owners().items()}
+    return own | options
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    spec: Spec
-    metrics: dict[str, float]
-    seconds: dict[str, float]
-    versions: dict[str, str]
-    commit: str | None
-    device: str
+def _misfits(spec: Spec) -> Iterator[str]:
+    """What is wrong with fields that are right each by itself."""
+    known, share = spec.knowledge, spec.forget_share
+    if share is None and spec.forget_size > spec.private_size:
+        allowed = f"1 to private_size = {spec.private_size}"
+        yield f"forget_size: {spec.forget_size}; allowed: {allowed}"
+    if share is not None and spec.forget_size != 1:
+        yield f"forget_size: {spec.forget_size} beside forget_share; allowed: one of the two"
+    if spec.forget_classes > 1 and share is None:
+        yield f"forget_classes: {spec.forget_classes} without forget_share; allowed: 1"
+    options = spec.options("attack")
+    if spec.answers in ("rounded", "label") and options.get("score") == "log_odds":
+        yield (
+            f"score: 'log_odds' of answers={spec.answers!r} may be infinite; allowed: confidence"
+        )
+    if spec.answers != "probabilities" and options.get("probes") == "gradient":
+        allowed = "a black box's, such as zoo"
+        yield f"probes: 'gradient' of answers={spec.answers!r}; allowed: {allowed}"
+    for name in ATTACKS[spec.attack].assumes:
+        if name not in known:
+            yield f"knowledge: {known}; attack {spec.attack!r} assumes {name}: add {name!r}"
+    options_there_are = owners()
+    for name in known:
+        if name in options_there_are and not hasattr(spec, name):
+            of = " and ".join(map(repr, options_there_are[name]))
+            yield f"knowledge: {name!r}, which this run has not; allowed: with {of}"
+    if ("pretrained" in known) != ("private_size" in known):
+        yield f"knowledge: {known}; 'pretrained' and 'private_size' serve together only"
+
+
+def upgrade(found: Mapping[str, Any]) -> dict[str, Any]:
+    """A Record of any schema -> one of this schema. What is lost had no effect: options of methods
+    that were not chosen. Raises ValueError for a schema that is not known yet.
+    """
+    schema = found.get("schema", 1)
+    if schema not in (1, SCHEMA):
+        raise ValueError(f"schema: {schema!r}; allowed: 1 to {SCHEMA}; update uninv_lib")
+    if schema == SCHEMA:
+        return dict(found)
+    spec = dict(found["spec"])
+    preset = spec.pop("preset", "fast")
+    if spec.get("attack", "features") == "features":
+        spec["attack"] = preset
+    return {**found, "spec": applicable(spec), "schema": SCHEMA}
+
+
+with catch_warnings():  # of a field that has the name of a method of pydantic's which is no more
+    filterwarnings("ignore", 'Field name "schema"')
+
+    class Record(BaseModel):
+        """What one run gave. `metrics` repeat bit for bit on one machine's CPU; `seconds` by stage
+        do not. Reads Records of older schemas, too.
+        """
+
+        model_config = ConfigDict(frozen=True, extra="forbid")
+
+        schema: int = SCHEMA  # type: ignore[assignment]
+        spec: Spec
+        metrics: dict[str, float]
+        seconds: dict[str, float]
+        versions: dict[str, str]
+        commit: str | None
+        device: str
+
+        @model_validator(mode="before")
+        @classmethod
+        def _of_any_schema(cls, found: Any) -> Any:
+            return upgrade(found) if isinstance(found, Mapping) and "spec" in found else found
 
 
 def explain(error: ValidationError) -> str:

@@ -137,6 +137,7 @@ class BlackBoxView:
     after: Predict
     num_classes: int
     input_shape: tuple[int, ...]
+    public: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -158,12 +159,15 @@ class Reconstruction:
 class LabelScores:
     """change: (classes,), mean change of each class's score on its own probes, after − before (β,
     eq. 10); ranked: (classes,) int64, the most negative change first; queries: answers asked of
-    both models together.
+    both models together; queries_probes: those asked of the model before to make the probes;
+    fewer: the ranking by the first m probes of each class, by m.
     """
 
     change: Tensor
     ranked: Tensor
     queries: int
+    queries_probes: int = 0
+    fewer: Mapping[int, Tensor] = field(default_factory=dict)
 
 
 def unknown(kind: str, name: object, allowed: Collection[str]) -> str:

@@ -27,6 +27,7 @@ from tqdm import tqdm
 
 from uninv_lib.book.execute import BookError, Executed, cells_of, execute, say
 from uninv_lib.book.verify import verify
+from uninv_lib.support.code import code_of_cells, code_of_source
 from uninv_lib.support.files import whole
 from uninv_lib.support.provenance import versions
 
@@ -101,10 +102,13 @@ def _page(root: Path, name: str) -> Path:
 
 
 def chapter_key(root: Path, chapter: Path) -> str:
-    """Everything the execution of a chapter depends on, as one hash."""
-    return _digest(
-        root, [root / chapter, root / LIBRARY, root / RESULTS], json.dumps(versions(COMPUTING))
-    )
+    """Everything the execution of a chapter depends on, as one hash: its own text, the code that it
+    imports, the recorded results, the installed packages.
+    """
+    source = code_of_cells(cells_of(root, chapter))
+    code = code_of_source(source, library=root / LIBRARY)
+    inputs = [root / chapter, root / RESULTS]
+    return _digest(root, inputs, json.dumps([code, versions(COMPUTING)]))
 
 
 def book_key(root: Path) -> str:

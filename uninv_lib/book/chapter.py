@@ -15,7 +15,8 @@ import psutil  # type: ignore[import-untyped]
 from pydantic import ValidationError
 
 from uninv_lib.experiment import run
-from uninv_lib.spec import Spec, explain
+from uninv_lib.methods import applicable
+from uninv_lib.spec import Spec, explain, known_fields
 from uninv_lib.support.files import whole
 from uninv_lib.types import unknown
 
@@ -44,9 +45,11 @@ def spec_of(notebook: Mapping[str, Any], **fixed: Any) -> Spec:
     for name in injected:
         if name not in (*names, *BUILT_IN):
             raise ParameterError(unknown("parameter", name, names))
-    fields = {name: notebook[name] for name in names if name in Spec.model_fields}
+    known = known_fields()
+    fields = {name: notebook[name] for name in names if name in known} | fixed
+    quiet = set(names) - set(injected) - set(fixed)
     try:
-        return Spec(**fields, **fixed)
+        return Spec(**applicable(fields, quiet=quiet))
     except ValidationError as error:
         raise ParameterError(explain(error)) from None
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from inspect import signature
+from inspect import Parameter, signature
 from pathlib import Path
+from typing import Any
 
 from uninv_lib.data.embedded import breast_cancer, digits, faces
 from uninv_lib.data.folder import image_folder
@@ -32,7 +33,8 @@ def names() -> list[str]:
 
 
 def _takes_path(name: str) -> bool:
-    return bool(signature(SOURCES[name]).parameters)
+    parameters = signature(SOURCES[name]).parameters.values()
+    return any(p.kind is not Parameter.KEYWORD_ONLY for p in parameters)
 
 
 def source_of(name: object) -> tuple[str, str]:
@@ -44,11 +46,11 @@ def source_of(name: object) -> tuple[str, str]:
 
 
 @lru_cache(maxsize=4)
-def load(name: str) -> Dataset:
-    """The data set of this name, one of `names()`.
+def load(name: str, **options: Any) -> Dataset:
+    """The data set of this name, one of `names()`. options: those of its source's function.
 
     Raises ValueError for an unknown name or samples that do not fit, FileNotFoundError for a
     missing folder, RuntimeError where a download is needed and fails.
     """
     source, path = source_of(name)
-    return SOURCES[source](Path(path)) if path else SOURCES[source]()
+    return SOURCES[source](*[Path(path)] * bool(path), **options)

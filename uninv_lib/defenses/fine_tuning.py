@@ -12,15 +12,15 @@ from uninv_lib.types import Split, State, Trained
 
 
 def fine_tuning(
-    released: State,
+    unlearned: State,
     trained: Trained,
     retain: Split,
     *,
     rng: torch.Generator,
-    strength: Annotated[int, Field(ge=1, description="epochs")],
+    strength: Annotated[int, Field(ge=1, description="epochs", examples=[1, 5, 20])],
 ) -> State:
-    """released, fine-tuned for `strength` epochs on the retained samples, at the private training's
-    rate.
+    """unlearned, fine-tuned for `strength` epochs on the retained samples, at the private
+    training's rate.
 
     Raises ValueError for a part of an epoch.
     """
@@ -28,5 +28,5 @@ def fine_tuning(
         raise ValueError(f"strength: {strength:g}; allowed for fine_tuning: whole epochs from 0")
     epochs, batch_size = int(strength), trained.batch_size
     return fine_tune(
-        trained.net, released, retain, rng=rng, lr=trained.lr, epochs=epochs, batch_size=batch_size
+        trained.net, unlearned, retain, rng=rng, lr=trained.lr, epochs=epochs, batch_size=batch_size
     )

@@ -11,28 +11,34 @@ from uninv_lib.types import Split, State, Trained
 
 
 def obfuscation(
-    released: State,
+    unlearned: State,
     trained: Trained,
     retain: Split,
     *,
     rng: torch.Generator,
     strength: Annotated[
-        float, Field(gt=0, description="norm of the noise in units of the update's")
+        float,
+        Field(
+            gt=0,
+            description="norm of the noise in units of the update's",
+            examples=[0.1, 0.3, 1, 3],
+        ),
     ],
 ) -> State:
-    """released + Gaussian noise whose norm, over all parameters, is `strength` times that of
-    released − before.
+    """unlearned + Gaussian noise whose norm, over all parameters, is `strength` times that of
+    unlearned − before.
 
     Relative to the update (ours): the same strength means the same to the attack for every model
     and rate.
     """
     names = [name for name, _ in trained.net.named_parameters()]
-    norm = torch.stack([(released[name] - trained.state[name]).norm() for name in names]).norm()
+    norm = torch.stack([(unlearned[name] - trained.state[name]).norm() for name in names]).norm()
     noise = {
-        name: torch.randn(released[name].shape, generator=rng).to(released[name]) for name in names
+        name: torch.randn(unlearned[name].shape, generator=rng).to(unlearned[name])
+        for name in names
     }
     length = torch.stack([n.norm() for n in noise.values()]).norm()
     return {
         name: t + strength * norm / length * noise[name] if name in noise else t
-        for name, t in released.items()
+        for name, t in unlearned.items()
     }

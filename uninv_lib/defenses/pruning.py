@@ -11,14 +11,17 @@ from uninv_lib.types import Split, State, Trained
 
 
 def pruning(
-    released: State,
+    unlearned: State,
     trained: Trained,
     retain: Split,
     *,
     rng: torch.Generator,
-    strength: Annotated[float, Field(gt=0, lt=1, description="share of the weights")],
+    strength: Annotated[
+        float,
+        Field(gt=0, lt=1, description="share of the weights", examples=[0.1, 0.3, 0.5, 0.9]),
+    ],
 ) -> State:
-    """released with the share `strength` of its weights, smallest first over all layers, set to
+    """unlearned with the share `strength` of its weights, smallest first over all layers, set to
     zero.
 
     Global and unstructured, of weights of convolutions and linear layers, not of biases or
@@ -27,12 +30,12 @@ def pruning(
     if not 0 <= strength < 1:
         raise ValueError(f"strength: {strength:g}; allowed for pruning: a share from 0, below 1")
     names = [name for name, parameter in trained.net.named_parameters() if parameter.ndim > 1]
-    sizes = torch.cat([released[name].abs().flatten() for name in names])
+    sizes = torch.cat([unlearned[name].abs().flatten() for name in names])
     count = int(strength * len(sizes))
     if count == 0:
-        return dict(released)
+        return dict(unlearned)
     threshold = sizes.kthvalue(count).values
     return {
         name: torch.where(t.abs() > threshold, t, torch.zeros_like(t)) if name in names else t
-        for name, t in released.items()
+        for name, t in unlearned.items()
     }

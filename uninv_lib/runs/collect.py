@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -12,10 +12,11 @@ from uninv_lib.support.files import whole
 from uninv_lib.results import read, row
 from uninv_lib.runs.store import DONE, Store
 from uninv_lib.runs.work import NOTEBOOK, RECORDS, SCHEMA
-from uninv_lib.spec import Record, Spec
+from uninv_lib.spec import Record, known_fields
 
 if TYPE_CHECKING:
     import pandas
+    from pydantic.fields import FieldInfo
 
 ORIGIN = {
     "run": "string",
@@ -83,15 +84,16 @@ def _typed(found: pandas.DataFrame) -> pandas.DataFrame:
     """
     from pandas.api.types import infer_dtype
 
-    kinds = ORIGIN | {name: _kind(field.annotation) for name, field in Spec.model_fields.items()}
+    kinds = ORIGIN | {name: _kind(abouts) for name, abouts in known_fields().items()}
     return found.astype(
         {n: kinds.get(n) or TYPES.get(infer_dtype(found[n], skipna=True), "string") for n in found}
     )
 
 
-def _kind(annotation: Any) -> str:
-    allowed = (annotation, *get_args(annotation))
-    return "Int64" if int in allowed else "Float64" if float in allowed else "string"
+def _kind(abouts: Iterable[FieldInfo]) -> str:
+    """The type of a column: the widest of what the methods that have this option take."""
+    allowed = {kind for about in abouts for kind in (about.annotation, *get_args(about.annotation))}
+    return "Float64" if float in allowed else "Int64" if int in allowed else "string"
 
 
 def collect(source: Path, target: Path) -> int:
@@ -139,7 +141,8 @@ WRITERS: dict[str, Callable[[Path, Path], int]] = {
 
 def _place(record: Record) -> list[tuple[bool, Any]]:
     """Where a Record stands among others: by the fields of its Spec, none before any."""
-    return [(value is not None, value) for value in record.spec.model_dump().values()]
+    found = record.spec.model_dump()
+    return [(found.get(name) is not None, found.get(name)) for name in known_fields()]
 
 
 def _runs(source: Path) -> Iterator[tuple[dict[str, Any], list[Record]]]:
@@ -187,7 +190,7 @@ def _rows(source: Path, home: Path) -> Iterator[dict[str, Any]]:
 
 
 def _column(name: str) -> str:
-    return name if name in Spec.model_fields else f"parameter_{name}"
+    return name if name in known_fields() else f"parameter_{name}"
 
 
 def _cell(value: Any) -> Any:

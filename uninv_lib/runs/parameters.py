@@ -12,7 +12,8 @@ import papermill
 from pydantic import BaseModel, ConfigDict, create_model
 
 from uninv_lib.runs.work import Notebook, Run, named
-from uninv_lib.spec import Spec
+from uninv_lib.methods import applicable, read_options
+from uninv_lib.spec import Spec, known_fields
 from uninv_lib.types import unknown
 
 STRICT = ConfigDict(extra="forbid")
@@ -27,8 +28,7 @@ def notebook_runs(path: Path) -> Callable[[Mapping[str, Any]], Run]:
     ValueError for what is no notebook, and OSError.
     """
     source = path.read_text(encoding="utf-8")
-    cells = json.loads(source)["cells"]
-    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    json.loads(source)["cells"]
     found = papermill.inspect_notebook(str(path))
     types: dict[str, Any] = {name: _type_and_default(about) for name, about in found.items()}
     typed = create_model("Parameters", __config__=STRICT, **types)
@@ -39,8 +39,14 @@ def notebook_runs(path: Path) -> Callable[[Mapping[str, Any]], Run]:
             if name not in types:
                 raise ValueError(unknown("parameter", name, list(types)))
         values = typed(**fields).model_dump(mode="json")
-        _of_spec(types)(**{name: fields[name] for name in fields if name in Spec.model_fields})
-        return named(values, work, *code, notebook=path.name)
+        own = {name: fields[name] for name in fields if name in Spec.model_fields}
+        _core(own)(**own)
+        known = known_fields()
+        settled = applicable(
+            {name: value for name, value in values.items() if name in known}, quiet=values.keys() - fields
+        )
+        read_options(settled, Spec.model_fields)
+        return named(values, work, work.code, notebook=path.name)
 
     return make
 
@@ -50,7 +56,7 @@ def _type_and_default(about: Mapping[str, Any]) -> tuple[Any, Any]:
     return (Any if annotation == "None" else annotation), ast.literal_eval(about["default"])
 
 
-def _of_spec(names: Mapping[str, Any]) -> type[BaseModel]:
+def _core(names: Mapping[str, Any]) -> type[BaseModel]:
     """A model of these fields of Spec alone: what a chapter fixes beside them is its own affair."""
     fields: dict[str, Any] = {
         n: (f.annotation, f) for n, f in Spec.model_fields.items() if n in names

@@ -11,12 +11,28 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from uninv_lib.results import combinations, names_of
-from uninv_lib.runs.work import Run, named, run_spec
+from uninv_lib.runs.work import Run, code_of_spec, named, run_spec
 from uninv_lib.spec import Spec, explain
 
 
 class PlanError(ValueError):
     """A grid file that cannot be run, with all its faults."""
+
+
+class Once(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML has no types
+    """Refuses a key that a mapping has twice, of which YAML's own loader takes the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = Counter(key.value for key, _ in node.value if key.tag != MERGE)
+        if twice := sorted(name for name, times in keys.items() if times > 1):
+            line = node.start_mark.line + 1
+            raise PlanError(f"line {line}: {', '.join(twice)}: given twice; allowed: once")
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+        return mapping
+
+
+MERGE = "tag:yaml.org,2002:merge"
+"""The key "<<", under which YAML takes the values of another mapping; they may be overridden."""
 
 
 class Count(BaseModel):
@@ -74,11 +90,11 @@ def plan(file: Path) -> list[Run]:
     Raises PlanError with every fault, and OSError where the file cannot be read.
     """
     try:
-        found = yaml.safe_load(file.read_text(encoding="utf-8"))
+        found = yaml.load(file.read_text(encoding="utf-8"), Once)  # a kind of safe loader
         grids = TypeAdapter(list[Grid]).validate_python(
             found if isinstance(found, list) else [found]
         )
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, PlanError) as error:
         raise PlanError(f"{file}: {error}") from error
     except ValidationError as error:
         raise PlanError(f"{file}: {explain(error)}") from error
@@ -106,7 +122,7 @@ def plan(file: Path) -> list[Run]:
 
 
 def _of_spec(fields: Mapping[str, Any]) -> Run:
-    return named(Spec(**fields).model_dump(mode="json"), run_spec)
+    return named(Spec(**fields).model_dump(mode="json"), run_spec, code_of_spec)
 
 
 def _of_notebook(path: Path) -> Callable[[Mapping[str, Any]], Run]:

@@ -17,14 +17,14 @@ from torch import tensor
 from uninv_lib import figures
 from uninv_lib.support.files import whole
 from uninv_lib.metrics import interval, wilson
+from uninv_lib.measure import METRICS, metric_of
+from uninv_lib.methods import owners
 from uninv_lib.runs.collect import table
-from uninv_lib.spec import Spec
+from uninv_lib.spec import known_fields
 
 if TYPE_CHECKING:
     import pandas
 
-METRICS = ("gain", "psnr", "ssim", "label_accuracy")
-"""What the page shows, where the table has it."""
 DRAWN = ("seed", "request", "model_seed")
 """What is varied only to repeat a run; intervals are over these."""
 SERIES = 8
@@ -62,7 +62,8 @@ def report(source: Path, target: Path) -> None:
     found = table(source, target.parent)
     axes = varied(found)
     repeats = [name for name in DRAWN if name in found and found[name].nunique() > 1]
-    metrics = [name for name in METRICS if name in found and found[name].notna().any()]
+    shown = {n: m for table in METRICS.values() for n, m in table.items() if m.shown}
+    metrics = [name for name in shown if name in found and found[name].notna().any()]
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
     template = jinja2.Environment(loader=loader, autoescape=True).get_template("report.html")
     columns = [
@@ -83,11 +84,21 @@ def varied(found: pandas.DataFrame) -> list[str]:
     """The inputs that the runs differ in, that of most values first; what only repeats a run is
     left out.
     """
-    inputs = [name for name in found if name in Spec.model_fields or name.startswith("parameter_")]
-    counts = {name: found[name].nunique(dropna=False) for name in inputs if name not in DRAWN}
+    known = known_fields()
+    inputs = [name for name in found if name in known or name.startswith("parameter_")]
+    counts = {name: _values(found, name) for name in inputs if name not in DRAWN}
     return sorted(
         (name for name, count in counts.items() if count > 1), key=lambda name: -counts[name]
     )
+
+
+def _values(found: pandas.DataFrame, name: str) -> int:
+    """How many values an input has; an option, among the runs whose method has it."""
+    of = owners().get(name)
+    if of:
+        field = next(iter(of.values()))[0]
+        found = found[found[field].isin(list(of))]
+    return int(found[name].nunique(dropna=False))
 
 
 def _chart(found: pandas.DataFrame, metric: str, axes: Sequence[str]) -> Chart:
@@ -116,7 +127,9 @@ def _panel(
         (line, place): measure(values)
         for (place, line), values in group.groupby([x, series])[metric]
     }
-    labels = {x: x, metric: metric, series: series}
+    about = metric_of(metric)
+    unit = f" ({about[1].unit})" if about and about[1].unit == "dB" else ""
+    labels = {x: x, metric: f"{metric}{unit}", series: series}
     if is_rate:
         lines: dict[str, dict[str, Interval]] = {
             str(line): {

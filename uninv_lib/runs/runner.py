@@ -20,7 +20,6 @@ DECISIVE = (
     "model",
     "width",
     "attack",
-    "preset",
     "probes",
     "unlearning",
     "training",

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,8 +16,10 @@ import torch
 from distributed import Client
 
 from uninv_lib.support.cache import digest
+from uninv_lib.experiment import code_of_run
 from uninv_lib.experiment import run as run_experiment
-from uninv_lib.support.provenance import code, commit, device_name, versions
+from uninv_lib.support.code import code_of_cells, code_of_source
+from uninv_lib.support.provenance import commit, device_name, versions
 from uninv_lib.scene import device_of, pretrain
 from uninv_lib.runs.engine import WorkError, each
 from uninv_lib.runs.store import DONE
@@ -24,6 +27,8 @@ from uninv_lib.spec import Spec
 
 Work = Callable[[Mapping[str, Any]], dict[str, bytes]]
 """Inputs -> the files of a run, by name."""
+Code = Callable[[Mapping[str, Any]], str]
+"""Inputs -> the hash of the code that the work runs on them."""
 SCHEMA = 1
 """Version of `done.json` and of the table's columns."""
 RECORDS, NOTEBOOK = "records.jsonl", "notebook.ipynb"
@@ -32,27 +37,26 @@ RECORDS, NOTEBOOK = "records.jsonl", "notebook.ipynb"
 @dataclass(frozen=True)
 class Run:
     """inputs: a Spec or a notebook's parameters, as JSON; work: makes the files of the run's folder
-    of them; name: the hash of the inputs, the code, and what else the work depends on; notebook:
-    its file's name.
-    """
+    of them; coded: says what code it runs; name: the hash of the inputs and that code; notebook:
+    its file's name. """
 
     name: str
     inputs: Mapping[str, Any]
     work: Work
+    coded: Code
     code: str
     notebook: str | None = None
 
 
-def named(inputs: Mapping[str, Any], work: Work, *more: str, notebook: str | None = None) -> Run:
+def named(
+    inputs: Mapping[str, Any], work: Work, coded: Code, *, notebook: str | None = None
+) -> Run:
     """The run of these inputs; equal ones get one name, whatever the order of their keys and the
-    form of a number.
-
-    more: texts that the work depends on beside the library, such as a notebook's cells.
-    """
-    exact = json.loads(
-        json.dumps(inputs), parse_float=lambda text: float(text) + 0.0
-    )  # -0.0 equals 0.0
-    return Run(digest(exact, code(), *more), inputs, work, code(), notebook)
+    form of a number. """
+    # -0.0 equals 0.0
+    exact = json.loads(json.dumps(inputs), parse_float=lambda text: float(text) + 0.0)
+    code = coded(inputs)
+    return Run(digest(exact, code), inputs, work, coded, code, notebook)
 
 
 def run_spec(inputs: Mapping[str, Any]) -> dict[str, bytes]:
@@ -60,12 +64,18 @@ def run_spec(inputs: Mapping[str, Any]) -> dict[str, bytes]:
     return {RECORDS: (run_experiment(Spec(**inputs)).model_dump_json() + "\n").encode()}
 
 
+def code_of_spec(inputs: Mapping[str, Any]) -> str:
+    """Of the code that `run_spec` runs on these inputs."""
+    return code_of_run(Spec(**inputs))
+
+
 def pretrain_once(client: Client, specs: Iterable[Spec]) -> None:
     """Do the pretraining that several of these Specs share, so that each finds it kept; failures
     show in the runs.
     """
     firsts = {
-        (s.dataset, s.model, s.width, s.model_seed, s.epochs, s.budget, s.device): s for s in specs
+        (s.dataset, s.model, *s.options("model").items(), s.model_seed, s.epochs, s.budget, s.device): s
+        for s in specs
     }
     for _ in each(client, firsts.values(), _pretrain):
         pass
@@ -81,6 +91,15 @@ class Notebook:
 
     name: str
     source: str
+
+    def code(self, inputs: Mapping[str, Any]) -> str:
+        """Hash of the notebook's cells and of all that they import."""
+        return digest(self.cells, code_of_source(self.cells))
+
+    @cached_property
+    def cells(self) -> str:
+        """The code of its cells, without what only IPython understands."""
+        return code_of_cells(json.loads(self.source)["cells"])
 
     def __call__(self, inputs: Mapping[str, Any]) -> dict[str, bytes]:
         """The executed notebook and the Records that it saved. Raises WorkError with the notebook
@@ -121,10 +140,10 @@ def complete(run: Run) -> dict[str, bytes]:
     Raises RuntimeError where the worker has other code than the name of the run says, and what the
     work raises.
     """
-    if code() != run.code:
+    code = run.coded(run.inputs)
+    if code != run.code:
         raise RuntimeError(
-            f"this worker has uninv_lib {code()}, the sweep {run.code}; install one version "
-            "everywhere"
+            f"this worker has uninv_lib {code}, the sweep {run.code}; install one version everywhere"
         )
     started = time.perf_counter()
     files = run.work(run.inputs)
@@ -136,7 +155,7 @@ def complete(run: Run) -> dict[str, bytes]:
         "seed": run.inputs.get("seed"),
         "seconds": round(time.perf_counter() - started, 3),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "device": device_name(device_of(Spec(**{"device": run.inputs.get("device", "auto")}))),
+        "device": device_name(device_of(run.inputs.get("device", "auto"))),
         "threads": torch.get_num_threads(),
         "code": run.code,
         "commit": commit(),

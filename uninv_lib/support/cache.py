@@ -15,9 +15,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-CODE = ("data", "models", "training", "attacks/labels")
-"""The files whose change makes every kept stage stale."""
-
 
 def home() -> Path:
     """The folder of caches and downloads: the variable UNINV_HOME, else the platform's cache
@@ -38,13 +35,6 @@ def digest(*parts: object) -> str:
         else:
             sha.update(json.dumps(part, sort_keys=True).encode())
     return sha.hexdigest()[:16]
-
-
-def code_digest() -> str:
-    """Hash of torch's version and of the files that the kept stages run."""
-    folder = Path(__file__).parents[1]
-    files = [file for name in CODE for file in sorted((folder / name).rglob("*.py"))]
-    return digest(torch.__version__, [file.read_text() for file in files])
 
 
 def kept(stage: str, key: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:

@@ -10,23 +10,8 @@ from pathlib import Path
 
 import torch
 
-from uninv_lib.support.cache import digest
-
 COMPUTING = ("uninv-lib", "torch", "numpy", "scikit-learn", "scikit-image")
 """The packages whose versions a Record holds."""
-
-FILES = (
-    "attacks",
-    "defenses",
-    "unlearning",
-    "training",
-    "data",
-    "models",
-    "anatomy",
-    "scene",
-    "experiment",
-)
-"""The files whose change may change a Record."""
 
 
 def versions(packages: tuple[str, ...] = COMPUTING) -> dict[str, str]:
@@ -42,20 +27,6 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return "absent"
-
-
-@lru_cache(maxsize=1)
-def code() -> str:
-    """Hash of torch's version and of the files that a run executes, 16 hex digits."""
-    folder = Path(__file__).parents[1]
-    files = [
-        f
-        for name in FILES
-        for f in sorted([*folder.glob(f"{name}.py"), *(folder / name).rglob("*.py")])
-    ]
-    return digest(
-        torch.__version__.split("+")[0], [file.read_text(encoding="utf-8") for file in files]
-    )
 
 
 @lru_cache(maxsize=1)

@@ -10,6 +10,7 @@ import torch
 
 from uninv_lib.training.converged import converge, converged
 from uninv_lib.training.one_epoch import one_epoch
+from uninv_lib.training.pretraining import pretrain
 from uninv_lib.training.sgd import evaluate, fine_tune, fit, gradient, step
 from uninv_lib.types import Recipe, Split, State
 
@@ -20,6 +21,7 @@ __all__ = [
     "fine_tune",
     "fit",
     "gradient",
+    "pretrain",
     "step",
     "train",
 ]

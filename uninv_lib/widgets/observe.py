@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,11 +14,11 @@ from tqdm.auto import tqdm
 from uninv_lib import metrics
 from uninv_lib.attacks.search.costs import cosine_cost, total_variation
 from uninv_lib.attacks.search.update import difference
-from uninv_lib.experiment import run
+from uninv_lib.experiment import code_of_run, run
 from uninv_lib.scene import Scene, prepare
 from uninv_lib.spec import Spec
 from uninv_lib.support.cache import digest, kept
-from uninv_lib.support.provenance import code
+from uninv_lib.support.code import code_of
 from uninv_lib.training import gradient
 from uninv_lib.types import Split
 from uninv_lib.widgets.base import Live
@@ -63,7 +62,7 @@ def _curves(scene: Scene, frames: Tensor) -> dict[str, list[float]]:
 
 def people(spec: Spec) -> list[int]:
     """The class of each private sample, in the order in which requests forget them."""
-    scene = prepare(spec.model_copy(update={"request": 0}))
+    scene = prepare(spec.but(request=0))
     return [*scene.forget.labels.tolist(), *scene.retain.labels.tolist()]
 
 
@@ -99,9 +98,7 @@ def recall(spec: Spec, *, compute: bool = True) -> Observed | None:
     try:
         found = kept(
             "observed",
-            digest(
-                code(), Path(__file__).read_text(encoding="utf-8"), spec.model_dump(mode="json")
-            ),
+            digest(code_of(observe), code_of_run(spec), spec.model_dump(mode="json")),
             work,
         )
     except LookupError:

@@ -1,0 +1,78 @@
+"""Metrics of label inference."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from uninv_lib.attacks.adaptive import ADAPTIVE
+from uninv_lib.attacks.labels.answers import counts_of
+from uninv_lib.attacks.labels.by_parameters import labels_of_parameters
+from uninv_lib.attacks.search.update import NothingChanged
+from uninv_lib.measure.outcome import Outcome, Values
+
+
+def inferred_labels(outcome: Outcome) -> Values:
+    fewer = outcome.scores.fewer
+    return {
+        "": outcome.right(outcome.scores.ranked),
+        **{f"_{count}": outcome.right(ranked) for count, ranked in fewer.items()},
+        **{f"_server{name}": outcome.right(ranked) for name, ranked in by_server(outcome).items()},
+    }
+
+
+def by_server(outcome: Outcome) -> dict[str, Tensor]:
+    """Rankings by the last layer's parameters: by its bias, with public data also by what it does
+    to them, and by its bias to who knows of the defense; by suffix.
+    """
+    view = outcome.scene.white_box()
+    scores = {"": (view, "bias")}
+    if view.public is not None:
+        scores |= {"_logit": (view, "logit"), "_curvature": (view, "curvature")}
+    if outcome.scene.spec.defense in ADAPTIVE:
+        scores["_adaptive"] = ADAPTIVE[outcome.scene.spec.defense](view), "bias"
+    found = {}
+    for name, (seen, score) in scores.items():
+        try:
+            found[name] = labels_of_parameters(seen, score=score).ranked
+        except NothingChanged:  # any class is as good as another
+            found[name] = torch.arange(outcome.scene.dataset.num_classes)
+    return found
+
+
+def inferred_label(outcome: Outcome) -> Values:
+    return {"": float(outcome.scores.ranked[0])}
+
+
+def count_error(outcome: Outcome) -> Values:
+    true, total = outcome.scene.forget.labels, len(outcome.scene.forget)
+    counts = torch.bincount(true, minlength=outcome.scene.dataset.num_classes)
+    found = counts_of(outcome.scores.change.cpu(), total)
+    return {"": (found - counts.cpu()).abs().sum().item() / (2 * total)}
+
+
+def rank(outcome: Outcome) -> Values:
+    first = outcome.scene.forget.labels[0]
+    return {"": 1.0 + (outcome.scores.ranked == first).nonzero().item()}
+
+
+def change(outcome: Outcome) -> Values:
+    return {f"_{i}": value for i, value in enumerate(outcome.scores.change.tolist())}
+
+
+def change_of_forgotten(outcome: Outcome) -> Values:
+    return {"": outcome.scores.change[outcome.scene.forget.labels.unique()].mean().item()}
+
+
+def chance(outcome: Outcome) -> Values:
+    classes = len(outcome.scene.forget.labels.unique())
+    return {"": classes / outcome.scene.dataset.num_classes}
+
+
+def forgotten(outcome: Outcome) -> Values:
+    return {"": float(len(outcome.scene.forget))}
+
+
+def queries(outcome: Outcome) -> Values:
+    scores = outcome.scores
+    return {"_probes": float(scores.queries_probes), "_scores": float(scores.queries)}

@@ -1,0 +1,88 @@
+"""What is measured: a scene and what attacks gave of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from uninv_lib import metrics
+from uninv_lib.attacks import baselines
+from uninv_lib.attacks.features import second_order
+from uninv_lib.attacks.search.last_layer import Separated
+from uninv_lib.scene import Scene, rng_of
+from uninv_lib.types import LabelScores, Reconstruction, WhiteBoxView
+
+Values = Mapping[str, float]
+"""A metric's values, by the suffix to its name."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What is measured. found: what the attack gave; knowing: what it gave to who knows of the
+    defense, where one is known; rng: the attack's generator, as the attack left it.
+    """
+
+    scene: Scene
+    found: Reconstruction | LabelScores
+    rng: torch.Generator
+    knowing: Reconstruction | None = None
+
+    @cached_property
+    def picture(self) -> Reconstruction:
+        assert isinstance(self.found, Reconstruction)
+        return self.found
+
+    @cached_property
+    def scores(self) -> LabelScores:
+        assert isinstance(self.found, LabelScores)
+        return self.found
+
+    @cached_property
+    def changed(self) -> bool:
+        """Whether the update was more than rounding leaves."""
+        return bool((self.picture.labels >= 0).all())
+
+    @cached_property
+    def pictures(self) -> dict[str, Tensor]:
+        """What was recovered, what the null baselines have, what who knows of the defense has, and
+        what is found without curvature: each in the order of the truth, by its suffix.
+        """
+        truth, public, view = self.scene.forget.inputs, self.scene.public, self.scene.black_box()
+        found = {
+            "": self.picture.inputs,
+            "_random": baselines.random_image(len(truth), truth.shape[1:], rng=self.rng).to(truth),
+            "_class_mean": baselines.class_mean(self.picture.labels, public),
+            "_max_diff": baselines.max_diff(view, public, len(truth)),
+        }
+        if self.knowing is not None:
+            found["_adaptive"] = self.knowing.inputs
+        if self.orders and second_order.is_linear(self.scene.trained.net):
+            rng = rng_of("attack", self.scene.spec.seed)
+            found["_first_order"] = second_order.recover(self._first_order, rng=rng).inputs
+        return {name: metrics.match(inputs, truth) for name, inputs in found.items()}
+
+    @cached_property
+    def orders(self) -> dict[str, Separated]:
+        """What reached the last layer, as found with the curvature and without, by suffix."""
+        if self.scene.spec.attack != "second_order" or not self.changed:
+            return {}
+        views = {"": self.scene.white_box(), "_first_order": self._first_order}
+        return {name: second_order.last_features(view) for name, view in views.items()}
+
+    @cached_property
+    def _first_order(self) -> WhiteBoxView:
+        return second_order.first_order(self.scene.white_box())
+
+    def of_pictures(self, measure: Callable[[Tensor, Tensor], Tensor]) -> dict[str, float]:
+        """The mean of a measure over the forgotten samples, for each of `pictures`."""
+        truth = self.scene.forget.inputs
+        return {name: measure(x, truth).mean().item() for name, x in self.pictures.items()}
+
+    def right(self, ranked: Tensor) -> float:
+        """The share of the forgotten classes among as many of the first of a ranking."""
+        true = self.scene.forget.labels.unique()
+        return torch.isin(ranked[: len(true)], true).double().mean().item()

@@ -1,0 +1,136 @@
+"""The methods that a Spec chooses from, and whose option is whose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from uninv_lib.attacks import ATTACKS
+from uninv_lib.data import SOURCES
+from uninv_lib.defenses import DEFENSES
+from uninv_lib.models import MODELS
+from uninv_lib.options import model_of, options_of
+from uninv_lib.training import TRAINING
+from uninv_lib.types import unknown
+from uninv_lib.unlearning import UNLEARNING
+
+Method = Callable[..., Any]
+TABLES: dict[str, Mapping[str, Any]] = {
+    "dataset": SOURCES,
+    "model": MODELS,
+    "training": TRAINING,
+    "unlearning": UNLEARNING,
+    "defense": DEFENSES,
+    "attack": ATTACKS,
+}
+"""The fields of a Spec that choose a method, and what can be chosen; its options are fields,
+too."""
+DEFAULTS = {
+    "dataset": "photos",
+    "model": "convnet",
+    "training": "one_epoch",
+    "unlearning": "gradient_ascent",
+    "defense": "none",
+    "attack": "fast",
+}
+"""What is chosen where nothing is said."""
+
+
+RENAMED = {"preset": "attack"}
+"""Fields of earlier versions."""
+
+
+def method_of(field: str, chosen: Mapping[str, Any]) -> Method:
+    """The function that a field of TABLES chooses; of a name that is not allowed, that of the
+    default.
+    """
+    name = str(chosen.get(field, DEFAULTS[field]))
+    key = name.partition(":")[0] if field == "dataset" else name
+    return _function(TABLES[field].get(key, TABLES[field][DEFAULTS[field]]))
+
+
+def _function(entry: Any) -> Method:
+    """An entry of a table is a function, or a record that holds one."""
+    function: Method = getattr(entry, "function", entry)
+    return function
+
+
+def owners() -> dict[str, dict[str, tuple[str, FieldInfo]]]:
+    """Of each option, by name: the methods that have it, each with its field of TABLES."""
+    found: dict[str, dict[str, tuple[str, FieldInfo]]] = {}
+    for field, table in TABLES.items():
+        for method, entry in table.items():
+            for name, about in options_of(_function(entry)).items():
+                found.setdefault(name, {})[method] = (field, about)
+    return found
+
+
+def applicable(given: Mapping[str, Any], *, quiet: Iterable[str] | None = None) -> dict[str, Any]:
+    """These fields without options that the chosen methods do not take. Of those named in `quiet`,
+    or of all, such an option is passed over in silence; any other stays, for Spec to refuse.
+    """
+    silent = set(given if quiet is None else quiet)
+    fitting = {name for field in TABLES for name in options_of(method_of(field, given))}
+    passed_over = (owners().keys() - fitting) & silent
+    return {name: value for name, value in given.items() if name not in passed_over}
+
+
+def read_options(given: Mapping[str, Any], core: Collection[str]) -> dict[str, Any]:
+    """The options of the chosen methods, validated, at their defaults where they are not given.
+
+    core: the fields that are no options. Raises ValidationError with all faults.
+    """
+    options, faults, taken = owners(), list[InitErrorDetails](), set(core)
+    read: dict[str, Any] = {}
+    for field in TABLES:
+        method = method_of(field, given)
+        own = {name: given[name] for name in options_of(method) if name in given}
+        taken |= set(options_of(method))
+        try:
+            read |= model_of(method)(**own).model_dump()
+        except ValidationError as error:
+            chosen = given.get(field, DEFAULTS[field])
+            faults += details(error, f" for {field} {chosen!r}")
+    for name in given:
+        if name not in taken:
+            told = name if name in options or name in RENAMED else ""  # others name themselves
+            faults.append(_detail(told, _whose(name, given, options, core), given[name]))
+    if faults:
+        raise ValidationError.from_exception_data("Spec", faults)
+    return read
+
+
+def _whose(
+    name: str,
+    given: Mapping[str, Any],
+    options: Mapping[str, Mapping[str, tuple[str, FieldInfo]]],
+    core: Collection[str],
+) -> str:
+    """What is wrong with a field that neither is core nor an option of a chosen method."""
+    if name in RENAMED:
+        return f"is {RENAMED[name]!r} since version 0.2"
+    if name not in options:
+        return unknown("field", name, [*core, *options])
+    field = next(iter(options[name].values()))[0]
+    chosen = given.get(field, DEFAULTS[field])
+    return f"an option of {field} {' and '.join(map(repr, options[name]))}, not of {chosen!r}"
+
+
+def details(error: ValidationError, note: str = "") -> list[InitErrorDetails]:
+    return [
+        _detail(
+            ".".join(map(str, fault["loc"])),
+            fault["msg"].removeprefix("Value error, ") + note,
+            None if fault["type"] == "missing" else fault["input"],
+        )
+        for fault in error.errors(include_url=False)
+    ]
+
+
+def _detail(name: str, message: str, value: Any) -> InitErrorDetails:
+    kind = PydanticCustomError("spec", "{message}", {"message": message})
+    return InitErrorDetails(type=kind, loc=(name,) if name else (), input=value)

@@ -1,0 +1,143 @@
+"""code_of(functions): a hash of the code that they run, found by following imports.
+
+Three rules. A module that is reached counts whole, and so do the modules that it imports. The front
+of a package (its `__init__`) is never counted whole: of it counts what is asked for by name, where
+that name is defined. A table in such a front, a name that is assigned there, leads nowhere: which
+of its entries runs is chosen by a Spec, and whoever hashes a run names the chosen functions
+himself.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from uninv_lib.support.cache import digest
+
+PACKAGE = "uninv_lib"
+LIBRARY = Path(__file__).parents[1]
+
+
+def code_of(*functions: Callable[..., object]) -> str:
+    """Hash of torch's version and of all the code of this library that these functions may run, 16
+    hex digits.
+
+    Functions of other packages count by nothing; those of a user's own file count by that file.
+    Raises SyntaxError where a file of the library is none of Python.
+    """
+    return _code(tuple(sorted({(f.__module__, f.__qualname__.split(".")[0]) for f in functions})))
+
+
+@lru_cache
+def _code(names: tuple[tuple[str, str], ...]) -> str:
+    closure = Closure(LIBRARY)
+    for module, name in names:
+        closure.add(module, name)
+    return closure.hash()
+
+
+@lru_cache
+def code_of_source(source: str, *, library: Path = LIBRARY) -> str:
+    """The same of a text of Python, such as a notebook's cells: of all that it imports, and of
+    whole packages with their tables, since it may choose any entry, and their pages' files (.js,
+    .css).
+    """
+    closure = Closure(library, tables=True)
+    closure.follow(ast.parse(source))
+    return closure.hash()
+
+
+@dataclass
+class Closure:
+    """What was reached so far: the text of each module, and of each definition in a package's
+    front.
+    """
+
+    library: Path
+    tables: bool = False
+    texts: dict[str, str] = field(default_factory=dict)
+
+    def hash(self) -> str:
+        return digest(torch.__version__.split("+")[0], self.texts)
+
+    def add(self, module: str, name: str | None = None) -> None:
+        """A module of the library, or what one name in it stands for."""
+        file = self.library.joinpath(*module.split(".")[1:])
+        if module.split(".")[0] != PACKAGE:
+            return
+        if name and self._is_module(file / name):
+            self.add(f"{module}.{name}")
+        elif (file / "__init__.py").exists():
+            self._add_front(module, file / "__init__.py", name)
+        elif module not in self.texts:
+            self.texts[module] = file.with_suffix(".py").read_text(encoding="utf-8")
+            self.follow(ast.parse(self.texts[module]))
+
+    @staticmethod
+    def _is_module(path: Path) -> bool:
+        return path.with_suffix(".py").exists() or (path / "__init__.py").exists()
+
+    def follow(self, tree: ast.AST) -> None:
+        for module, name, _ in imports(tree):
+            self.add(module, name)
+
+    def _add_front(self, module: str, file: Path, name: str | None) -> None:
+        """What the front of a package holds under this name: an import is followed, a definition
+        counts with what it names in turn, a table only where tables count.
+        """
+        if f"{module}.{name}" in self.texts or name is None:
+            return
+        text = file.read_text(encoding="utf-8")
+        tree = ast.parse(text)
+        if self.tables:
+            if module not in self.texts:
+                self.texts[module] = text
+                self._add_pages(module, file.parent)
+                self.follow(tree)
+            return
+        for origin, original, known in imports(tree):
+            if known == name:
+                self.add(origin, original)
+        for node in tree.body:
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name == name:
+                self.texts[f"{module}.{name}"] = ast.get_source_segment(text, node) or ""
+                self.follow(node)
+                for used in {n.id for n in ast.walk(node) if isinstance(n, ast.Name)} - {name}:
+                    self._add_front(module, file, used)
+
+    def _add_pages(self, module: str, folder: Path) -> None:
+        for file in sorted([*folder.glob("*.*"), *folder.glob("js/*")]):
+            if file.suffix in (".js", ".css", ".html"):
+                self.texts[f"{module}/{file.name}"] = file.read_text(encoding="utf-8")
+
+
+def imports(tree: ast.AST) -> Iterator[tuple[str, str | None, str]]:
+    """(module, name in it or None, as it is known here) of each import in the tree, at any
+    depth.
+    """
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((a.name, None, a.asname or a.name) for a in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from ((node.module, a.name, a.asname or a.name) for a in node.names)
+
+
+def code_of_cells(cells: Sequence[Mapping[str, Any]]) -> str:
+    """The Python of a notebook's code cells: without lines that only IPython understands, and
+    without cells that are no Python at all.
+    """
+    texts = []
+    for cell in cells:
+        lines = "".join(cell["source"]).split("\n") if cell["cell_type"] == "code" else []
+        text = "\n".join(line for line in lines if line.lstrip()[:1] not in ("%", "!", "?"))
+        with suppress(SyntaxError):
+            ast.parse(text)
+            texts.append(text)
+    return "\n".join(texts)
