@@ -109,6 +109,27 @@ def _keep(
     return found
 
 
+def probes_of(scene: Scene) -> Tensor:
+    """The probes of a scene's label inference, (classes, m, *input_shape): made of the model before
+    and kept on disk, as `run` makes them.
+    """
+    made: dict[str, dict[str, Tensor]] = {}
+    noise = scene.noise()
+
+    def keep(name: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+        made[name] = _keep(scene, noise, name, compute)
+        return made[name]
+
+    spec = scene.spec
+    ATTACKS[spec.attack].function(
+        scene.black_box(noise),
+        session=Session((attack_rng(spec),), keep=keep),
+        budget=spec.budget,
+        **spec.options("attack"),
+    )
+    return made["probes"]["probes"].to(scene.forget.inputs)
+
+
 def attack_rng(spec: Spec) -> torch.Generator:
     """The generator of a Record's attack: probes are the same for all requests."""
     black_box = sees(spec) is BlackBoxView
