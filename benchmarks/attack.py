@@ -20,11 +20,11 @@ import click
 import torch
 
 from uninv_lib import Spec, metrics, prepare
-from uninv_lib.attacks import baselines
-from uninv_lib.attacks.features.recover import cost_and_parts, recover_batch
-from uninv_lib.attacks.search.descent import rows as rows_of
+from uninv_lib.attacks import ATTACKS, baselines, recover_batch
 from uninv_lib.attacks.search.memory import bytes_of
-from uninv_lib.attacks.search.presets import Preset, chosen_preset
+from uninv_lib.attacks.search.recovery import cost_and_parts
+from uninv_lib.attacks.search.settings import Settings, changed
+from uninv_lib.attacks.search.stacking import rows as rows_of
 from uninv_lib.attacks.search.target import target_of
 from uninv_lib.models import logits
 from uninv_lib.runs import RESULTS
@@ -69,7 +69,7 @@ def attack(scenes: list, preset: str, settings: dict, name: str, label: str) -> 
     curve = Curve(
         torch.stack([scene.forget.inputs for scene in scenes]), settings.get("iterations", 600)
     )
-    found = recover_batch(views, rngs=rngs, preset=preset, progress=True, watch=curve, **settings)
+    found = recover_batch(views, rngs=rngs, attack=preset, progress=True, watch=curve, **settings)
     spec, net = scenes[0].spec, scenes[0].trained.net
     accuracy = evaluate(
         net, scenes[0].trained.state, scenes[0].dataset.test.to(scenes[0].forget.inputs)
@@ -101,7 +101,7 @@ def attack(scenes: list, preset: str, settings: dict, name: str, label: str) -> 
                 "cost": round(recovery.loss.nan_to_num(torch.inf).min().item(), 5),
                 "cost_of_truth": None
                 if preset == "paper"
-                else cost_of_truth(scene, chosen_preset(preset, settings)),
+                else cost_of_truth(scene, changed(ATTACKS[preset].settings, settings)),
                 "seconds": round(recovery.seconds, 2),
                 "iterations": recovery.loss.shape[1],
                 "batch": len(scenes),
@@ -121,14 +121,14 @@ def _class_mean(scene) -> torch.Tensor:
     return baselines.class_mean(scene.forget.labels, scene.dataset.public.to(scene.forget.inputs))
 
 
-def cost_of_truth(scene, preset: Preset) -> float | None:
+def cost_of_truth(scene, settings: Settings) -> float | None:
     """What the forgotten sample itself costs: above it the search has failed, not the prior. None
     for several.
     """
     target, truth = target_of(scene.white_box(), error_known=True), scene.forget.inputs
     if len(truth) > 1:
         return None
-    cost, _, _ = cost_and_parts(target, preset, truth, rows_of(target.data, 0), [])
+    cost, _, _ = cost_and_parts(target, settings, truth, rows_of(target.goals, 0), [])
     return round(cost.item(), 5)
 
 

@@ -28,7 +28,7 @@ SPECS = [record.spec for record in read("labels_scores_mlp") if record.spec.unle
 
 def scores(scene: Scene, state: State) -> Tensor:
     """(classes,) mean log-odds of each class on its own probes."""
-    probes = probes_of(scene)
+    probes = probes_of(scene)[0]
     answers = logits(scene.trained.net, state, probes.flatten(0, 1)).softmax(1)
     return log_odds(answers).unflatten(0, probes.shape[:2]).mean(1).diagonal().detach()
 

@@ -10,11 +10,11 @@ import pytest
 LIBRARY = Path(__file__).parents[1] / "uninv_lib"
 FLOORS = [
     {"support", "types"},
-    {"metrics", "statistics"},
+    {"metrics", "options"},
     {"data", "models", "anatomy"},
     {"training"},
     {"unlearning", "defenses", "attacks", "forecast", "service"},
-    {"options", "methods", "spec"},
+    {"methods", "spec"},
     {"scene"},
     {"measure", "experiment"},
     {"results", "claims", "figures"},

@@ -9,8 +9,13 @@ from torch.nn.functional import one_hot
 
 from uninv_lib import Spec, metrics, prepare
 from uninv_lib.anatomy import features_of, head, last_linear
-from uninv_lib.attacks import infer_labels, make_probes, recover_features
-from uninv_lib.attacks.features.recover import recover_batch
+from uninv_lib.attacks import (
+    Session,
+    infer_labels,
+    make_probes,
+    recover_batch,
+    recover_features,
+)
 from uninv_lib.attacks.labels.probes import Counted
 from uninv_lib.attacks.search.costs import (
     cosine_cost,
@@ -18,6 +23,7 @@ from uninv_lib.attacks.search.costs import (
     relative_cost,
     total_variation,
 )
+from uninv_lib.attacks.search.known import ErrorsKnown, SumKnown
 from uninv_lib.attacks.search.last_layer import separate
 from uninv_lib.attacks.search.layerwise import Phases, call, find_inner, halves, split_of
 from uninv_lib.attacks.search.sequence import in_sequence
@@ -57,8 +63,8 @@ def test_several_samples_are_recovered_exactly_through_fully_connected_layers(mo
             forget_size=2,
             request=request,
         )
-        scene = prepare(spec.but(knowledge=("labels",)))
-        recovery = recover_features(scene.white_box(), rng=rng, preset="analytic")
+        scene = prepare(spec.model_copy(update={"knowledge": ("labels",)}))
+        recovery = recover_features(scene.white_box(), rng=rng, attack="analytic")
         found += metrics.psnr(
             metrics.match(recovery.inputs, scene.forget.inputs), scene.forget.inputs
         ).tolist()
@@ -109,7 +115,7 @@ def test_several_steps_are_a_gradient_halfway(forgotten, batch):
         "forget_size": forgotten,
         "unlearning_batch_size": batch,
     }
-    scene = prepare(spec.but(**knowledge))
+    scene = prepare(spec.model_copy(update=knowledge))
 
     def away(view):
         update, point = forgotten_gradient(view)
@@ -125,7 +131,7 @@ def test_the_official_combination_is_the_forgotten_gradient_and_the_stated_one_i
     spec = Spec(
         dataset="digits", model="linear", budget="smoke", unlearning="retrain", dtype="float64"
     )
-    scene = prepare(spec.but(knowledge=("pretrained", "private_size")))
+    scene = prepare(spec.model_copy(update={"knowledge": ("pretrained", "private_size")}))
     truth = torch.cat(
         [
             g.flatten()
@@ -170,8 +176,8 @@ def test_labels_and_their_multiplicities_are_read_off_the_last_bias():
 
 
 def test_the_published_attack_says_that_it_assumes_labels(convnet, rng):
-    with pytest.raises(ValueError, match=r"labels: None; preset 'paper' assumes"):
-        recover_features(convnet.white_box(), rng=rng, preset="paper", iterations=1)
+    with pytest.raises(ValueError, match=r"labels: None; attack 'paper' assumes"):
+        recover_features(convnet.white_box(), rng=rng, attack="paper", iterations=1)
 
 
 def test_recovery_names_the_tensor_that_does_not_match(convnet, rng):
@@ -195,8 +201,11 @@ def test_recovery_names_the_tensor_that_does_not_match(convnet, rng):
 @pytest.mark.parametrize(
     "words",
     [
-        {"preset": "better"},
-        {"preset": "analytic"},
+        {"attack": "better"},
+        {"attack": "analytic"},
+        {"attack": "analytic", "iterations": 3},
+        {"attack": "second_order", "restarts": 2},
+        {"attack": "labels"},
         {"iteration": 3},
         {"iterations": 0},
         {"restarts": 0},
@@ -229,7 +238,7 @@ def test_a_recovery_that_stalls_ends_early(convnet, rng):
 
 @pytest.mark.parametrize(("model", "cut"), [("convnet", 20), ("resnet18", 11), ("mlp", None)])
 def test_a_net_is_cut_behind_its_last_pooling_or_before_its_last_stride(model, cut, rng):
-    net = build(model, load("digits"), width=2)
+    net = build(model, load("digits"), **({} if model == "resnet18" else {"width": 2}))
     sequence, names = in_sequence(net)
     assert split_of(sequence) == cut
     inputs, state = torch.rand(2, 1, 8, 8, generator=rng), state_of(net)
@@ -243,9 +252,9 @@ def test_the_inner_representation_found_is_close_to_that_of_the_forgotten_sample
         for request in range(3)
     ]
     targets = stack([target_of(scene.white_box(), error_known=True) for scene in scenes])
-    rngs = [torch.Generator().manual_seed(i) for i in range(3)]
-    words = {"phases": Phases(400, 200, 100, 1, 1), "chunk": 3, "tick": lambda: None}
-    inner, _ = find_inner(targets, picture=None, free=[], rngs=rngs, **words)
+    session = Session([torch.Generator().manual_seed(i) for i in range(3)], chunk=3)
+    phases = Phases(400, 200, 100, 1, 1)
+    inner, _ = find_inner(targets, picture=None, free=[], phases=phases, session=session)
     front, _ = halves(targets.net)
     close = []
     for scene, values in zip(scenes, inner, strict=True):
@@ -268,7 +277,9 @@ def test_what_is_found_does_not_depend_on_how_requests_were_batched(forgotten):
         "knowledge": "labels",
     }
     spec = Spec(**words, forget_size=forgotten)
-    views = [prepare(spec.but(request=request)).white_box() for request in range(3)]
+    views = [
+        prepare(spec.model_copy(update={"request": request})).white_box() for request in range(3)
+    ]
 
     def recovered(some, **words):
         rngs = [torch.Generator().manual_seed(i) for i in range(len(views))]
@@ -313,7 +324,7 @@ def test_a_net_without_a_last_bias_is_attacked_and_one_without_a_classifier_refu
     net = nn.Sequential(view.net[0], nn.Flatten(), nn.LayerNorm(64)).to(convnet.forget.inputs)
     before = state_of(net)
     shifted = replace(view, net=net, before=before, after=step(net, before, convnet.forget, -1e-3))
-    with pytest.raises(ValueError, match=r"no convolution; allowed: .* preset 'paper'"):
+    with pytest.raises(ValueError, match=r"no convolution; allowed: .* attack 'paper'"):
         recover_features(shifted, rng=rng, iterations=5)
 
 
@@ -340,7 +351,9 @@ def test_a_convolution_may_give_the_logits(convnet, rng, forgotten):
     error = logits(view.net, view.before, forget.inputs.double()).softmax(1) - one_hot(
         forget.labels, 10
     )
-    read = target.data["errors" if forgotten == 1 else "total"].flatten()
+    known = target.goals.known
+    assert isinstance(known, ErrorsKnown if forgotten == 1 else SumKnown)
+    read = (known.errors if forgotten == 1 else known.total).flatten()
     assert torch.cosine_similarity(read, error.sum(0), dim=0) > 1 - 1e-9
     assert torch.equal(
         recover_features(view, rng=rng, iterations=5).labels, forget.labels.sort().values
@@ -349,7 +362,9 @@ def test_a_convolution_may_give_the_logits(convnet, rng, forgotten):
 
 def test_a_target_that_is_solved_gets_no_further_round_for_its_neighbours_sake():
     spec = Spec(dataset="digits", width=2, budget="smoke", dtype="float64")
-    views = [prepare(spec.but(request=request)).white_box() for request in range(2)]
+    views = [
+        prepare(spec.model_copy(update={"request": request})).white_box() for request in range(2)
+    ]
 
     def recovered(some, **words):
         rngs = [torch.Generator().manual_seed(i) for i in some]
@@ -386,9 +401,9 @@ def test_a_compiled_search_finds_the_same(monkeypatch, convnet):
 
 
 def test_requests_to_other_models_go_in_other_batches(convnet):
-    other = prepare(convnet.spec.but(seed=1))
-    again = prepare(convnet.spec.but(request=1))
-    several = prepare(convnet.spec.but(forget_size=2))
+    other = prepare(convnet.spec.model_copy(update={"seed": 1}))
+    again = prepare(convnet.spec.model_copy(update={"request": 1}))
+    several = prepare(convnet.spec.model_copy(update={"forget_size": 2}))
     targets = [
         target_of(scene.white_box(), error_known=True) for scene in (convnet, other, again, several)
     ]
@@ -432,11 +447,12 @@ def test_the_class_whose_confidence_falls_most_is_inferred():
 
 def test_the_black_box_needs_no_gradient_and_every_answer_is_counted(linear, rng):
     asked = Counted(linear.black_box().before)
+    view = replace(linear.black_box(), before=asked)
     with torch.no_grad():
-        make_probes(asked, 10, (1, 8, 8), rng=rng, method="zoo", count=1, iterations=2)
+        make_probes(view, rng=rng, method="zoo", count=1, iterations=2)
     assert asked.queries == 10 + 10 * 32 + 10 + 10 * 32
     with torch.no_grad(), pytest.raises(ValueError, match=r"predict: gives no gradient; allowed"):
-        make_probes(asked, 10, (1, 8, 8), rng=rng, method="gradient", count=1, iterations=2)
+        make_probes(view, rng=rng, method="gradient", count=1, iterations=2)
 
 
 def test_psnr_is_the_peak_over_the_error():

@@ -2,32 +2,31 @@
 promises.
 """
 
+import contextlib
+import dataclasses
+import inspect
 from dataclasses import replace
-from typing import get_args
+from typing import get_type_hints
 
 import pytest
 import torch
+from pydantic.fields import FieldInfo
 
 from uninv_lib import Spec, prepare, run
-from uninv_lib.attacks import infer_labels, make_probes, recover_features
+from uninv_lib.attacks import ATTACKS, Session, infer_labels, make_probes
 from uninv_lib.attacks.adaptive import ADAPTIVE
 from uninv_lib.attacks.labels.answers import SCORES
 from uninv_lib.attacks.labels.probes import METHODS
-from uninv_lib.attacks.search.presets import PRESETS
 from uninv_lib.attacks.search.update import difference
 from uninv_lib.defenses import DEFENSES
-from uninv_lib.experiment import PROBES, RECOVERY, recover_or_grey
-from uninv_lib.models import MODELS
+from uninv_lib.experiment import recover_or_grey
+from uninv_lib.measure import metric_of, metrics_of
+from uninv_lib.methods import TABLES
+from uninv_lib.options import options_of
 from uninv_lib.scene import EPOCHS
-from uninv_lib.spec import (
-    DefenseName,
-    ModelName,
-    PresetName,
-    ProbesName,
-    ScoreName,
-    TrainingName,
-    UnlearningName,
-)
+from uninv_lib.spec import Record
+from uninv_lib.training import TRAINING
+from uninv_lib.types import BlackBoxView, WhiteBoxView
 from uninv_lib.unlearning import UNLEARNING
 
 
@@ -41,34 +40,32 @@ def same(first, second):
 
 def unlearn(method, scene, seed=0):
     rng = torch.Generator().manual_seed(seed)
-    return UNLEARNING[method](
-        scene.trained, scene.forget, scene.retain, rng=rng, unlearning_rate=0.01
-    )
+    return UNLEARNING[method](scene.trained, scene.forget, scene.retain, rng=rng)
 
 
-def defend(method, scene, strength=0.5, seed=0):
+def defend(method, scene, seed=0, **options):
     rng = torch.Generator().manual_seed(seed)
-    return DEFENSES[method](
-        scene.unlearned, scene.trained, scene.retain, rng=rng, strength=strength
-    )
+    options = sample(DEFENSES[method]) | options
+    return DEFENSES[method](scene.unlearned, scene.trained, scene.retain, rng=rng, **options)
 
 
-STRENGTH = {"obfuscation": 0.5, "pruning": 0.5, "fine_tuning": 1}
+def sample(function):
+    """Options that show what a method does: the middle one of their examples, or the default."""
+    return {
+        name: about.examples[len(about.examples) // 2] if about.examples else about.default
+        for name, about in options_of(function).items()
+    }
 
 
-def test_every_name_of_a_spec_has_a_method_and_every_method_a_name():
-    assert set(UNLEARNING) == set(get_args(UnlearningName))
-    assert {*DEFENSES, "none"} == set(get_args(DefenseName))
-    assert set(MODELS) == set(get_args(ModelName))
-    assert set(PRESETS) == set(get_args(PresetName))
-    assert set(METHODS) == set(get_args(ProbesName))
-    assert set(SCORES) == set(get_args(ScoreName))
-    assert (
-        set(EPOCHS)
-        == set(PROBES)
-        == set(RECOVERY)
-        == set(get_args(Spec.model_fields["budget"].annotation))
-    )
+DEFENDING = [name for name in DEFENSES if name != "none"]
+
+
+@pytest.mark.parametrize("field", TABLES)
+def test_every_option_is_described_and_has_a_default_or_examples(field):
+    for entry in TABLES[field].values():
+        for name, about in options_of(getattr(entry, "function", entry)).items():
+            assert about.description, name
+            assert about.examples or not about.is_required(), name
 
 
 @pytest.mark.parametrize("method", UNLEARNING)
@@ -96,19 +93,20 @@ def test_unlearning_repeats_bit_for_bit_and_leaves_buffers_alone(method, convnet
     )
 
 
-@pytest.mark.parametrize("method", DEFENSES)
+@pytest.mark.parametrize("method", DEFENDING)
 def test_a_defense_returns_a_new_whole_state_and_changes_nothing_else(method, convnet):
     released = copy(convnet.unlearned)
-    defended = defend(method, convnet, STRENGTH[method])
+    defended = defend(method, convnet)
     assert {n: t.shape for n, t in defended.items()} == {n: t.shape for n, t in released.items()}
     assert not same(defended, released)
     assert same(convnet.unlearned, released)
-    assert same(defended, defend(method, convnet, STRENGTH[method]))
+    assert same(defended, defend(method, convnet))
 
 
 @pytest.mark.parametrize("method", DEFENSES)
 def test_a_defense_of_strength_zero_does_nothing(method, convnet):
-    assert same(defend(method, convnet, 0), convnet.unlearned)
+    if "strength" in options_of(DEFENSES[method]):
+        assert same(defend(method, convnet, strength=0), convnet.unlearned)
 
 
 @pytest.mark.parametrize(
@@ -116,14 +114,14 @@ def test_a_defense_of_strength_zero_does_nothing(method, convnet):
 )
 def test_a_defense_refuses_a_strength_that_means_nothing(method, strength, convnet):
     with pytest.raises(ValueError, match=r"strength: .*; allowed"):
-        defend(method, convnet, strength)
+        defend(method, convnet, strength=strength)
 
 
 @pytest.mark.parametrize("defense", ADAPTIVE)
 def test_an_adaptive_attacker_knows_more_of_a_defended_update_and_nothing_else_of_an_open_one(
     defense, convnet
 ):
-    defended = replace(convnet.white_box(), after=defend(defense, convnet, STRENGTH[defense]))
+    defended = replace(convnet.white_box(), after=defend(defense, convnet))
     true = torch.cat(
         [
             t.flatten()
@@ -145,7 +143,7 @@ def test_an_adaptive_attacker_knows_more_of_a_defended_update_and_nothing_else_o
 
 
 def test_pruned_weights_of_a_linear_layer_follow_from_those_that_remain(linear):
-    defended = replace(linear.white_box(), after=defend("pruning", linear, 0.5))
+    defended = replace(linear.white_box(), after=defend("pruning", linear, strength=0.5))
     seen = ADAPTIVE["pruning"](defended)
     weight = next(name for name, tensor in defended.after.items() if tensor.ndim == 2)
     told = (defended.after[weight] != 0).any(0)  # by a unit at least
@@ -157,18 +155,65 @@ def test_pruned_weights_of_a_linear_layer_follow_from_those_that_remain(linear):
     assert (found - true).norm() / true.norm() < 0.1
 
 
-@pytest.mark.parametrize("preset", [name for name in PRESETS if name != "analytic"])
+def sees(name):
+    """The type of the view that an attack of this name receives."""
+    return next(iter(get_type_hints(ATTACKS[name].function).values()))
+
+
+def with_assumed(view, name, scene):
+    known = {"labels": scene.forget.labels, "public": scene.dataset.public.inputs}
+    return replace(view, **{field: known[field] for field in ATTACKS[name].assumes})
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_attacks_have_one_shape(name):
+    function = ATTACKS[name].function
+    first, *others = inspect.signature(function).parameters.values()
+    assert first.name == "view"
+    assert sees(name) in (WhiteBoxView, BlackBoxView)
+    assert all(parameter.kind is parameter.KEYWORD_ONLY for parameter in others)
+    assert [parameter.name for parameter in others[:2]] == ["session", "budget"]
+    fields = {field.name for field in dataclasses.fields(sees(name)) if field.default is None}
+    assert set(ATTACKS[name].assumes) <= fields
+    hints = get_type_hints(function, include_extras=True)
+    for option in others[2:]:
+        assert any(isinstance(part, FieldInfo) for part in hints[option.name].__metadata__)
+
+
+@pytest.mark.parametrize("name", [name for name in ATTACKS if ATTACKS[name].assumes])
+def test_an_attack_says_what_it_assumes(name, convnet, rng):
+    (field,) = ATTACKS[name].assumes
+    with pytest.raises(ValueError, match=rf"view.{field}: None; attack '{name}' assumes"):
+        ATTACKS[name].function(convnet.white_box(), session=Session([rng]), budget="smoke")
+
+
+@pytest.mark.parametrize("budget", EPOCHS)
+@pytest.mark.parametrize("name", ATTACKS)
+def test_every_attack_knows_every_budget(name, budget, linear, rng, monkeypatch):
+    view = linear.white_box() if sees(name) is WhiteBoxView else linear.black_box()
+    steps = []
+
+    def stop(session, most, work):
+        steps.append(most)
+        raise InterruptedError
+
+    monkeypatch.setattr(Session, "steps", stop)
+    session = Session([rng])
+    with contextlib.suppress(InterruptedError):
+        ATTACKS[name].function(with_assumed(view, name, linear), session=session, budget=budget)
+    assert len(steps) == (name in ("paper", "second_order", "labels"))
+
+
+@pytest.mark.parametrize("name", [name for name in ATTACKS if name not in ("analytic", "labels")])
 @pytest.mark.parametrize("forgotten", [1, 2])
-def test_recovery_returns_pictures_in_range_and_repeats(preset, forgotten, convnet):
-    scene = prepare(convnet.spec.but(forget_size=forgotten))
-    view = replace(
-        scene.white_box(), labels=scene.forget.labels, public=scene.dataset.public.inputs
-    )
+def test_recovery_returns_pictures_in_range_and_repeats(name, forgotten, convnet):
+    scene = prepare(convnet.spec.model_copy(update={"forget_size": forgotten}))
+    view = with_assumed(scene.white_box(), name, scene)
     before, after = copy(view.before), copy(view.after)
 
     def attack():
-        rng = torch.Generator().manual_seed(1)
-        return recover_features(view, rng=rng, preset=preset, iterations=30, restarts=2, rounds=1)
+        session = Session([torch.Generator().manual_seed(1)])
+        return ATTACKS[name].function(view, session=session, budget="smoke")
 
     first, second = attack(), attack()
     assert first.inputs.shape == scene.forget.inputs.shape
@@ -184,15 +229,8 @@ def test_recovery_returns_pictures_in_range_and_repeats(preset, forgotten, convn
 @pytest.mark.parametrize("method", METHODS)
 def test_probes_are_what_the_model_takes_for_their_class(method, linear, rng):
     view = linear.black_box()
-    probes = make_probes(
-        view.before,
-        view.num_classes,
-        view.input_shape,
-        rng=rng,
-        method=method,
-        count=2,
-        public=linear.dataset.public.inputs,
-    )
+    public = linear.dataset.public.inputs
+    probes = make_probes(replace(view, public=public), rng=rng, method=method, count=2)
     assert probes.shape == (10, 2, 1, 8, 8)
     assert probes.min() >= 0
     assert probes.max() <= 1
@@ -206,24 +244,27 @@ def test_probes_are_what_the_model_takes_for_their_class(method, linear, rng):
 
 
 @pytest.mark.parametrize("unlearning", UNLEARNING)
-@pytest.mark.parametrize("defense", ["none", *DEFENSES])
-@pytest.mark.parametrize("attack", ["features", "labels"])
-@pytest.mark.parametrize("training", get_args(TrainingName))
+@pytest.mark.parametrize("defense", DEFENSES)
+@pytest.mark.parametrize("attack", ["fast", "labels"])
+@pytest.mark.parametrize("training", TRAINING)
 def test_every_combination_runs_and_repeats_bit_for_bit(unlearning, defense, attack, training):
-    spec = Spec(
-        dataset="digits",
-        model="linear",
-        budget="smoke",
-        unlearning=unlearning,
-        defense=defense,
-        strength=STRENGTH.get(defense, 0),
-        attack=attack,
-        training=training,
-        probes="gradient",
-    )
+    chosen = {"unlearning": unlearning, "defense": defense, "attack": attack, "training": training}
+    spec = Spec(**SMALL, **chosen, **sample(DEFENSES[defense]))
     first, second = run(spec), run(spec)
     assert first.metrics == second.metrics
-    assert first.model_validate_json(first.model_dump_json()) == first
+    assert Record.model_validate_json(first.model_dump_json()) == first
+
+
+SMALL = {"dataset": "digits", "model": "linear", "budget": "smoke", "device": "cpu"}
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_every_attack_runs_with_what_it_assumes_and_gives_its_metrics(attack):
+    found = run(Spec(**SMALL, attack=attack, knowledge=ATTACKS[attack].assumes)).metrics
+    given = get_type_hints(ATTACKS[attack].function)["return"]
+    conditional = {"ssim", "feature_cosine"}  # of larger pictures, of one attack
+    told = {metric_of(name)[0] for name in found}
+    assert set(metrics_of(given)) - conditional <= told <= set(metrics_of(given))
 
 
 def test_an_update_lost_in_rounding_is_answered_with_grey(linear, rng):

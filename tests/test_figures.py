@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from uninv_lib import figures
-from uninv_lib.figures.palette import DEFENSE_STYLE, MARKERS, styles
+from uninv_lib.figures.palette import DEFENSE_STYLE
 from uninv_lib.figures.parts import WIDTH, ordered
 
 STRENGTHS = {

@@ -2,6 +2,8 @@
 answers.
 """
 
+from dataclasses import replace
+
 import pytest
 import torch
 from pydantic import ValidationError
@@ -58,17 +60,15 @@ def test_several_forgotten_labels_are_the_first_of_the_ranking_and_counted():
 
 def test_public_probes_have_middling_confidence(linear, rng):
     view, public = linear.black_box(), linear.dataset.public.inputs
-    probes = make_probes(
-        view.before, 10, view.input_shape, rng=rng, method="public", count=3, public=public
-    )
+    probes = make_probes(replace(view, public=public), rng=rng, method="public", count=3)
     chosen = (view.before(probes.flatten(0, 1)).amax(1) - 0.5).abs().mean()
     assert chosen < (view.before(public).amax(1) - 0.5).abs().mean()
 
 
 def test_public_probes_are_at_most_as_many_as_the_rarest_class_has(linear, rng):
     view, public = linear.black_box(), linear.dataset.public.inputs
-    words = {"rng": rng, "method": "public", "count": len(public), "public": public}
-    probes = make_probes(view.before, 10, view.input_shape, **words)
+    words = {"rng": rng, "method": "public", "count": len(public)}
+    probes = make_probes(replace(view, public=public), **words)
     rarest = view.before(public).argmax(1).bincount().min()
     assert probes.shape == (10, rarest, 1, 8, 8)
     assert torch.equal(
@@ -87,19 +87,25 @@ def test_boundary_probes_need_the_predicted_class_alone_and_flip_with_the_forgot
         return predict
 
     forgotten = torch.tensor([0.0, -1e-3, 0.0])
-    view = BlackBoxView(label_only(0), label_only(forgotten), 3, (3,))
     public = torch.rand(40, 3, generator=rng)
-    probes = make_probes(view.before, 3, (3,), rng=rng, method="boundary", count=8, public=public)
+    view = BlackBoxView(label_only(0), label_only(forgotten), 3, (3,), public=public)
+    probes = make_probes(view, rng=rng, method="boundary", count=8)
     assert asked == [40] + [24] * 22
     assert infer_labels(view, probes).ranked[0] == 1
 
 
 @pytest.mark.parametrize("method", ["public", "boundary"])
 def test_natural_probes_say_what_public_samples_they_need(method, linear, rng):
-    predict = linear.black_box().before
     for public in (None, torch.rand(5, 3), torch.zeros(4, 1, 8, 8)):
         with pytest.raises(ValueError, match=r"public: .*; allowed"):
-            make_probes(predict, 10, (1, 8, 8), rng=rng, method=method, public=public)
+            make_probes(replace(linear.black_box(), public=public), rng=rng, method=method)
+
+
+@pytest.mark.parametrize("method", ["public", "boundary"])
+def test_probes_that_are_chosen_take_no_iterations(method, linear, rng):
+    view = replace(linear.black_box(), public=linear.dataset.public.inputs)
+    with pytest.raises(ValueError, match=r"settings: \['iterations'\]; allowed of .*: none"):
+        make_probes(view, rng=rng, method=method, iterations=3)
 
 
 def test_a_request_of_several_classes_forgets_the_share_of_each():
@@ -135,7 +141,7 @@ def test_label_inference_runs_and_repeats_whatever_is_answered(answers):
         ({"forget_classes": 2}, "forget_classes: 2 without forget_share"),
         ({"answers": "label", "score": "log_odds"}, "allowed: confidence"),
         ({"answers": "noisy", "probes": "gradient"}, "allowed: a black box's"),
-        ({"score": "logits"}, "'confidence' or 'log_odds'"),
+        ({"score": "logits"}, "unknown score 'logits'; allowed: confidence, log_odds"),
     ],
 )
 def test_a_spec_of_label_inference_that_cannot_run_says_why(fields, message):

@@ -1,6 +1,7 @@
 """The private training to convergence, and the attack that undoes exact unlearning of it."""
 
 from dataclasses import replace
+from importlib import import_module
 
 import pytest
 import torch
@@ -8,10 +9,11 @@ from torch.nn.functional import cosine_similarity, cross_entropy
 
 from uninv_lib import Spec, metrics, prepare, run
 from uninv_lib.anatomy import entered, head, joined
-from uninv_lib.attacks import recover_features
+from uninv_lib.attacks import Session, recover_features
 from uninv_lib.attacks.features import second_order
 from uninv_lib.attacks.labels.by_parameters import SCORES, labels_of_parameters
 from uninv_lib.attacks.search.update import NothingChanged
+from uninv_lib.methods import applicable
 from uninv_lib.training.converged import converge
 
 WORDS = {
@@ -27,7 +29,7 @@ WORDS = {
 
 
 def scene(model="linear", **changes):
-    return prepare(Spec(**{**WORDS, "model": model, "width": 4, **changes}))
+    return prepare(Spec(**applicable({**WORDS, "model": model, "width": 4, **changes})))
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +61,7 @@ def test_converged_training_without_samples_is_the_optimum_of_the_penalty():
 
 
 def test_an_optimum_out_of_reach_is_an_error(monkeypatch, linear):
-    monkeypatch.setattr("uninv_lib.training.converged.GOAL", 1e3)
+    monkeypatch.setattr(import_module("uninv_lib.training.converged"), "GOAL", 1e3)
     with pytest.raises(FloatingPointError, match="try a larger weight_decay"):
         converge(linear.trained.net, linear.trained.pretrained, linear.retain)
 
@@ -67,7 +69,7 @@ def test_an_optimum_out_of_reach_is_an_error(monkeypatch, linear):
 def test_with_the_retained_samples_for_public_ones_the_recovery_is_exact(requests):
     for found in requests:
         view = replace(found.white_box(), public=found.retain.inputs)
-        recovery = second_order.recover(view, rng=torch.Generator())
+        recovery = second_order.recover(view, session=Session([torch.Generator()]))
         assert metrics.psnr(recovery.inputs, found.forget.inputs).min() > 60
         assert torch.equal(recovery.labels, found.forget.labels)
 
@@ -89,7 +91,7 @@ def test_public_samples_suffice_where_the_first_order_fails(requests):
 def test_several_samples_are_told_apart(dtype):
     found = scene(forget_size=2, dtype=dtype)
     view = replace(found.white_box(), public=found.retain.inputs, labels=found.forget.labels)
-    recovery = second_order.recover(view, rng=torch.Generator())
+    recovery = second_order.recover(view, session=Session([torch.Generator()]))
     assert (
         metrics.psnr(metrics.match(recovery.inputs, found.forget.inputs), found.forget.inputs).min()
         > 30
@@ -105,7 +107,7 @@ def test_the_features_of_a_deeper_net_are_found(rng):
     recover_features(
         view,
         rng=rng,
-        preset="second_order",
+        attack="second_order",
         iterations=5,
         callback=lambda i, x: shown.append((i, x)),
     )
@@ -116,9 +118,9 @@ def test_the_features_of_a_deeper_net_are_found(rng):
 def test_second_order_without_public_data_is_an_error(requests, rng):
     view = second_order.first_order(requests[0].white_box())
     with pytest.raises(
-        ValueError, match=r"view.public: None; preset 'second_order' assumes public samples"
+        ValueError, match=r"view.public: None; attack 'second_order' assumes public samples"
     ):
-        recover_features(view, rng=rng, preset="second_order")
+        recover_features(view, rng=rng, attack="second_order")
     with pytest.raises(NothingChanged, match="last linear layer equals"):
         second_order.last_features(replace(view, after=view.before))
     with pytest.raises(ValueError, match=r"score: 'weights'; allowed: bias, logit, curvature"):
@@ -148,7 +150,7 @@ def test_the_curvature_tells_labels_that_the_bias_hides(requests):
 
 
 def test_a_record_holds_both_orders():
-    record = run(Spec(**WORDS, model="linear", preset="second_order"))
+    record = run(Spec(**WORDS, model="linear", attack="second_order"))
     assert record.metrics["feature_cosine"] > record.metrics["feature_cosine_first_order"]
     assert record.metrics["psnr"] > record.metrics["psnr_first_order"]
     labels = run(Spec(**WORDS, model="linear", attack="labels", probes="public"))
@@ -172,4 +174,6 @@ def test_where_rounding_took_the_last_bias_no_length_is_known_and_nothing_breaks
         view, after={**view.after, bias: view.before[bias]}, public=None, weight_decay=None
     )
     assert torch.equal(second_order.last_features(unmoved).features, torch.zeros(1, 30))
-    assert second_order.recover(unmoved, rng=torch.Generator()).inputs.isfinite().all()
+    assert (
+        second_order.recover(unmoved, session=Session([torch.Generator()])).inputs.isfinite().all()
+    )

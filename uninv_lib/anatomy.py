@@ -34,7 +34,7 @@ def classifier(net: nn.Module) -> str:
     name = _last(net, nn.Linear, nn.Conv2d)
     if name is None:
         raise ValueError(
-            "net: no linear layer and no convolution; allowed: one of them last, or preset "
+            "net: no linear layer and no convolution; allowed: one of them last, or attack "
             "'paper' with labels"
         )
     return name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Any, get_type_hints
 
@@ -12,8 +13,10 @@ from torch import Tensor
 
 from uninv_lib.attacks import ATTACKS, recover_features
 from uninv_lib.attacks.adaptive import ADAPTIVE
+from uninv_lib.attacks.labels.answers import probes_of_budget
+from uninv_lib.attacks.labels.probes import METHODS
 from uninv_lib.attacks.search.update import NothingChanged
-from uninv_lib.attacks.session import Session
+from uninv_lib.attacks.session import Session, numbered
 from uninv_lib.measure import Outcome, measure, metrics_of
 from uninv_lib.scene import Scene, device_of, prepare, rng_of
 from uninv_lib.service import answering
@@ -65,21 +68,17 @@ def sees(spec: Spec) -> type:
 
 
 def attack(
-    scene: Scene,
-    *,
-    rng: torch.Generator,
-    knows: bool = False,
-    progress: Progress = False,
-    watch: Watch | None = None,
-) -> Reconstruction | LabelScores:
+    scene: Scene, *, knows: bool = False, progress: Progress = False, watch: Watch | None = None
+) -> tuple[Reconstruction | LabelScores, torch.Generator]:
     """What the Spec's attack gives on its view of a scene, or, where it knows of the defense, on
-    what ADAPTIVE makes of it. Raises what the attack raises.
+    what ADAPTIVE makes of it; and its generator as it is then. Raises what the attack raises.
     """
-    spec, noise = scene.spec, scene.noise()
-    view = scene.black_box(noise) if sees(spec) is BlackBoxView else scene.white_box()
+    spec, noise, rng = scene.spec, scene.noise(), _rng(scene.spec)
+    view = _user(scene, noise) if sees(spec) is BlackBoxView else scene.white_box()
     if knows and isinstance(view, WhiteBoxView):
         view = ADAPTIVE[spec.defense](view)
-    session = Session((rng,), progress=progress, watch=watch, keep=partial(_keep, scene, noise))
+    keep = partial(_keep, scene, noise)
+    session = Session([rng], progress=progress, watch=numbered(watch), keep=keep)
     try:
         found: Reconstruction | LabelScores = ATTACKS[spec.attack].function(
             view, session=session, budget=spec.budget, **spec.options("attack")
@@ -87,8 +86,22 @@ def attack(
     except NothingChanged:
         if not isinstance(view, WhiteBoxView):
             raise
-        return grey(view)
-    return found
+        found = grey(view)
+    return found, rng
+
+
+def _rng(spec: Spec) -> torch.Generator:
+    """The generator of a Record's attack: probes are the same for all requests."""
+    black_box = sees(spec) is BlackBoxView
+    return rng_of("probes", spec.seed) if black_box else rng_of("attack", spec.seed, spec.request)
+
+
+def _user(scene: Scene, noise: tuple[torch.Generator, torch.Generator]) -> BlackBoxView:
+    """The user's view, with what the probes of the Spec assume."""
+    probes, view = scene.spec.options("attack").get("probes"), scene.black_box(noise)
+    if probes is not None and "public" in METHODS[probes].assumes:
+        return replace(view, public=scene.public.inputs)
+    return view
 
 
 def _keep(
@@ -109,38 +122,23 @@ def _keep(
     return found
 
 
-def probes_of(scene: Scene) -> Tensor:
-    """The probes of a scene's label inference, (classes, m, *input_shape): made of the model before
-    and kept on disk, as `run` makes them.
+def probes_of(scene: Scene, *, progress: Progress = False) -> tuple[Tensor, int]:
+    """(probes (classes, m, *input_shape), answers asked for them) of a Spec of label inference.
+    Made of the model before, so kept on disk for all requests under it.
     """
-    made: dict[str, dict[str, Tensor]] = {}
-    noise = scene.noise()
-
-    def keep(name: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-        made[name] = _keep(scene, noise, name, compute)
-        return made[name]
-
-    spec = scene.spec
-    ATTACKS[spec.attack].function(
-        scene.black_box(noise),
-        session=Session((attack_rng(spec),), keep=keep),
-        budget=spec.budget,
-        **spec.options("attack"),
+    spec, noise = scene.spec, scene.noise()
+    keep = partial(_keep, scene, noise)
+    session = Session([_rng(spec)], progress=progress, keep=keep)
+    return probes_of_budget(
+        _user(scene, noise), session=session, budget=spec.budget, probes=spec.probes
     )
-    return made["probes"]["probes"].to(scene.forget.inputs)
-
-
-def attack_rng(spec: Spec) -> torch.Generator:
-    """The generator of a Record's attack: probes are the same for all requests."""
-    black_box = sees(spec) is BlackBoxView
-    return rng_of("probes", spec.seed) if black_box else rng_of("attack", spec.seed, spec.request)
 
 
 def knowing(scene: Scene, *, progress: Progress = False) -> Reconstruction:
     """What the attacker of a Record's adaptive metrics finds, who knows of the scene's defense; one
     of ADAPTIVE.
     """
-    found = attack(scene, rng=attack_rng(scene.spec), knows=True, progress=progress)
+    found, _ = attack(scene, knows=True, progress=progress)
     assert isinstance(found, Reconstruction)
     return found
 
@@ -160,8 +158,7 @@ def run(spec: Spec, *, progress: Progress = False, watch: Watch | None = None) -
     started = time.perf_counter()
     scene = prepare(spec, progress=progress)
     prepared = time.perf_counter()
-    rng = attack_rng(spec)
-    found = attack(scene, rng=rng, progress=progress, watch=watch)
+    found, rng = attack(scene, progress=progress, watch=watch)
     if watch is not None and isinstance(found, Reconstruction):
         watch(-1, found.inputs)
     adaptive = isinstance(found, Reconstruction) and spec.defense in ADAPTIVE

@@ -100,8 +100,8 @@ class Scene:
                 (self.trained.state, self.released), noise or self.noise(), strict=True
             )
         )
-        shape = self.dataset.input_shape
-        return BlackBoxView(before, after, self.dataset.num_classes, shape, self.public.inputs)
+        like, shape = self.forget.inputs.new_zeros(()), self.dataset.input_shape
+        return BlackBoxView(before, after, self.dataset.num_classes, shape, like=like)
 
     @property
     def public(self) -> Split:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from torch import Tensor, isfinite, nn
+from torch import Tensor, isfinite, nn, zeros
 
 State = Mapping[str, Tensor]
 """Parameters and buffers of one model, by name."""
@@ -129,8 +129,11 @@ class WhiteBoxView:
 
 @dataclass(frozen=True)
 class BlackBoxView:
-    """What a user of the service sees: the answers of both models to inputs of the user's
-    choice.
+    """What a user of the service sees: the answers of both models to inputs of the user's choice.
+
+    like: a tensor of the type and on the device that the service takes. public is an assumption
+    beyond the threat model where it is not None: (n, *input_shape), samples of the same kind as the
+    private ones.
     """
 
     before: Predict
@@ -138,6 +141,7 @@ class BlackBoxView:
     num_classes: int
     input_shape: tuple[int, ...]
     public: Tensor | None = None
+    like: Tensor = field(default_factory=lambda: zeros(()))
 
 
 @dataclass(frozen=True)
@@ -159,15 +163,15 @@ class Reconstruction:
 class LabelScores:
     """change: (classes,), mean change of each class's score on its own probes, after − before (β,
     eq. 10); ranked: (classes,) int64, the most negative change first; queries: answers asked of
-    both models together; queries_probes: those asked of the model before to make the probes;
-    fewer: the ranking by the first m probes of each class, by m.
+    both models together; by_count: the ranking with the first m probes of each class alone;
+    queries_probes: answers asked of the model before to make the probes.
     """
 
     change: Tensor
     ranked: Tensor
     queries: int
+    by_count: Mapping[int, Tensor] = field(default_factory=dict)
     queries_probes: int = 0
-    fewer: Mapping[int, Tensor] = field(default_factory=dict)
 
 
 def unknown(kind: str, name: object, allowed: Collection[str]) -> str:

@@ -2,108 +2,130 @@
 training.
 """
 
-from collections.abc import Callable
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any, get_type_hints
 
 import torch
-from pydantic import Field
+from torch import Tensor
+from typing_extensions import Unpack
 
-from uninv_lib.attacks.features.recover import recover_features
+from uninv_lib.attacks.features import second_order as second
+from uninv_lib.attacks.features.analytic import analytic
+from uninv_lib.attacks.features.fast import BEST, FAST, best, fast, solve
+from uninv_lib.attacks.features.paper import PAPER, paper
+from uninv_lib.attacks.features.second_order import second_order
+from uninv_lib.attacks.labels import answers
 from uninv_lib.attacks.labels.answers import infer_labels
-from uninv_lib.attacks.labels.probes import Counted, make_probes
-from uninv_lib.attacks.session import Session
-from uninv_lib.types import *
+from uninv_lib.attacks.labels.by_parameters import labels_of_parameters
+from uninv_lib.attacks.labels.probes import make_probes
+from uninv_lib.attacks.search.recovery import search
+from uninv_lib.attacks.search.settings import Changes, changed
+from uninv_lib.attacks.session import MEMORY, Session, Watch, numbered
+from uninv_lib.support.progress import Progress
+from uninv_lib.types import Reconstruction, WhiteBoxView, unknown
 
-__all__ = ["infer_labels", "make_probes", "recover_features"]
+__all__ = [
+    "ATTACKS",
+    "Attack",
+    "Session",
+    "analytic",
+    "best",
+    "fast",
+    "infer_labels",
+    "labels_of_parameters",
+    "make_probes",
+    "paper",
+    "recover_batch",
+    "recover_features",
+    "second_order",
+]
 
 
 @dataclass(frozen=True)
 class Attack:
+    """function: (view, *, session, budget, options) -> Reconstruction or LabelScores, where the
+    view's annotation says which one it sees; assumes: fields of the view that it needs beyond the
+    threat model; settings: what `recover_features` may change of it; together: (views, settings,
+    session) -> results, of an attack that has settings.
+    """
+
     function: Callable[..., Any]
     assumes: tuple[str, ...] = ()
+    settings: Any = None
+    together: Callable[[Sequence[Any], Any, Session], list[Reconstruction]] | None = None
 
 
-RECOVERY = {
-    "smoke": {
-        "fast": {"iterations": 20},
-        "best": {"iterations": 20},
-        "paper": {"iterations": 20, "restarts": 1},
-        "second_order": {"iterations": 20},
-    },
-    "quick": {
-        "fast": {"iterations": 100},
-        "best": {"iterations": 200},
-        "paper": {"iterations": 100, "restarts": 1},
-    },
-    "default": {"fast": {}, "best": {}, "paper": {"iterations": 300, "restarts": 1}},
-    "full": {
-        "fast": {"iterations": 1000, "restarts": 6},
-        "best": {"iterations": 2000, "restarts": 6},
-        "paper": {},
-    },
+ATTACKS: dict[str, Attack] = {
+    "paper": Attack(paper, assumes=("labels",), settings=PAPER, together=search),
+    "fast": Attack(fast, settings=FAST, together=solve),
+    "best": Attack(best, settings=BEST, together=solve),
+    "analytic": Attack(analytic),
+    "second_order": Attack(
+        second_order, assumes=("public",), settings=second.Search(), together=second.solve
+    ),
+    "labels": Attack(answers.labels),
 }
 
 
-def rec(name):
-    def f(view: WhiteBoxView, *, session: Session, budget: str = "default") -> Reconstruction:
-        return recover_features(
-            view,
-            rng=session.rng,
-            preset=name,
-            progress=session.progress,
-            callback=session.watch,
-            **RECOVERY[budget].get(name, {}),
-        )
-
-    return f
-
-
-P = {"smoke": 2, "quick": 10, "default": 10, "full": 20}
-
-
-def _l(
-    view: BlackBoxView,
+def recover_features(
+    view: WhiteBoxView,
     *,
-    session: Session,
-    budget: str = "default",
-    probes: Annotated[str, Field(description="p")] = "zoo",
-    score: Annotated[str, Field(description="s")] = "confidence",
-) -> LabelScores:
-    asked = Counted(view.before)
+    rng: torch.Generator,
+    attack: str = "fast",
+    progress: Progress = False,
+    callback: Callable[[int, Tensor], None] | None = None,
+    **settings: Unpack[Changes],
+) -> Reconstruction:
+    """Rebuild the forgotten samples from the two models.
 
-    def compute():
-        p = make_probes(
-            asked,
-            view.num_classes,
-            view.input_shape,
-            rng=session.rng,
-            method=probes,
-            count=len(view.public) if probes == "public" else P[budget],
-            like=view.public,
-            public=view.public,
-            progress=session.progress,
-        )
-        return {"probes": p, "queries": torch.tensor(asked.queries)}
+    attack: of ATTACKS, one on features. settings: fields of the attack's settings (iterations,
+    restarts, lr, tv, patience, ...; see `Settings`, and `second_order.Search`), which stand for a
+    budget. callback(step, inputs) sees the pictures as they emerge, the steps counted on from start
+    to start.
 
-    found = session.keep("probes", compute)
-    pr = found["probes"].to(view.public)
-    scores = infer_labels(view, pr, score=score)
-    fewer = {
-        m: infer_labels(view, pr[:, :m], score=score).ranked
-        for m in (1, 2, 5, 10, 20, 40)
-        if m < pr.shape[1]
-    }
-    import dataclasses
-
-    return dataclasses.replace(scores, fewer=fewer, queries_probes=int(found["queries"]))
+    Raises ValueError for an unknown attack or setting and for a missing assumption, and what the
+    attack raises.
+    """
+    watch = numbered(callback)
+    return recover_batch(
+        [view], rngs=[rng], attack=attack, progress=progress, watch=watch, **settings
+    )[0]
 
 
-ATTACKS = {
-    "fast": Attack(rec("fast")),
-    "best": Attack(rec("best")),
-    "paper": Attack(rec("paper"), ("labels",)),
-    "analytic": Attack(rec("analytic")),
-    "second_order": Attack(rec("second_order"), ("public",)),
-    "labels": Attack(_l),
-}
+def recover_batch(
+    views: Sequence[WhiteBoxView],
+    *,
+    rngs: Sequence[torch.Generator],
+    attack: str = "fast",
+    progress: Progress = False,
+    watch: Watch | None = None,
+    memory: float = MEMORY,
+    **settings: Unpack[Changes],
+) -> list[Reconstruction]:
+    """The same for several requests at once, a generator each; those to the same model run as one
+    batch.
+
+    What is found of a request does not depend on the others beyond rounding. watch sees the
+    pictures of all that still move, (targets, n, ...). memory: bytes that one iteration may take;
+    more targets go in chunks. Reconstruction.seconds is each request's share of its batch.
+    """
+    if attack not in _on_features():
+        raise ValueError(unknown("attack", attack, _on_features()))
+    if len(rngs) != len(views):
+        raise ValueError(f"rngs: {len(rngs)} for {len(views)} views; allowed: one each")
+    session = Session(rngs, progress=progress, watch=watch, memory=memory)
+    chosen = ATTACKS[attack]
+    if chosen.together is not None:
+        return chosen.together(views, changed(chosen.settings, settings), session)
+    if settings:
+        raise ValueError(f"settings: {sorted(settings)}; allowed of {attack!r}: none")
+    return [chosen.function(view, session=session.of([i])) for i, view in enumerate(views)]
+
+
+def _on_features() -> list[str]:
+    """The names of the attacks that give a Reconstruction."""
+    hints = {name: get_type_hints(attack.function) for name, attack in ATTACKS.items()}
+    return [name for name, hint in hints.items() if hint["return"] is Reconstruction]

@@ -13,6 +13,7 @@ from uninv_lib import metrics
 from uninv_lib.attacks import baselines
 from uninv_lib.attacks.features import second_order
 from uninv_lib.attacks.search.last_layer import Separated
+from uninv_lib.attacks.session import Session
 from uninv_lib.scene import Scene, rng_of
 from uninv_lib.types import LabelScores, Reconstruction, WhiteBoxView
 
@@ -62,7 +63,9 @@ class Outcome:
             found["_adaptive"] = self.knowing.inputs
         if self.orders and second_order.is_linear(self.scene.trained.net):
             rng = rng_of("attack", self.scene.spec.seed)
-            found["_first_order"] = second_order.recover(self._first_order, rng=rng).inputs
+            found["_first_order"] = second_order.recover(
+                self._first_order, session=Session([rng])
+            ).inputs
         return {name: metrics.match(inputs, truth) for name, inputs in found.items()}
 
     @cached_property

@@ -11,12 +11,25 @@ from torch import Tensor, nn
 from uninv_lib.anatomy import head
 from uninv_lib.attacks.search.last_layer import separate
 from uninv_lib.attacks.search.update import NothingChanged, forgotten_gradient, labels_of_bias
+from uninv_lib.attacks.session import Session
 from uninv_lib.types import Reconstruction, State, WhiteBoxView
 
 APPLIES = (
     "one sample and a first layer that is linear with bias; or fewer samples than classes, "
     "linear and ReLU alone"
 )
+
+
+def analytic(view: WhiteBoxView, *, session: Session, budget: str = "default") -> Reconstruction:
+    """The closed form; it draws nothing and takes no time worth a budget.
+
+    Raises ValueError where it does not apply, and what `recover` raises.
+    """
+    if not applies(view):
+        raise ValueError(
+            f"attack: 'analytic' with {view.num_forgotten} forgotten; allowed: {APPLIES}"
+        )
+    return recover(view)
 
 
 def applies(view: WhiteBoxView) -> bool:

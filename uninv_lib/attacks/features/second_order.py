@@ -16,21 +16,61 @@ samples; the exact secant of softmax regression is ours).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from uninv_lib.anatomy import entered, features_of, head, joined, last_linear
 from uninv_lib.attacks.search.costs import total_variation
-from uninv_lib.attacks.search.descent import Data, annealed, descend
+from uninv_lib.attacks.search.descent import Share, annealed, descend
 from uninv_lib.attacks.search.last_layer import Separated, separate
+from uninv_lib.attacks.search.settings import Changes, at_least_one, changed
 from uninv_lib.attacks.search.update import NothingChanged, difference
+from uninv_lib.attacks.session import Session
 from uninv_lib.types import Reconstruction, WhiteBoxView
 
 STARTS = 8
 """Starts of the picture from its features; ours."""
+BUDGETS: dict[str, Changes] = {"smoke": {"iterations": 20}, "quick": {}, "default": {}, "full": {}}
+
+
+@dataclass(frozen=True)
+class Search:
+    """Of the picture of the features, where the net is more than one linear layer: its iterations,
+    and tv, the weight of the total variation. Raises ValueError for what is out of range.
+    """
+
+    iterations: int = 300
+    tv: float = 0.3
+
+    def __post_init__(self) -> None:
+        at_least_one(self, "iterations")
+
+
+def second_order(
+    view: WhiteBoxView, *, session: Session, budget: str = "default"
+) -> Reconstruction:
+    """For a last layer trained to convergence: its change times the curvature there is the
+    forgotten samples' gradient.
+
+    Assumes `view.public`. Raises ValueError without, and what `recover` raises.
+    """
+    return solve([view], changed(Search(), BUDGETS[budget]), session)[0]
+
+
+def solve(
+    views: Sequence[WhiteBoxView], settings: Search, session: Session
+) -> list[Reconstruction]:
+    """The samples of each request."""
+    found = []
+    for i, view in enumerate(views):
+        if view.public is None:
+            raise ValueError("view.public: None; attack 'second_order' assumes public samples")
+        with session.of([i]).steps(settings.iterations, "recovery") as own:
+            found.append(recover(view, session=own, settings=settings))
+    return found
 
 
 def last_layer_gradient(view: WhiteBoxView) -> Tensor:
@@ -81,11 +121,8 @@ def last_features(view: WhiteBoxView) -> Separated:
 def recover(
     view: WhiteBoxView,
     *,
-    rng: torch.Generator,
-    iterations: int = 300,
-    tv: float = 0.3,
-    tick: Callable[[], None] = lambda: None,
-    watch: Callable[[Tensor], None] | None = None,
+    session: Session,
+    settings: Search = Search(),
 ) -> Reconstruction:
     """The forgotten samples: of a linear model at once, else by a search for inputs with the
     recovered features.
@@ -103,7 +140,7 @@ def recover(
         inputs = (features.reshape(-1, *view.input_shape) * std + mean).clamp(0, 1)
         loss = torch.zeros(1, 1).to(like)
     else:
-        inputs, loss = _inputs_with(view, features, rng, iterations, tv, tick, watch)
+        inputs, loss = _inputs_with(view, features, session, settings)
     return Reconstruction(inputs, found.labels.to(like.device), loss, time.perf_counter() - started)
 
 
@@ -122,32 +159,30 @@ def first_order(view: WhiteBoxView) -> WhiteBoxView:
 def _inputs_with(
     view: WhiteBoxView,
     features: Tensor,
-    rng: torch.Generator,
-    iterations: int,
-    tv: float,
-    tick: Callable[[], None],
-    watch: Callable[[Tensor], None] | None,
+    session: Session,
+    settings: Search,
 ) -> tuple[Tensor, Tensor]:
     """(inputs, (1, 1) cost): of several starts, each sample's best by the distance of its
     features.
     """
     layer, shape = last_linear(view.net), (len(features), *view.input_shape)
-    start = (0.5 + 0.25 * torch.randn(STARTS, *shape, generator=rng)).clamp(0, 1).to(features)
+    start = (
+        (0.5 + 0.25 * torch.randn(STARTS, *shape, generator=session.rng)).clamp(0, 1).to(features)
+    )
 
     def costs(inputs: Tensor) -> Tensor:
         away: Tensor = (features_of(view.net, view.before, layer, inputs) - features).norm(dim=1)
-        cost: Tensor = away / features.norm(dim=1) + tv * total_variation(inputs)
+        cost: Tensor = away / features.norm(dim=1) + settings.tv * total_variation(inputs)
         return cost
 
-    def cost_of(variables: list[Tensor], data: Data, share: float) -> tuple[Tensor, Tensor]:
+    def cost_of(variables: list[Tensor], data: tuple[()], share: Share) -> tuple[Tensor, Tensor]:
         cost = costs(variables[0]).sum()
         return cost, cost
 
+    watch, within = session.watch, replace(session, chunk=STARTS)
     shown = None if watch is None else lambda stacked: watch(stacked[:1])
-    rates = annealed(0.1, iterations)
-    x = descend(
-        cost_of, [start], {}, rates=rates, chunk=STARTS, tick=tick, top=1, watch=shown
-    ).last[0]
+    rates = annealed(0.1, settings.iterations)
+    x = descend(cost_of, [start], (), rates=rates, session=within, top=1, watch=shown).last[0]
     with torch.no_grad():
         cost = torch.stack([costs(inputs) for inputs in x])
     best = cost.argmin(0)

@@ -5,11 +5,22 @@ to 11).
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
+from uninv_lib.attacks.labels.probes import METHODS, Counted, method_of
+from uninv_lib.attacks.session import Session
+from uninv_lib.options import one_of
 from uninv_lib.types import BlackBoxView, LabelScores
+
+BUDGETS = {"smoke": 2, "quick": 10, "default": 10, "full": 20}
+"""Probes a class; of public samples, which cost nothing to make, as many as there are."""
+FEWER = (1, 2, 5, 10, 20, 40)
+"""Probes a class whose rankings are told beside that of all."""
 
 
 def log_odds(probabilities: Tensor) -> Tensor:
@@ -68,3 +79,52 @@ def infer_labels(view: BlackBoxView, probes: Tensor, *, score: str = "confidence
     ]
     change = (answers[1] - answers[0]).mean(1).diagonal()
     return LabelScores(change, change.argsort(), 2 * len(inputs))
+
+
+def labels(
+    view: BlackBoxView,
+    *,
+    session: Session,
+    budget: str = "default",
+    probes: Annotated[
+        str,
+        one_of("probes", METHODS),
+        Field(
+            description="searched in white box (gradient) or black box (zoo; middling: to less "
+            "confidence), or of public samples, an assumption (public, boundary)",
+            examples=[*METHODS],
+        ),
+    ] = "zoo",
+    score: Annotated[
+        str,
+        one_of("score", SCORES),
+        Field(description="what is compared; confidence is published", examples=[*SCORES]),
+    ] = "confidence",
+) -> LabelScores:
+    """Probes of every class, and `infer_labels` by all of them and by the first few.
+
+    probes: of METHODS, which say what they assume; score: of SCORES. The probes depend on the model
+    before alone, and go through `session.keep`. Raises what the method and `infer_labels` raise.
+    """
+    made, queries = probes_of_budget(view, session=session, budget=budget, probes=probes)
+    scores = infer_labels(view, made, score=score)
+    by_count = {
+        m: infer_labels(view, made[:, :m], score=score).ranked for m in FEWER if m < made.shape[1]
+    }
+    return replace(scores, by_count=by_count, queries_probes=queries)
+
+
+def probes_of_budget(
+    view: BlackBoxView, *, session: Session, budget: str, probes: str
+) -> tuple[Tensor, int]:
+    """(probes (classes, m, *input_shape), answers asked for them), as `session.keep` has them."""
+    method, asked = method_of(probes), Counted(view.before)
+    there = 0 if view.public is None else len(view.public)
+    count = BUDGETS[budget] if method.searched else there
+
+    def compute() -> dict[str, Tensor]:
+        found = method.function(replace(view, before=asked), count, session=session)
+        return {"probes": found, "queries": torch.tensor(asked.queries)}
+
+    found = session.keep("probes", compute)
+    return found["probes"].to(view.like), int(found["queries"])

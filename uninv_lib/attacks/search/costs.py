@@ -12,6 +12,9 @@ from torch import Tensor, nn
 from uninv_lib.models import logits
 from uninv_lib.types import State
 
+Measure = Callable[[list[Tensor], list[Tensor]], Tensor]
+"""(slopes, target), tensor by tensor -> how far they are from each other."""
+
 
 def cosine_cost(slopes: list[Tensor], target: list[Tensor]) -> Tensor:
     """1 − cosine similarity of two gradients over all parameters (eq. 5), in [0, 2]."""

@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-Data = dict[str, Any]
-"""Tensors with the targets in front, (targets, ...), by name, or dictionaries of such."""
+from uninv_lib.attacks.search.stacking import Data, rows
+from uninv_lib.attacks.session import Session, Watch
+
 Share = float | Tensor
 """Of the iterations that are done; a tensor, (), where the step is compiled."""
 Cost = Callable[[list[Tensor], Data, Any], tuple[Tensor, Tensor]]
@@ -51,14 +52,6 @@ def halved(rate: float, iterations: int) -> list[float]:
         rate * 0.5 ** sum(i / iterations >= eighth / 8 for eighth in (3, 5, 7))
         for i in range(iterations)
     ]
-
-
-def rows(data: Data, index: Tensor | slice | int) -> Data:
-    """The data of some targets."""
-    return {
-        name: rows(part, index) if isinstance(part, dict) else part[index]
-        for name, part in data.items()
-    }
 
 
 def stacked(
@@ -107,14 +100,13 @@ def descend(
     variables: list[Tensor],
     data: Data,
     *,
+    session: Session,
     rates: list[float],
-    chunk: int,
-    tick: Callable[[], None],
     signed: bool = False,
     top: float | None = None,
     patience: int | None = None,
     compiled: bool = False,
-    watch: Callable[[Tensor], None] | None = None,
+    watch: Watch | None = None,
 ) -> Descent:
     """Adam on the stacked variables, an iteration a rate; the first variable stays in [0, top].
 
@@ -137,7 +129,7 @@ def descend(
     history = cost.new_full((len(cost), len(rates)), torch.nan)
     for i, rate in enumerate(rates):
         share = cost.new_tensor(i / len(rates)) if compiled else i / len(rates)
-        counted, slopes = in_chunks(step, cost_of, free, data, share, chunk=chunk)
+        counted, slopes = in_chunks(step, cost_of, free, data, share, chunk=session.chunk)
         moving &= torch.isfinite(counted)
         history[:, i] = counted.where(moving, torch.nan)
         better = moving & (counted < cost)
@@ -146,7 +138,7 @@ def descend(
             since = (since + 1).where(cost >= 0.999 * landmark, 0)
             landmark = cost.where(since == 0, landmark)
             moving &= since < patience
-        tick()
+        session.tick()
         if i % CHECK == 0 and not moving.any():
             break
         for variable, slope in zip(free, slopes, strict=True):

@@ -8,9 +8,8 @@ its gradient. The recovery then starts from that picture.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,14 +17,16 @@ from torch.nn.functional import avg_pool2d, interpolate
 
 from uninv_lib.anatomy import features_of, last_linear
 from uninv_lib.attacks.search.costs import (
+    Measure,
     dummy_gradient,
     relative_cost,
     squared_cost,
     total_variation,
 )
-from uninv_lib.attacks.search.descent import Data, Descent, annealed, descend
+from uninv_lib.attacks.search.descent import Share, annealed, descend
 from uninv_lib.attacks.search.softpool import soft_pools
-from uninv_lib.attacks.search.target import Targets, objective
+from uninv_lib.attacks.search.target import Goal, Targets
+from uninv_lib.attacks.session import Session
 from uninv_lib.models import logits
 from uninv_lib.types import State
 
@@ -105,10 +106,8 @@ def find_inner(
     *,
     picture: Tensor | None,
     free: list[Tensor],
-    rngs: Sequence[torch.Generator],
     phases: Phases,
-    chunk: int,
-    tick: Callable[[], None],
+    session: Session,
 ) -> tuple[Tensor, list[Tensor]]:
     """The representation, (targets, n, ...), whose gradient in the layers behind the split is their
     update, and the objective's free variables there.
@@ -117,30 +116,51 @@ def find_inner(
     start from noise. It takes three steps then: what entered the last convolution, its pooling
     softened at first; with that as a guide, what entered the others; and without it.
     """
-    words: dict[str, Any] = {"chunk": chunk, "tick": tick}
     front, back = halves(targets.net)
     if picture is None:
-        guide, *free = _deepest(targets, free, rngs, phases.deep, **words)
-        start, data = [_noise(targets, front, rngs), *free], {**targets.data, "guide": guide}
-        variables = _solved(back, targets.point, data, start, 0.1, phases.inner, **words).last
+        variables = _guided(targets, _deepest(targets, free, phases, session), phases, session)
     else:
         with torch.no_grad():
             values = call(front, targets.point, picture.flatten(0, 1)).unflatten(
                 0, picture.shape[:2]
             )
         variables = [values, *free]
-    found = _solved(
-        back, targets.point, targets.data, variables, 0.03, phases.polish, straight=True, **words
-    )
+
+    def cost_of(variables: list[Tensor], goal: Goal, share: Share) -> tuple[Tensor, Tensor]:
+        cost = _inner_cost(back, targets.point, variables, goal, relative_cost)
+        return cost, cost
+
+    rates = annealed(0.03, phases.polish)
+    found = descend(cost_of, variables, targets.goals, rates=rates, session=session)
     return found.last[0], found.last[1:]
 
 
+def _guided(
+    targets: Targets, deepest: list[Tensor], phases: Phases, session: Session
+) -> list[Tensor]:
+    """What entered the layers behind the split, and the free variables: from noise, at first with a
+    pull towards what is to enter the last convolution, the first of `deepest`.
+    """
+    guide, *free = deepest
+    front, back = halves(targets.net)
+    between = back[: last_of(back)]
+
+    def cost_of(
+        variables: list[Tensor], data: tuple[Goal, Tensor], share: Share
+    ) -> tuple[Tensor, Tensor]:
+        goal, guide = data
+        cost = _inner_cost(back, targets.point, variables, goal, squared_cost)
+        away = call(between, targets.point, variables[0]) - guide
+        cost = cost + 0.01**share * away.square().sum() / guide.square().sum()
+        return cost, cost
+
+    start = [_noise(targets, front, session), *free]
+    rates = annealed(0.1, phases.inner)
+    return descend(cost_of, start, (targets.goals, guide), rates=rates, session=session).last
+
+
 def _deepest(
-    targets: Targets,
-    free: list[Tensor],
-    rngs: Sequence[torch.Generator],
-    iterations: int,
-    **words: Any,
+    targets: Targets, free: list[Tensor], phases: Phases, session: Session
 ) -> list[Tensor]:
     """What entered the last convolution, and the free variables: of a start from each heat the one
     that fits best.
@@ -148,71 +168,54 @@ def _deepest(
     front, last = halves(targets.net, last_of(targets.net))
     warm = HEATS if any(isinstance(layer, nn.MaxPool2d) for layer in last) else HEATS[:1]
     index = torch.arange(len(targets), device=targets.labels.device).repeat_interleave(len(warm))
-    start = [v[index] for v in (_noise(targets, front, rngs), *free)]
+    start = [v[index] for v in (_noise(targets, front, session), *free)]
+    goals = targets.take(index).goals
     heats = start[0].new_tensor(warm).repeat(len(targets))
-    if "features" in targets.data:
-        heats = heats * targets.data["features"][index].abs().flatten(1).mean(1)
-    data = {**targets.take(index).data, "heat": heats}
-    found = _solved(last, targets.point, data, start, 0.1, iterations, **words)
+    if goals.known.features is not None:
+        heats = heats * goals.known.features.abs().flatten(1).mean(1)
+
+    def cost_of(
+        variables: list[Tensor], data: tuple[Goal, Tensor], share: float
+    ) -> tuple[Tensor, Tensor]:
+        goal, heat = data
+        part = last
+        if share < SOFTENED:
+            part = soft_pools(last, heat * (COLD / HEATS[0]) ** (share / SOFTENED))
+        cost = _inner_cost(part, targets.point, variables, goal, squared_cost)
+        return cost, cost
+
+    rates = annealed(0.1, phases.deep)
+    found = descend(cost_of, start, (goals, heats), rates=rates, session=session)
     cost = found.history[:, -1].nan_to_num(torch.inf).unflatten(0, (len(targets), len(warm)))
     best = cost.argmin(1) + torch.arange(len(targets), device=cost.device) * len(warm)
     return [v[best] for v in found.last]
 
 
-def _noise(targets: Targets, front: nn.Module, rngs: Sequence[torch.Generator]) -> Tensor:
+def _noise(targets: Targets, front: nn.Module, session: Session) -> Tensor:
     """(targets, n, ...) in place of what `front` gives."""
-    like = next(iter(targets.data["update"].values()))
     with torch.no_grad():
-        given = call(front, targets.point, like.new_zeros(targets.shape))
-    return torch.stack([0.3 * torch.randn(given.shape, generator=rng).abs() for rng in rngs]).to(
-        like
-    )
-
-
-def _solved(
-    back: nn.Sequential,
-    point: State,
-    data: Data,
-    variables: list[Tensor],
-    rate: float,
-    iterations: int,
-    *,
-    straight: bool = False,
-    **words: Any,
-) -> Descent:
-    """The variables, the first of which enters `back`, at which its dummy gradient is its update.
-
-    Far from the solution squares lead there, near it absolute differences (straight) do. Data with
-    a "heat" soften the pooling at first; with a "guide" they say what is to enter the last
-    convolution.
-    """
-
-    def cost_of(variables: list[Tensor], data: Data, share: float) -> tuple[Tensor, Tensor]:
-        part = back
-        if "heat" in data and share < SOFTENED:
-            part = soft_pools(back, data["heat"] * (COLD / HEATS[0]) ** (share / SOFTENED))
-        cost = _inner_cost(part, point, variables, data, straight)
-        if "guide" in data:
-            away = call(back[: last_of(back)], point, variables[0]) - data["guide"]
-            cost = cost + 0.01**share * away.square().sum() / data["guide"].square().sum()
-        return cost, cost
-
-    return descend(cost_of, variables, data, rates=annealed(rate, iterations), top=None, **words)
+        given = call(front, targets.point, targets.like.new_zeros(targets.shape))
+    noise = [0.3 * torch.randn(given.shape, generator=rng).abs() for rng in session.rngs]
+    return torch.stack(noise).to(targets.like)
 
 
 def _inner_cost(
-    back: nn.Module, point: State, variables: list[Tensor], data: Data, straight: bool
+    back: nn.Module, point: State, variables: list[Tensor], goal: Goal, measure: Measure
 ) -> Tensor:
+    """Of one target: how far the dummy gradient in `back` of what enters it, the first variable, is
+    from the update, and what reaches the last layer from what is known of it.
+
+    Far from the solution `squared_cost` leads there, near it `relative_cost` does.
+    """
     values, *free = variables
     state = {name: point[name] for name in back.state_dict()}
-    target = [data["update"][name] for name, _ in back.named_parameters()]
-    slopes = dummy_gradient(back, state, lambda z: objective(z, data, free), values)
-    measure = relative_cost if straight else squared_cost
+    target = [goal.update[name] for name, _ in back.named_parameters()]
+    slopes = dummy_gradient(back, state, lambda z: goal.known.objective(z, free), values)
     cost = measure(slopes, target)
-    if "features" not in data:
+    if goal.known.features is None:
         return cost
     reached = features_of(back, state, last_linear(back), values)
-    return cost + measure([reached], [data["features"]])
+    return cost + measure([reached], [goal.known.features])
 
 
 def picture_of(
@@ -221,11 +224,8 @@ def picture_of(
     *,
     picture: Tensor | None,
     tv: float,
-    rngs: Sequence[torch.Generator],
     phases: Phases,
-    chunk: int,
-    tick: Callable[[], None],
-    watch: Callable[[Tensor], None] | None,
+    session: Session,
 ) -> Tensor:
     """Inputs, (targets, n, ...), whose representation is `inner`: from `picture`, where an earlier
     round found one, else from starts in random plain colours, put together.
@@ -235,29 +235,20 @@ def picture_of(
     def encode(x: Tensor) -> Tensor:
         return call(front, targets.point, x)
 
-    def cost_of(variables: list[Tensor], data: Data, share: float) -> tuple[Tensor, Tensor]:
+    def cost_of(variables: list[Tensor], inner: Tensor, share: Share) -> tuple[Tensor, Tensor]:
         cost = (
-            distance(encode, variables[0], data["inner"]).sum()
-            + tv * total_variation(variables[0]).sum()
+            distance(encode, variables[0], inner).sum() + tv * total_variation(variables[0]).sum()
         )
         return cost, cost
 
     if picture is None:
-        tried = torch.cat([_plain_colours(targets.shape, rng) for rng in rngs]).to(inner)
-        data = {"inner": inner.repeat_interleave(STARTS, 0)}
-        rates = annealed(0.1, phases.starts)
-        tried = descend(cost_of, [tried], data, rates=rates, chunk=chunk, tick=tick, top=1).last[0]
+        tried = torch.cat([_plain_colours(targets.shape, rng) for rng in session.rngs]).to(inner)
+        each, rates = inner.repeat_interleave(STARTS, 0), annealed(0.1, phases.starts)
+        tried = descend(cost_of, [tried], each, rates=rates, session=session, top=1).last[0]
         picture = _best_parts(encode, inner, tried.unflatten(0, (len(targets), STARTS)))
     rates = annealed(0.05, phases.picture)
     found = descend(
-        cost_of,
-        [picture],
-        {"inner": inner},
-        rates=rates,
-        chunk=chunk,
-        tick=tick,
-        top=1,
-        watch=watch,
+        cost_of, [picture], inner, rates=rates, session=session, top=1, watch=session.watch
     )
     return found.last[0]
 

@@ -8,10 +8,9 @@ from torch import Tensor, nn
 from uninv_lib.attacks.search.target import Targets
 from uninv_lib.models import logits
 
-MEMORY, COPIES = 1e9, 5
-"""Bytes for one iteration, of which more make it no faster on a CPU; what a double backward holds,
-in units of the parameters and of what the layers give, rounded up (measured: 4.4 to 4.8, convnet,
-`benchmarks/attack.py step`)."""
+COPIES = 5
+"""What a double backward holds, in units of the parameters and of what the layers give, rounded up
+(measured: 4.4 to 4.8, convnet, `benchmarks/attack.py step`)."""
 
 
 def chunk_of(targets: Targets, memory: float) -> int:
@@ -30,9 +29,8 @@ def bytes_of(targets: Targets) -> int:
 
     handles = [layer.register_forward_hook(note) for layer in leaves]
     try:
-        like = next(iter(targets.data["update"].values()))
         with torch.no_grad():
-            logits(targets.net, targets.point, like.new_zeros(targets.shape))
+            logits(targets.net, targets.point, targets.like.new_zeros(targets.shape))
     finally:
         for handle in handles:
             handle.remove()

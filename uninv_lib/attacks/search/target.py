@@ -8,94 +8,85 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, one_hot
+from torch.nn.functional import one_hot
 
 from uninv_lib.anatomy import classifier
-from uninv_lib.attacks.search.descent import Data, rows
+from uninv_lib.attacks.search.known import ErrorsKnown, Known, LabelsKnown, SumKnown
 from uninv_lib.attacks.search.last_layer import TOLD_APART, separate
 from uninv_lib.attacks.search.sequence import in_sequence
+from uninv_lib.attacks.search.stacking import joined, rows, same_kind, stackable
 from uninv_lib.attacks.search.update import error_without_bias, forgotten_gradient, labels_of_bias
 from uninv_lib.types import State, WhiteBoxView
+
+
+@stackable
+@dataclass(frozen=True)
+class Goal:
+    """update: by parameter name, of length 1 over all; known: of the samples behind it."""
+
+    update: dict[str, Tensor]
+    known: Known
+
+    def updates(self) -> list[Tensor]:
+        """Of all parameters, in the order of the net."""
+        return list(self.update.values())
 
 
 @dataclass(frozen=True)
 class Targets:
     """Updates of requests to the same net (as `in_sequence` opens it), made at the same point.
 
-    data: "update", by parameter name, each request's of length 1 over all; with "errors", (targets,
-    n, classes), and "features", (targets, n, features), where the last layer's update tells them;
-    with "total", the sum of the errors, and "onehot", where it does not; with "labels", for the
-    published attack. labels: (targets, n) int64. shape: of one request's samples, (n,
-    *input_shape).
+    goals: a stack, each tensor with the targets in front; labels: (targets, n) int64; shape: of one
+    request's samples, (n, *input_shape).
     """
 
     net: nn.Module
     point: State
     shape: tuple[int, ...]
-    data: Data
+    goals: Goal
     labels: Tensor
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def like(self) -> Tensor:
+        """A tensor of the type and on the device of the search."""
+        return self.goals.updates()[0]
+
     def take(self, index: Tensor) -> Targets:
         """The targets at these positions."""
-        return replace(self, data=rows(self.data, index), labels=self.labels[index])
-
-    def free(self) -> list[Tensor]:
-        """The start of the variables beside the inputs: logits of each sample, where its error is
-        not known.
-        """
-        return [torch.zeros_like(self.data["onehot"])] if "onehot" in self.data else []
-
-
-def objective(logits: Tensor, data: Data, free: list[Tensor]) -> Tensor:
-    """The number whose gradient in the parameters imitates the update, from the logits of one
-    target's dummies.
-    """
-    if "labels" in data:
-        return cross_entropy(logits, data["labels"])
-    if "errors" in data:
-        known: Tensor = (logits * data["errors"]).sum()
-        return known
-    # Only the sum of the errors is known, up to scale: each is softmax − onehot, its softmax found
-    # on the way.
-    each = free[0].softmax(1) - data["onehot"]
-    found: Tensor = (logits * each).sum() * data["total"].abs().sum() / each.sum(0).abs().sum()
-    return found
+        return replace(self, goals=rows(self.goals, index), labels=self.labels[index])
 
 
 def target_of(view: WhiteBoxView, *, error_known: bool) -> Targets:
     """One request. error_known: the output errors are read off the update; without, as published,
-    the labels are an assumption, and each dummy's own cross-entropy makes its gradient.
+    the labels are an assumption.
     """
     update, point = forgotten_gradient(view)
     scale = torch.stack([change.norm() for change in update.values()]).norm()
     net, names = in_sequence(view.net)
     update = {name: update[old] / scale for name, old in names.items() if old in update}
     view, point = replace(view, net=net), {name: point[old] for name, old in names.items()}
-    data, labels = _read(view, point, update) if error_known else _published(view, update)
-    stacked = {name: tensor[None] for name, tensor in data.items()}
-    stacked["update"] = {name: tensor[None] for name, tensor in update.items()}  # type: ignore[assignment]
-    return Targets(net, point, (view.num_forgotten, *view.input_shape), stacked, labels[None])
+    known, labels = _read(view, point, update) if error_known else _published(view, update)
+    one = rows(Goal(update, known), None)
+    return Targets(net, point, (view.num_forgotten, *view.input_shape), one, labels[None])
 
 
-def _published(view: WhiteBoxView, update: dict[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
+def _published(view: WhiteBoxView, update: dict[str, Tensor]) -> tuple[Known, Tensor]:
     if view.labels is None:
-        raise ValueError("view.labels: None; preset 'paper' assumes the forgotten samples' labels")
+        raise ValueError("view.labels: None; attack 'paper' assumes the forgotten samples' labels")
     labels = view.labels.to(next(iter(update.values())).device)
-    return {"labels": labels}, labels
+    return LabelsKnown(labels=labels), labels
 
 
-def _read(
-    view: WhiteBoxView, point: State, update: dict[str, Tensor]
-) -> tuple[dict[str, Tensor], Tensor]:
+def _read(view: WhiteBoxView, point: State, update: dict[str, Tensor]) -> tuple[Known, Tensor]:
     """What the last layer's update tells of the errors, and the labels."""
     layer = classifier(view.net)
     slopes, linear = update[f"{layer}.weight"], isinstance(view.net.get_submodule(layer), nn.Linear)
     if view.num_forgotten == 1 and linear and f"{layer}.bias" not in update:
         errors, features = error_without_bias(point[f"{layer}.weight"], slopes)
-        return {"errors": errors[None], "features": features[None]}, errors.argmin()[None]
+        return ErrorsKnown(errors=errors[None], features=features[None]), errors.argmin()[None]
     if f"{layer}.bias" not in update:
         raise ValueError(
             f"net: {layer!r} without a bias; allowed then: a linear one and one forgotten sample"
@@ -105,19 +96,16 @@ def _read(
     if view.num_forgotten == 1:
         # Of a linear layer the update is e hᵀ, and e is known; of a convolution it mixes what
         # stands at each position.
-        known = {"errors": errors[None]}
-        if linear:
-            known["features"] = (slopes.T @ errors)[None] / errors.square().sum()
-        return known, labels.to(errors.device)
+        reached = (slopes.T @ errors)[None] / errors.square().sum() if linear else None
+        return ErrorsKnown(errors=errors[None], features=reached), labels.to(errors.device)
     if linear and view.num_forgotten < len(errors):
         found = separate(view, point, update)
         if found.cost < TOLD_APART:
             each = found.errors.to(errors) * (errors.norm() / found.errors.sum(0).norm()).to(errors)
-            return {"errors": each, "features": found.features.to(errors)}, found.labels.to(
-                errors.device
-            )
+            known = ErrorsKnown(errors=each, features=found.features.to(errors))
+            return known, found.labels.to(errors.device)
     onehot = one_hot(labels.to(errors.device), len(errors)).to(errors)
-    return {"total": errors, "onehot": onehot}, labels.to(errors.device)
+    return SumKnown(total=errors, onehot=onehot), labels.to(errors.device)
 
 
 def alike(targets: list[Targets]) -> list[list[int]]:
@@ -139,7 +127,7 @@ def _fit(first: Targets, second: Targets) -> bool:
     if (
         str(first.net) != str(second.net)
         or first.shape != second.shape
-        or set(first.data) != set(second.data)
+        or not same_kind(first.goals, second.goals)
     ):
         return False
     points = first.point, second.point
@@ -150,17 +138,8 @@ def _fit(first: Targets, second: Targets) -> bool:
 
 def stack(targets: list[Targets]) -> Targets:
     """One stack of targets that are `alike`."""
-
-    def joined(parts: list[Data]) -> Data:
-        return {
-            name: joined([p[name] for p in parts])
-            if isinstance(value, dict)
-            else torch.cat([p[name] for p in parts])
-            for name, value in parts[0].items()
-        }
-
     return replace(
         targets[0],
-        data=joined([t.data for t in targets]),
+        goals=joined([t.goals for t in targets]),
         labels=torch.cat([t.labels for t in targets]),
     )

@@ -1,0 +1,88 @@
+"""Settings of the search, and how they are changed by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypedDict, TypeVar
+
+from uninv_lib.attacks.search.layerwise import Phases
+
+KINDS = ("plain", "head", "angle", "layerwise")
+Chosen = TypeVar("Chosen")
+
+
+class Changes(TypedDict, total=False):
+    """Fields of an attack's settings, by name; see `Settings`."""
+
+    error_known: bool
+    signed: bool
+    lr: float
+    iterations: int
+    restarts: int
+    tv: float
+    patience: int | None
+    enough: float
+    rounds: int
+    kinds: tuple[str, ...]
+    phases: tuple[float, ...]
+    compiled: bool
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of the optimisation. error_known: the output errors are read off the update, and
+    gradients are compared by their differences; else labels are assumed, and the cosine compares;
+    signed: as published, AdamW on the gradient's signs; tv: weight of the total variation;
+    patience: iterations without a better cost (by one part in a thousand) after which a restart
+    ends, None for never; enough: cost below which no further restart or round is made; rounds: of
+    `layerwise`, each from the picture before; kinds: restarts take these in turn; phases: lengths
+    of the `Phases` of `layerwise`, in units of `iterations`; compiled: the search over the whole
+    net runs as one function of `torch.compile`, which a night of recoveries pays back (see
+    `descend`). Raises ValueError for what is out of range.
+    """
+
+    error_known: bool
+    signed: bool
+    lr: float
+    iterations: int
+    restarts: int
+    tv: float
+    patience: int | None
+    enough: float = 0.0
+    rounds: int = 1
+    kinds: tuple[str, ...] = ("plain",)
+    phases: tuple[float, ...] = (4, 2, 1, 1 / 3, 4 / 3)
+    compiled: bool = False
+
+    def __post_init__(self) -> None:
+        at_least_one(self, "iterations", "restarts", "rounds")
+        if not self.kinds or set(self.kinds) - set(KINDS):
+            raise ValueError(f"kinds: {self.kinds}; allowed: some of {', '.join(KINDS)}")
+
+    def iterations_of(self) -> Phases:
+        """Of each phase of `layerwise`."""
+        return Phases(*(max(1, round(self.iterations * share)) for share in self.phases))
+
+    def most(self, turns: list[str]) -> int:
+        """Steps that restarts of these kinds take, at most."""
+        layers = self.iterations_of().most(self.rounds) + (self.rounds - 1) * self.iterations
+        return len(turns) * self.iterations + turns.count("layerwise") * layers
+
+
+def at_least_one(settings: object, *names: str) -> None:
+    """Raises ValueError where a field of these names is below 1."""
+    for name in names:
+        if getattr(settings, name) < 1:
+            raise ValueError(f"{name}: {getattr(settings, name)}; allowed: 1 or more")
+
+
+def changed(settings: Chosen, changes: Mapping[str, Any]) -> Chosen:
+    """The same with some fields changed. Raises ValueError for an unknown field, and what the
+    settings themselves raise.
+    """
+    names = [field.name for field in fields(settings)]  # type: ignore[arg-type]
+    unknown = sorted(set(changes) - set(names))
+    if unknown:
+        raise ValueError(f"settings: {unknown}; allowed: {', '.join(names)}")
+    return replace(settings, **changes)  # type: ignore[type-var]
