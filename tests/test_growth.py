@@ -14,6 +14,7 @@ import pytest
 
 import uninv_lib
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
 METHOD = """
 from typing import Annotated
@@ -139,22 +140,31 @@ def _where(lines, beginning):
 
 @pytest.fixture(scope="module")
 def grown(tmp_path_factory):
-    """python(program) -> what it printed as JSON, with a copy of the library that has grown."""
+    """The folder of a copy of the library that has grown."""
     folder = tmp_path_factory.mktemp("grown")
     library = folder / "uninv_lib"
     unwanted = shutil.ignore_patterns("__pycache__")
     shutil.copytree(Path(uninv_lib.__file__).parent, library, ignore=unwanted)
     grow(library)
-    environment = os.environ | {"PYTHONPATH": str(folder)}
+    return folder
 
-    def python(program, *words):
-        command = [sys.executable, "-c", textwrap.dedent(program), *words]
-        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+
+def with_grown(folder, *words):
+    environment = os.environ | {"PYTHONPATH": str(folder)}
+    command = [sys.executable, *words]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+
+
+@pytest.fixture
+def python(grown):
+    """python(program) -> what it printed as JSON."""
+
+    def run(program):
+        done = with_grown(grown, "-c", textwrap.dedent(program))
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
-    python.folder, python.environment = folder, environment
-    return python
+    return run
 
 
 SPEC = """
@@ -164,8 +174,8 @@ CHOSEN = {"unlearning": "climb", "defense": "rounding", "decimals": 3, "attack":
 """
 
 
-def test_help_tells_what_is_new(grown):
-    told = grown("""
+def test_help_tells_what_is_new(python):
+    told = python("""
         import json
         from click.testing import CliRunner
         from uninv_lib.__main__ import main
@@ -178,8 +188,8 @@ def test_help_tells_what_is_new(grown):
     assert "climb: rate of the climb (default: 0.001)" in told
 
 
-def test_a_record_holds_options_and_metrics_and_bounds_are_kept(grown):
-    found = grown(
+def test_a_record_holds_options_and_metrics_and_bounds_are_kept(python):
+    found = python(
         SPEC
         + """
 import json
@@ -210,8 +220,8 @@ print(json.dumps([faults, json.loads(run(Spec(**SMALL, **CHOSEN)).model_dump_jso
     assert {"gain", "gain_adaptive", "psnr_adaptive"} <= record["metrics"].keys()
 
 
-def test_a_chapter_takes_it_as_a_parameter(grown):
-    found = grown("""
+def test_a_chapter_takes_it_as_a_parameter(python):
+    found = python("""
         import json
         from uninv_lib.book.chapter import spec_of
         cell = 'dataset: str = "stripes"\\nunlearning: str = "retrain"\\nclimb_rate: float = 0.5'
@@ -226,8 +236,8 @@ def test_a_chapter_takes_it_as_a_parameter(grown):
     assert found == [0.5, False]
 
 
-def test_a_sweep_runs_it_and_its_table_and_report_show_it(grown, tmp_path):
-    found = grown(
+def test_a_sweep_runs_it_and_its_table_and_report_show_it(python, tmp_path):
+    found = python(
         SPEC
         + f"""
 import json
@@ -253,8 +263,8 @@ print(json.dumps([len(runs), columns, (folder / "report.html").read_text()]))
     assert "climb_rounds" in page
 
 
-def test_a_lab_shows_it(grown):
-    defense, unlearning = grown("""
+def test_a_lab_shows_it(python):
+    defense, unlearning = python("""
         import json
         from uninv_lib.widgets.presentation import presentation
         shown = presentation()
@@ -268,16 +278,5 @@ def test_a_lab_shows_it(grown):
 def test_the_contracts_hold_for_it(grown):
     contracts = next(Path(__file__).parent.rglob("test_contracts.py"))
     chosen = "climb or rounding or shade or (option and (narrow or stripes))"
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        str(contracts),
-        "-q",
-        "-k",
-        chosen,
-        "-p",
-        "no:randomly",
-    ]
-    done = subprocess.run(command, cwd=ROOT, env=grown.environment, capture_output=True, text=True)
+    done = with_grown(grown, "-m", "pytest", str(contracts), "-q", "-k", chosen)
     assert done.returncode == 0, done.stdout[-3000:]

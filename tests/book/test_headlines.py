@@ -23,7 +23,7 @@ def headlines(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "README", tmp_path / "README.md")
     monkeypatch.setattr(module, "EXECUTED", tmp_path)
     monkeypatch.setattr(module.sys, "argv", ["headlines.py", "--write"])
-    outputs = [{"output_type": "stream", "text": "noise"}]
+    outputs: list[dict] = [{"output_type": "stream", "text": "noise"}]
     outputs += [{"data": verdict._repr_mimebundle_()} for verdict in SHOWN]
     cell = {"metadata": {"tags": ["headline"]}, "outputs": outputs}
     notebook = json.dumps({"cells": [cell, {"metadata": {}}]})

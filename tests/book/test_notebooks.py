@@ -149,7 +149,7 @@ def names_in(tree: ast.Module, context: type[ast.expr_context]) -> set[str]:
     return found | {
         alias.asname or alias.name
         for node in made
-        for alias in (getattr(node, "names", None) or [ast.alias(node.name)])  # type: ignore[union-attr]
+        for alias in (getattr(node, "names", None) or [ast.alias(node.name)])
     }
 
 
