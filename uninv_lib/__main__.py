@@ -12,7 +12,7 @@ import click
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from uninv_lib import __version__
+import uninv_lib
 from uninv_lib.methods import TABLES, owners
 from uninv_lib.runs.commands import CAUGHT, collect, report, sweep
 from uninv_lib.spec import Spec, explain, known_fields
@@ -65,7 +65,7 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands)
-@click.version_option(__version__, prog_name="uninv")
+@click.version_option(uninv_lib.__version__, prog_name="uninv")
 def main() -> None:
     """See, reproduce and measure how machine unlearning leaks what it forgets."""
 
