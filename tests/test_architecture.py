@@ -9,14 +9,14 @@ import pytest
 
 LIBRARY = Path(__file__).parents[1] / "uninv_lib"
 FLOORS = [
-    {"support", "types", "options"},
-    {"metrics", "statistics"},
+    {"support", "types"},
+    {"metrics", "options"},
     {"data", "models", "anatomy"},
     {"training"},
-    {"unlearning", "defenses", "attacks", "forecast"},
+    {"unlearning", "defenses", "attacks", "forecast", "service"},
     {"methods", "spec"},
-    {"scene", "service"},
-    {"experiment", "measure"},
+    {"scene"},
+    {"measure", "experiment"},
     {"results", "claims", "figures"},
     {"runs", "widgets", "book"},
     {"__main__"},

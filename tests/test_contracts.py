@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import inspect
 from dataclasses import replace
-from typing import get_args, get_type_hints
+from typing import get_type_hints
 
 import pytest
 import torch
@@ -20,17 +20,12 @@ from uninv_lib.attacks.labels.probes import METHODS
 from uninv_lib.attacks.search.update import difference
 from uninv_lib.defenses import DEFENSES
 from uninv_lib.experiment import recover_or_grey
-from uninv_lib.models import MODELS
+from uninv_lib.measure import metric_of, metrics_of
+from uninv_lib.methods import TABLES
+from uninv_lib.options import options_of
 from uninv_lib.scene import EPOCHS
-from uninv_lib.spec import (
-    DefenseName,
-    ModelName,
-    PresetName,
-    ProbesName,
-    ScoreName,
-    TrainingName,
-    UnlearningName,
-)
+from uninv_lib.spec import Record
+from uninv_lib.training import TRAINING
 from uninv_lib.types import BlackBoxView, WhiteBoxView
 from uninv_lib.unlearning import UNLEARNING
 
@@ -45,29 +40,32 @@ def same(first, second):
 
 def unlearn(method, scene, seed=0):
     rng = torch.Generator().manual_seed(seed)
-    return UNLEARNING[method](
-        scene.trained, scene.forget, scene.retain, rng=rng, unlearning_rate=0.01
-    )
+    return UNLEARNING[method](scene.trained, scene.forget, scene.retain, rng=rng)
 
 
-def defend(method, scene, strength=0.5, seed=0):
+def defend(method, scene, seed=0, **options):
     rng = torch.Generator().manual_seed(seed)
-    return DEFENSES[method](
-        scene.unlearned, scene.trained, scene.retain, rng=rng, strength=strength
-    )
+    options = sample(DEFENSES[method]) | options
+    return DEFENSES[method](scene.unlearned, scene.trained, scene.retain, rng=rng, **options)
 
 
-STRENGTH = {"obfuscation": 0.5, "pruning": 0.5, "fine_tuning": 1}
+def sample(function):
+    """Options that show what a method does: the middle one of their examples, or the default."""
+    return {
+        name: about.examples[len(about.examples) // 2] if about.examples else about.default
+        for name, about in options_of(function).items()
+    }
 
 
-def test_every_name_of_a_spec_has_a_method_and_every_method_a_name():
-    assert set(UNLEARNING) == set(get_args(UnlearningName))
-    assert {*DEFENSES, "none"} == set(get_args(DefenseName))
-    assert set(MODELS) == set(get_args(ModelName))
-    assert set(ATTACKS) - {"labels"} == set(get_args(PresetName))
-    assert set(METHODS) == set(get_args(ProbesName))
-    assert set(SCORES) == set(get_args(ScoreName))
-    assert set(EPOCHS) == set(get_args(Spec.model_fields["budget"].annotation))
+DEFENDING = [name for name in DEFENSES if name != "none"]
+
+
+@pytest.mark.parametrize("field", TABLES)
+def test_every_option_is_described_and_has_a_default_or_examples(field):
+    for entry in TABLES[field].values():
+        for name, about in options_of(getattr(entry, "function", entry)).items():
+            assert about.description, name
+            assert about.examples or not about.is_required(), name
 
 
 @pytest.mark.parametrize("method", UNLEARNING)
@@ -95,19 +93,20 @@ def test_unlearning_repeats_bit_for_bit_and_leaves_buffers_alone(method, convnet
     )
 
 
-@pytest.mark.parametrize("method", DEFENSES)
+@pytest.mark.parametrize("method", DEFENDING)
 def test_a_defense_returns_a_new_whole_state_and_changes_nothing_else(method, convnet):
     released = copy(convnet.unlearned)
-    defended = defend(method, convnet, STRENGTH[method])
+    defended = defend(method, convnet)
     assert {n: t.shape for n, t in defended.items()} == {n: t.shape for n, t in released.items()}
     assert not same(defended, released)
     assert same(convnet.unlearned, released)
-    assert same(defended, defend(method, convnet, STRENGTH[method]))
+    assert same(defended, defend(method, convnet))
 
 
 @pytest.mark.parametrize("method", DEFENSES)
 def test_a_defense_of_strength_zero_does_nothing(method, convnet):
-    assert same(defend(method, convnet, 0), convnet.unlearned)
+    if "strength" in options_of(DEFENSES[method]):
+        assert same(defend(method, convnet, strength=0), convnet.unlearned)
 
 
 @pytest.mark.parametrize(
@@ -115,14 +114,14 @@ def test_a_defense_of_strength_zero_does_nothing(method, convnet):
 )
 def test_a_defense_refuses_a_strength_that_means_nothing(method, strength, convnet):
     with pytest.raises(ValueError, match=r"strength: .*; allowed"):
-        defend(method, convnet, strength)
+        defend(method, convnet, strength=strength)
 
 
 @pytest.mark.parametrize("defense", ADAPTIVE)
 def test_an_adaptive_attacker_knows_more_of_a_defended_update_and_nothing_else_of_an_open_one(
     defense, convnet
 ):
-    defended = replace(convnet.white_box(), after=defend(defense, convnet, STRENGTH[defense]))
+    defended = replace(convnet.white_box(), after=defend(defense, convnet))
     true = torch.cat(
         [
             t.flatten()
@@ -144,7 +143,7 @@ def test_an_adaptive_attacker_knows_more_of_a_defended_update_and_nothing_else_o
 
 
 def test_pruned_weights_of_a_linear_layer_follow_from_those_that_remain(linear):
-    defended = replace(linear.white_box(), after=defend("pruning", linear, 0.5))
+    defended = replace(linear.white_box(), after=defend("pruning", linear, strength=0.5))
     seen = ADAPTIVE["pruning"](defended)
     weight = next(name for name, tensor in defended.after.items() if tensor.ndim == 2)
     told = (defended.after[weight] != 0).any(0)  # by a unit at least
@@ -245,24 +244,27 @@ def test_probes_are_what_the_model_takes_for_their_class(method, linear, rng):
 
 
 @pytest.mark.parametrize("unlearning", UNLEARNING)
-@pytest.mark.parametrize("defense", ["none", *DEFENSES])
-@pytest.mark.parametrize("attack", ["features", "labels"])
-@pytest.mark.parametrize("training", get_args(TrainingName))
+@pytest.mark.parametrize("defense", DEFENSES)
+@pytest.mark.parametrize("attack", ["fast", "labels"])
+@pytest.mark.parametrize("training", TRAINING)
 def test_every_combination_runs_and_repeats_bit_for_bit(unlearning, defense, attack, training):
-    spec = Spec(
-        dataset="digits",
-        model="linear",
-        budget="smoke",
-        unlearning=unlearning,
-        defense=defense,
-        strength=STRENGTH.get(defense, 0),
-        attack=attack,
-        training=training,
-        probes="gradient",
-    )
+    chosen = {"unlearning": unlearning, "defense": defense, "attack": attack, "training": training}
+    spec = Spec(**SMALL, **chosen, **sample(DEFENSES[defense]))
     first, second = run(spec), run(spec)
     assert first.metrics == second.metrics
-    assert first.model_validate_json(first.model_dump_json()) == first
+    assert Record.model_validate_json(first.model_dump_json()) == first
+
+
+SMALL = {"dataset": "digits", "model": "linear", "budget": "smoke", "device": "cpu"}
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_every_attack_runs_with_what_it_assumes_and_gives_its_metrics(attack):
+    found = run(Spec(**SMALL, attack=attack, knowledge=ATTACKS[attack].assumes)).metrics
+    given = get_type_hints(ATTACKS[attack].function)["return"]
+    conditional = {"ssim", "feature_cosine"}  # of larger pictures, of one attack
+    told = {metric_of(name)[0] for name in found}
+    assert set(metrics_of(given)) - conditional <= told <= set(metrics_of(given))
 
 
 def test_an_update_lost_in_rounding_is_answered_with_grey(linear, rng):

@@ -1,4 +1,5 @@
 import pickle
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -6,10 +7,9 @@ import torch
 from PIL import Image
 
 from uninv_lib import Spec, data, prepare
-from importlib import import_module
-from uninv_lib.training.pretraining import fast_in_bfloat16
 from uninv_lib.support.cache import digest, home, kept
 from uninv_lib.support.torchvision import import_torchvision
+from uninv_lib.training.pretraining import fast_in_bfloat16
 from uninv_lib.types import Split
 
 photos = import_module("uninv_lib.data.photos")
@@ -152,7 +152,7 @@ def test_torchvision_sets_are_read_in_their_on_disk_format(name, shape, tmp_path
     monkeypatch.setattr(owner, "download", lambda self: None)
     if name != "stl10":
         monkeypatch.setattr("torchvision.datasets.cifar.check_integrity", lambda *_: True)
-    found = data._torchvision(name, 20)
+    found = fetched._fetched(name, 20)
     assert found.input_shape == shape
     assert len(found.private) == 20
     assert len(found.public) == 30
@@ -169,7 +169,7 @@ def test_a_failed_download_says_what_to_do(tmp_path, monkeypatch):
     with pytest.raises(
         RuntimeError, match=r"cifar10 is not in .* go online once, or use an embedded set"
     ):
-        data._torchvision("cifar10", 20)
+        fetched._fetched("cifar10", 20)
 
 
 def test_torchvision_imports_whatever_its_operators_do():

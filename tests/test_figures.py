@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from uninv_lib import figures
-from uninv_lib.figures.parts import DEFENSE_STYLE, WIDTH, ordered
+from uninv_lib.figures.palette import DEFENSE_STYLE
+from uninv_lib.figures.parts import WIDTH, ordered
 
 STRENGTHS = {
     "obfuscation": (0.1, 0.3, 1, 3),

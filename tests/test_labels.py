@@ -141,7 +141,7 @@ def test_label_inference_runs_and_repeats_whatever_is_answered(answers):
         ({"forget_classes": 2}, "forget_classes: 2 without forget_share"),
         ({"answers": "label", "score": "log_odds"}, "allowed: confidence"),
         ({"answers": "noisy", "probes": "gradient"}, "allowed: a black box's"),
-        ({"score": "logits"}, "'confidence' or 'log_odds'"),
+        ({"score": "logits"}, "unknown score 'logits'; allowed: confidence, log_odds"),
     ],
 )
 def test_a_spec_of_label_inference_that_cannot_run_says_why(fields, message):

@@ -1,6 +1,7 @@
 """The private training to convergence, and the attack that undoes exact unlearning of it."""
 
 from dataclasses import replace
+from importlib import import_module
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from uninv_lib.attacks import Session, recover_features
 from uninv_lib.attacks.features import second_order
 from uninv_lib.attacks.labels.by_parameters import SCORES, labels_of_parameters
 from uninv_lib.attacks.search.update import NothingChanged
+from uninv_lib.methods import applicable
 from uninv_lib.training.converged import converge
 
 WORDS = {
@@ -27,7 +29,7 @@ WORDS = {
 
 
 def scene(model="linear", **changes):
-    return prepare(Spec(**{**WORDS, "model": model, "width": 4, **changes}))
+    return prepare(Spec(**applicable({**WORDS, "model": model, "width": 4, **changes})))
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +62,7 @@ def test_converged_training_without_samples_is_the_optimum_of_the_penalty():
 
 
 def test_an_optimum_out_of_reach_is_an_error(monkeypatch, linear):
-    monkeypatch.setattr("uninv_lib.training.converged.GOAL", 1e3)
+    monkeypatch.setattr(import_module("uninv_lib.training.converged"), "GOAL", 1e3)
     with pytest.raises(FloatingPointError, match="try a larger weight_decay"):
         converge(linear.trained.net, linear.trained.pretrained, linear.retain)
 
@@ -149,7 +151,7 @@ def test_the_curvature_tells_labels_that_the_bias_hides(requests):
 
 
 def test_a_record_holds_both_orders():
-    record = run(Spec(**WORDS, model="linear", preset="second_order"))
+    record = run(Spec(**WORDS, model="linear", attack="second_order"))
     assert record.metrics["feature_cosine"] > record.metrics["feature_cosine_first_order"]
     assert record.metrics["psnr"] > record.metrics["psnr_first_order"]
     labels = run(Spec(**WORDS, model="linear", attack="labels", probes="public"))

@@ -94,9 +94,9 @@ json_values = some.recursive(
 def test_a_name_depends_on_no_order_of_keys_and_survives_json(inputs, random):
     keys = list(inputs)
     random.shuffle(keys)
-    name = named(inputs, trivial.work).name
-    assert named({key: inputs[key] for key in keys}, trivial.work).name == name
-    assert named(json.loads(json.dumps(inputs)), trivial.work).name == name
+    name = named(inputs, trivial.work, trivial.coded).name
+    assert named({key: inputs[key] for key in keys}, trivial.work, trivial.coded).name == name
+    assert named(json.loads(json.dumps(inputs)), trivial.work, trivial.coded).name == name
 
 
 @given(some.floats(1e-9, 0.9), some.integers(0, 5), some.sampled_from(["μ", "ü", "u\u0308", "a b"]))
@@ -110,7 +110,9 @@ def test_equal_specs_have_one_name_however_their_numbers_are_written(rate, seed,
     }
     other = exact | {"seed": seed + 1}
     specs = [Spec(**fields) for fields in (exact, written, other)]
-    names = [named(spec.model_dump(mode="json"), trivial.work).name for spec in specs]
+    names = [
+        named(spec.model_dump(mode="json"), trivial.work, trivial.coded).name for spec in specs
+    ]
     assert specs[0] == specs[1]
     assert names[0] == names[1] != names[2]
 
@@ -181,9 +183,8 @@ def test_parameters_of_a_notebook_keep_their_types_and_defaults(tmp_path):
     assert [run.inputs["unlearning_rate"] for run in runs] == [1.0, 0.001]
     assert {type(run.inputs["seed"]) for run in runs} == {int}
     assert runs[0].inputs["dataset"] == "photos"
-    assert named(runs[0].inputs, runs[0].work).name != runs[0].name, (
-        "the cells of the notebook count"
-    )
+    other = named(runs[0].inputs, runs[0].work, trivial.coded)
+    assert other.name != runs[0].name, "the cells of the notebook count"
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from uninv_lib.widgets import DefenseLab, DrawForgetLeak, LabelMeter, RecoveryEx
 from uninv_lib.widgets import defense as lab
 from uninv_lib.widgets import labels as meter
 from uninv_lib.widgets import recovery as explorer
+from uninv_lib.widgets.base import spec_of
 from uninv_lib.widgets.observe import people
 
 SMALL = {"dataset": "digits", "budget": "smoke", "device": "cpu"}
@@ -123,7 +124,7 @@ def test_grid_and_live_path_give_the_same_numbers(name, asked):
 
 def test_draw_runs_the_library_on_a_private_digit(asked):
     sent = asked(MAKE["draw"](), {"type": "run", "spec": CELLS["draw"]})
-    expected = run(Spec(dataset="digits", width=4, device="cpu", **CELLS["draw"]))
+    expected = run(spec_of({"dataset": "digits", "width": 4, "device": "cpu"}, CELLS["draw"]))
     shown = last(sent)["cell"]["metrics"]
     assert list(shown)[:2] == ["gain", "psnr"]
     assert shown.items() <= expected.metrics.items()

@@ -68,18 +68,13 @@ def sees(spec: Spec) -> type:
 
 
 def attack(
-    scene: Scene,
-    *,
-    rng: torch.Generator,
-    knows: bool = False,
-    progress: Progress = False,
-    watch: Watch | None = None,
-) -> Reconstruction | LabelScores:
+    scene: Scene, *, knows: bool = False, progress: Progress = False, watch: Watch | None = None
+) -> tuple[Reconstruction | LabelScores, torch.Generator]:
     """What the Spec's attack gives on its view of a scene, or, where it knows of the defense, on
-    what ADAPTIVE makes of it. Raises what the attack raises.
+    what ADAPTIVE makes of it; and its generator as it is then. Raises what the attack raises.
     """
-    spec, noise = scene.spec, scene.noise()
-    view = scene.white_box() if sees(spec) is WhiteBoxView else _user(scene, noise)
+    spec, noise, rng = scene.spec, scene.noise(), _rng(scene.spec)
+    view = _user(scene, noise) if sees(spec) is BlackBoxView else scene.white_box()
     if knows and isinstance(view, WhiteBoxView):
         view = ADAPTIVE[spec.defense](view)
     keep = partial(_keep, scene, noise)
@@ -91,8 +86,14 @@ def attack(
     except NothingChanged:
         if not isinstance(view, WhiteBoxView):
             raise
-        return grey(view)
-    return found
+        found = grey(view)
+    return found, rng
+
+
+def _rng(spec: Spec) -> torch.Generator:
+    """The generator of a Record's attack: probes are the same for all requests."""
+    black_box = sees(spec) is BlackBoxView
+    return rng_of("probes", spec.seed) if black_box else rng_of("attack", spec.seed, spec.request)
 
 
 def _user(scene: Scene, noise: tuple[torch.Generator, torch.Generator]) -> BlackBoxView:
@@ -123,26 +124,22 @@ def _keep(
 
 
 def probes_of(scene: Scene, *, progress: Progress = False) -> tuple[Tensor, int]:
-    """(probes, answers asked for them) of a scene whose attack is "labels", as a run keeps them."""
+    """(probes (classes, m, *input_shape), answers asked for them) of a Spec of label inference.
+    Made of the model before, so kept on disk for all requests under it.
+    """
     spec, noise = scene.spec, scene.noise()
     keep = partial(_keep, scene, noise)
-    session = Session([attack_rng(spec)], progress=progress, keep=keep)
+    session = Session([_rng(spec)], progress=progress, keep=keep)
     return probes_of_budget(
         _user(scene, noise), session=session, budget=spec.budget, probes=spec.probes
     )
-
-
-def attack_rng(spec: Spec) -> torch.Generator:
-    """The generator of a Record's attack: probes are the same for all requests."""
-    black_box = sees(spec) is BlackBoxView
-    return rng_of("probes", spec.seed) if black_box else rng_of("attack", spec.seed, spec.request)
 
 
 def knowing(scene: Scene, *, progress: Progress = False) -> Reconstruction:
     """What the attacker of a Record's adaptive metrics finds, who knows of the scene's defense; one
     of ADAPTIVE.
     """
-    found = attack(scene, rng=attack_rng(scene.spec), knows=True, progress=progress)
+    found, _ = attack(scene, knows=True, progress=progress)
     assert isinstance(found, Reconstruction)
     return found
 
@@ -162,8 +159,7 @@ def run(spec: Spec, *, progress: Progress = False, watch: Watch | None = None) -
     started = time.perf_counter()
     scene = prepare(spec, progress=progress)
     prepared = time.perf_counter()
-    rng = attack_rng(spec)
-    found = attack(scene, rng=rng, progress=progress, watch=watch)
+    found, rng = attack(scene, progress=progress, watch=watch)
     if watch is not None and isinstance(found, Reconstruction):
         watch(-1, found.inputs)
     adaptive = isinstance(found, Reconstruction) and spec.defense in ADAPTIVE

@@ -97,7 +97,8 @@ def read_options(given: Mapping[str, Any], core: Collection[str]) -> dict[str, A
             faults += details(error, f" for {field} {chosen!r}")
     for name in given:
         if name not in taken:
-            faults.append(_detail(name, _whose(name, given, options, core), given[name]))
+            told = name if name in options or name in RENAMED else ""  # others name themselves
+            faults.append(_detail(told, _whose(name, given, options, core), given[name]))
     if faults:
         raise ValidationError.from_exception_data("Spec", faults)
     return read

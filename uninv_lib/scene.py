@@ -67,9 +67,7 @@ class Scene:
         return getattr(self.spec, name)
 
     def noise(self) -> tuple[torch.Generator, torch.Generator]:
-        """What a noisy service draws from, before and after: the model before serves all
-        requests.
-        """
+        """What a noisy service draws from, before and after: the former serves all requests."""
         seed, request = self.spec.seed, self.spec.request
         return rng_of("answers", seed), rng_of("answers", seed, request)
 
@@ -83,7 +81,7 @@ class Scene:
                 (self.trained.state, self.released), noise or self.noise(), strict=True
             )
         )
-        shape, like = self.dataset.input_shape, self.forget.inputs.new_zeros(())
+        like, shape = self.forget.inputs.new_zeros(()), self.dataset.input_shape
         return BlackBoxView(before, after, self.dataset.num_classes, shape, like=like)
 
     @property

@@ -163,15 +163,15 @@ class Reconstruction:
 class LabelScores:
     """change: (classes,), mean change of each class's score on its own probes, after − before (β,
     eq. 10); ranked: (classes,) int64, the most negative change first; queries: answers asked of
-    both models together; queries_probes: those asked of the model before to make the probes;
-    fewer: the ranking by the first m probes of each class, by m.
+    both models together; by_count: the ranking with the first m probes of each class alone;
+    queries_probes: answers asked of the model before to make the probes.
     """
 
     change: Tensor
     ranked: Tensor
     queries: int
+    by_count: Mapping[int, Tensor] = field(default_factory=dict)
     queries_probes: int = 0
-    fewer: Mapping[int, Tensor] = field(default_factory=dict)
 
 
 def unknown(kind: str, name: object, allowed: Collection[str]) -> str:

@@ -1,5 +1,6 @@
-// Runs the widgets of a built page, without a kernel and without a network: each is an ES module in the saved state,
-// imported through a blob, and drawn on a model of a dozen lines. A classic script, because file:// allows no other.
+// Runs the widgets of a built page, without a kernel and without a network: each is an ES module in
+// the saved state, imported through a blob, and drawn on a model of a dozen lines. A classic
+// script, because file:// allows no other.
 (() => {
   const STATE = 'script[type="application/vnd.jupyter.widget-state+json"]';
   const VIEW = 'script[type="application/vnd.jupyter.widget-view+json"]';
@@ -33,12 +34,15 @@
     URL.revokeObjectURL(url);
     view.after(el);
     await module.default.render({ model, el });
-    await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))); // its first view is painted
+    // Two frames later its first view is painted.
+    await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
   };
 
-  // The figure in the next cell gives way to the widget, which takes over its number and whoever links to it.
+  // The figure in the next cell gives way to the widget, which takes over its number and whoever
+  // links to it.
   const replace = (cell) => {
-    const figure = cell.nextElementSibling?.matches(".tag_widget-fallback") && cell.nextElementSibling;
+    const figure =
+      cell.nextElementSibling?.matches(".tag_widget-fallback") && cell.nextElementSibling;
     if (!figure) return () => {};
     figure.classList.add("uninv-replaced");
     const named = figure.querySelector("figure[id]");
@@ -59,7 +63,8 @@
 
   const start = () => {
     const saved = {};
-    for (const script of document.querySelectorAll(STATE)) Object.assign(saved, JSON.parse(script.textContent).state);
+    for (const script of document.querySelectorAll(STATE))
+      Object.assign(saved, JSON.parse(script.textContent).state);
     const styles = new Set();
     for (const view of document.querySelectorAll(VIEW)) {
       const model = saved[JSON.parse(view.textContent).model_id];
@@ -75,9 +80,14 @@
         })
         .finally(() => cell.classList.remove("uninv-awaited"));
     }
-    document.head.append(...Array.from(styles, (css) => Object.assign(document.createElement("style"), { textContent: css })));
+    document.head.append(
+      ...Array.from(styles, (css) =>
+        Object.assign(document.createElement("style"), { textContent: css }),
+      ),
+    );
   };
   // As soon as the page is read: DOMContentLoaded would wait for the theme and for MathJax.
-  if (document.readyState === "loading") document.addEventListener("readystatechange", start, { once: true });
+  if (document.readyState === "loading")
+    document.addEventListener("readystatechange", start, { once: true });
   else start();
 })();

@@ -17,7 +17,12 @@ def obfuscation(
     *,
     rng: torch.Generator,
     strength: Annotated[
-        float, Field(gt=0, description="norm of the noise in units of the update's")
+        float,
+        Field(
+            gt=0,
+            description="norm of the noise in units of the update's",
+            examples=[0.1, 0.3, 1, 3],
+        ),
     ],
 ) -> State:
     """unlearned + Gaussian noise whose norm, over all parameters, is `strength` times that of

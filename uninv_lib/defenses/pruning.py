@@ -16,7 +16,10 @@ def pruning(
     retain: Split,
     *,
     rng: torch.Generator,
-    strength: Annotated[float, Field(gt=0, lt=1, description="share of the weights")],
+    strength: Annotated[
+        float,
+        Field(gt=0, lt=1, description="share of the weights", examples=[0.1, 0.3, 0.5, 0.9]),
+    ],
 ) -> State:
     """unlearned with the share `strength` of its weights, smallest first over all layers, set to
     zero.

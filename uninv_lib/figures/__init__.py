@@ -7,7 +7,7 @@ many pixels there.
 
 from uninv_lib.figures.charts import bands, bars, curves, points, rate_curves, rates, scatter
 from uninv_lib.figures.images import diagram, pictures
-from uninv_lib.figures.parts import DEFENSE_STYLE
+from uninv_lib.figures.palette import DEFENSE_STYLE
 from uninv_lib.figures.strengths import panels, tradeoff
 
 __all__ = [

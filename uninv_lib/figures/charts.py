@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from uninv_lib.figures.palette import COLOURS
 from uninv_lib.figures.parts import (
-    COLOURS,
     WIDTH,
     Interval,
     blank,

@@ -8,25 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import tensor
 
+from uninv_lib.figures.palette import COLOURS, DEFENSE_STYLE, MARKERS
 from uninv_lib.metrics import interval
 
 if TYPE_CHECKING:
     import pandas
 
-COLOURS = sns.color_palette("colorblind").as_hex()
-MARKERS = "osD^vPX*"
-DEFENSE_STYLE = {
-    "none": ("#0173b2", "o"),
-    "obfuscation": ("#de8f05", "s"),
-    "pruning": ("#029e73", "^"),
-    "fine_tuning": ("#d55e00", "D"),
-}
-"""Colour and marker of each defense, in every figure."""
 WIDTH = 4.8
 LETTERS = 14  # of 10 points in an inch, on average
 SMALL = 9.5
@@ -78,7 +69,7 @@ def ordered(names: Iterable[Any]) -> list[Any]:
 def style_of(name: object, i: int) -> dict[str, Any]:
     """Colour and marker of a series: a defense's own, or those of the i-th."""
     colour, marker = DEFENSE_STYLE.get(
-        str(name).replace("-", "_"), (COLOURS[i % 10], MARKERS[i % 8])
+        str(name).replace("-", "_"), (COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)])
     )
     return {"color": colour, "marker": marker}
 

@@ -18,11 +18,14 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from uninv_lib.experiment import run
+from uninv_lib.methods import applicable
 from uninv_lib.spec import Record, Spec, explain
+from uninv_lib.widgets.presentation import presentation
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parent / "js"
 Live = Callable[..., Record]
 """(spec, *, progress, watch) -> Record, as `experiment.run`."""
+SHARED = ("presented", "controls", "charts", "selection", "kernel")
 SPOKEN = {
     "chelsea": "cat",
     "china": "palace",
@@ -38,12 +41,20 @@ def spoken(class_names: Iterable[str]) -> list[str]:
     return [SPOKEN.get(name, name) for name in class_names]
 
 
+def spec_of(*fields: Mapping[str, Any]) -> Spec:
+    """The Spec of these fields, those of the last where one is named twice. Raises
+    pydantic.ValidationError.
+    """
+    merged = {name: value for some in fields for name, value in some.items()}
+    return Spec(**applicable(merged))
+
+
 def module(*names: str) -> str:
-    """One ES module of these files: a blob or a notebook has no folder that a module could import
-    from.
+    """One ES module of these files and of what all widgets share: a blob or a notebook has no
+    folder that a module could import from.
     """
     return "\n".join(
-        (FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in ("common", *names)
+        (FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in (*SHARED, *names)
     )
 
 
@@ -97,14 +108,16 @@ class Widget(anywidget.AnyWidget):
     none is needed.
 
     live: (Spec, *, progress, watch) -> Record, what a run is; None keeps the widget to what it
-    holds. selected: what the reader chose, by name.
+    holds. selected: what the reader chose, by name; presentation: what the page calls methods and
+    metrics, see there.
     """
 
     _css = (FOLDER / "widgets.css").read_text(encoding="utf-8")
     selected = traitlets.Dict().tag(sync=True)
+    presentation = traitlets.Dict().tag(sync=True)
 
     def __init__(self, *, live: Live | None = run, **traits: Any) -> None:
-        super().__init__(**traits)
+        super().__init__(presentation=presentation(), **traits)
         self._live = live
         self._latest = 0
         self._talking = threading.Lock()

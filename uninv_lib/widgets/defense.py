@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import pandas
@@ -13,11 +14,13 @@ from tqdm import tqdm  # not tqdm.auto: its bar would be a widget of its own, sa
 from uninv_lib import figures
 from uninv_lib.attacks.adaptive import ADAPTIVE
 from uninv_lib.data import load
+from uninv_lib.defenses import DEFENSES
 from uninv_lib.experiment import knowing, run
 from uninv_lib.scene import prepare
 from uninv_lib.spec import Spec
-from uninv_lib.widgets.base import Explorer, Live, Pictures, module, spoken
+from uninv_lib.widgets.base import Explorer, Live, Pictures, module, spec_of, spoken
 from uninv_lib.widgets.observe import Observed, observe, people
+from uninv_lib.widgets.presentation import strengths
 
 FIXED: dict[str, Any] = {
     "dataset": "photos",
@@ -29,22 +32,17 @@ FIXED: dict[str, Any] = {
 AXES: dict[str, list[Any]] = {
     "request": [23, 10, 1, 3],  # a smile, a petal whose update is lost in rounding, an eye, a wheel
     "unlearning_rate": [1e-4, 1e-3, 1e-2],
-    "defense": ["none", "obfuscation", "pruning", "fine_tuning"],
-}
-STRENGTHS: dict[str, list[Any]] = {
-    "none": [0],
-    "obfuscation": [0.1, 0.3, 1, 3],
-    "pruning": [0.1, 0.3, 0.5, 0.9],
-    "fine_tuning": [1, 5, 20],
 }
 FINER: dict[str, list[Any]] = {
     "request": list(range(32)),
     "unlearning_rate": [1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1],
-    "none": [0],
+}
+FINER_STRENGTHS: dict[str, list[Any]] = {
     "obfuscation": [0.1, 0.2, 0.3, 0.5, 1, 2, 3, 5, 10],
     "pruning": [0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95],
     "fine_tuning": [1, 2, 3, 5, 10, 20, 40],
 }
+"""What a kernel adds; of a defense that is not named here, the middle between its examples."""
 NOTE = (
     "Each mark is one run: one fully connected net, one private set, drawn with a seed that "
     "was chosen because it "
@@ -53,7 +51,16 @@ NOTE = (
 
 
 def _spec(fields: Mapping[str, Any]) -> Spec:
-    return Spec(**FIXED, **fields)
+    return spec_of(FIXED, fields)
+
+
+def _finer(defense: str) -> list[Any]:
+    if defense in FINER_STRENGTHS:
+        return FINER_STRENGTHS[defense]
+    values = strengths(defense)
+    whole = all(isinstance(value, int) for value in values)
+    between = [(a + b) // 2 if whole else (a + b) / 2 for a, b in pairwise(values)]
+    return sorted({*values, *between})
 
 
 def _grid() -> list[dict[str, Any]]:
@@ -61,8 +68,8 @@ def _grid() -> list[dict[str, Any]]:
         {"request": request, "unlearning_rate": rate, "defense": defense, "strength": strength}
         for request in AXES["request"]
         for rate in AXES["unlearning_rate"]
-        for defense in AXES["defense"]
-        for strength in STRENGTHS[defense]
+        for defense in DEFENSES
+        for strength in strengths(defense)
     ]
 
 
@@ -86,12 +93,12 @@ def _cell(fields: Mapping[str, Any], seen: Observed, pictures: Pictures) -> dict
 
 
 class DefenseLab(Explorer):
-    """Choose an unlearning rate, a defense and its strength; see what is recovered and what the
-    model is still worth.
+    """Choose an unlearning rate, one of DEFENSES and its strength; see what is recovered and what
+    the model is still worth.
 
-    Computes its grid of 144 runs when it is made, about ten seconds; each cell holds what the
-    attacker finds who knows of the defense, too. live: (Spec, *, progress, watch) -> Record, for
-    values off the grid.
+    Computes its grid when it is made, with three defenses 144 runs in about ten seconds; each cell
+    holds what the attacker finds who knows of the defense, too. live: (Spec, *, progress, watch) ->
+    Record, for values off the grid.
     """
 
     _esm = module("defense")
@@ -112,9 +119,9 @@ class DefenseLab(Explorer):
         first = next((fields for fields in chosen if fields["unlearning_rate"] == 1e-3), chosen[0])
         super().__init__(
             live=live,
-            axes={**AXES, "strength": []},
-            strengths=STRENGTHS,
-            finer=FINER,
+            axes={**AXES, "defense": list(DEFENSES), "strength": []},
+            strengths={name: strengths(name) for name in DEFENSES},
+            finer={**FINER, "strengths": {name: _finer(name) for name in DEFENSES}},
             cells=cells,
             shape=list(data.input_shape),
             pictures=pictures.packed(),
@@ -137,5 +144,10 @@ class DefenseLab(Explorer):
             "test_accuracy_released": "test accuracy of the released model",
             "leak": "gain above best null (dB)",
         }
-        x, title = "test_accuracy_released", "the lab's grid, the attacker knows of pruning"
+        words = self.presentation["defense"]
+        known = [words[name]["name"] for name in table["defense"].unique() if name in ADAPTIVE]
+        title = "the lab's grid" + (
+            f", the attacker knows of {' and '.join(known)}" if known else ""
+        )
+        x = "test_accuracy_released"
         return figures.tradeoff(table, x=x, y="leak", labels=labels, title=title, y_max=self.cap)

@@ -15,12 +15,34 @@ from torch import Tensor
 from uninv_lib import figures
 from uninv_lib.attacks import recover_features
 from uninv_lib.data import load
+from uninv_lib.defenses import DEFENSES
 from uninv_lib.experiment import run
 from uninv_lib.scene import prepare, pretrain
-from uninv_lib.spec import Spec
-from uninv_lib.widgets.base import FOLDER, Live, Pictures, Widget, module
+from uninv_lib.unlearning import UNLEARNING
+from uninv_lib.widgets.base import FOLDER, Live, Pictures, Widget, module, spec_of
+from uninv_lib.widgets.presentation import strengths
 
 FIXED: dict[str, Any] = {"dataset": "digits", "width": 4, "device": "cpu"}
+FRESH: dict[str, Any] = {
+    "model": "linear",
+    "method": "gradient_ascent",
+    "rate": 1e-3,
+    "size": 32,
+    "defense": "none",
+    "strength": 0,
+    "seed": 1,  # of a defense's noise
+    "knows": True,
+}
+AXES: dict[str, list[Any]] = {
+    "rate": [1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1],
+    "size": [1, 2, 4, 8, 16, 32, 64, 128],
+}
+STRENGTHS: dict[str, list[Any]] = {
+    "obfuscation": [0.1, 0.3, 0.5, 1, 2, 3, 5, 10],
+    "pruning": [0.1, 0.2, 0.3, 0.5, 0.7, 0.9],
+    "fine_tuning": [1, 2, 3, 5, 10],
+}
+"""What a page computes in a blink; of other the examples of their option."""
 RETAINED, LEVELS = 127, 16  # with the drawing a full batch; shades of grey in the data set
 KNOWING = (
     "gain_adaptive",
@@ -47,11 +69,12 @@ class DrawForgetLeak(Widget):
 
     Nothing is precomputed but the pretraining: the state holds θ_0 of a linear net and of one with
     32 hidden units, float32, 127 private digits to retain, 300 to test on, and a sample drawing of
-    each class. The page computes in double precision. live: (Spec, *, progress, watch) -> Record,
-    the same settings on a private digit.
+    each class. The page computes in double precision. It opens on `fresh` and offers those of the
+    methods in `axes` that it can compute, see js/engine.js. live: (Spec, *, progress, watch) ->
+    Record, the same settings on a private digit.
     """
 
-    _esm = module("engine", "pad", "why", "words", "draw")
+    _esm = module("engine", "held", "pad", "why", "words", "bench", "draw")
     _css = "\n".join(
         (FOLDER / f"{name}.css").read_text(encoding="utf-8") for name in ("widgets", "draw")
     )
@@ -63,12 +86,15 @@ class DrawForgetLeak(Widget):
     mean = traitlets.Float().tag(sync=True)
     std = traitlets.Float().tag(sync=True)
     lr = traitlets.Float(1e-3).tag(sync=True)
+    fresh = traitlets.Dict(FRESH).tag(sync=True)
+    axes = traitlets.Dict().tag(sync=True)
+    strengths = traitlets.Dict().tag(sync=True)
 
     def __init__(self, *, live: Live | None = run) -> None:
         data = load("digits")
         layers, weights = {}, b""
         for name in ("linear", "mlp"):
-            net, state = pretrain(Spec(**FIXED, model=name))
+            net, state = pretrain(spec_of(FIXED, {"model": name}))
             parameters = [state[key] for key, _ in net.named_parameters()]
             layers[name] = [list(tensor.shape) for tensor in parameters if tensor.ndim > 1]
             weights += b"".join(tensor.float().numpy().tobytes() for tensor in parameters)
@@ -87,6 +113,8 @@ class DrawForgetLeak(Widget):
             start += len(split)
         super().__init__(
             live=live,
+            axes={**AXES, "method": list(UNLEARNING), "defense": list(DEFENSES)},
+            strengths={name: STRENGTHS.get(name) or strengths(name) for name in DEFENSES},
             weights=weights,
             layers=layers,
             digits=b"".join(_grey(split.inputs) for split in splits.values()),
@@ -97,18 +125,18 @@ class DrawForgetLeak(Widget):
         )
 
     def cell_of(self, fields: Mapping[str, Any], live: Live, pictures: Pictures) -> dict[str, Any]:
-        found = live(Spec(**FIXED, **fields)).metrics
+        found = live(spec_of(FIXED, fields)).metrics
         return {"metrics": {name: found[name] for name in SHOWN if name in found}}
 
     def figure(self) -> Figure:
         """The message for print: a forgotten digit, and what leaks without a defense and under
         obfuscation.
         """
-        plain = Spec(**FIXED, model="linear", request=3)
+        plain = {**FIXED, "model": "linear", "request": 3}
         pictures: dict[str, Tensor] = {}
         for name, strength in (("no defense", 0.0), ("obfuscation 1", 1.0), ("obfuscation 5", 5.0)):
             defended = {"defense": "obfuscation", "strength": strength}
-            scene = prepare(plain.but(**defended if strength else {}))
+            scene = prepare(spec_of(plain, defended if strength else {}))
             found = recover_features(scene.white_box(), rng=torch.Generator().manual_seed(0))
             pictures = pictures or {"forgotten": scene.forget.inputs}
             pictures[name] = found.inputs

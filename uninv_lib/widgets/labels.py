@@ -12,12 +12,13 @@ import traitlets
 from matplotlib.figure import Figure
 
 from uninv_lib import figures, metrics
+from uninv_lib.attacks.labels.probes import METHODS as PROBES
 from uninv_lib.data import load
 from uninv_lib.experiment import run
 from uninv_lib.runs import read
 from uninv_lib.scene import classes_in_turn
 from uninv_lib.spec import Record, Spec
-from uninv_lib.widgets.base import Explorer, Live, Pictures, module
+from uninv_lib.widgets.base import Explorer, Live, Pictures, module, spec_of
 
 FIXED: dict[str, Any] = {
     "dataset": "digits",
@@ -39,6 +40,7 @@ OPENS: dict[str, Any] = {
     "probes": "public",
     "seed": 0,
 }
+SCORES = {"public": "log_odds"}  # of all others confidence, as published
 FORGOTTEN = 7  # named by the best attacker and missed by the published ones
 NOTE = (
     "Each model before was trained on its own from the start; the interval is about other "
@@ -46,16 +48,17 @@ NOTE = (
 )
 
 
+def score_of(probes: str) -> str:
+    return SCORES.get(probes, "confidence")
+
+
 def _spec(fields: Mapping[str, Any]) -> Spec:
     """Each seed has a model of its own; public samples are read in log-odds, published probes as
     published.
     """
-    words = {
-        **FIXED,
-        **fields,
-        "score": "log_odds" if fields["probes"] == "public" else "confidence",
-    }
-    return Spec(**words, model_seed=fields["seed"])
+    return spec_of(
+        FIXED, fields, {"score": score_of(fields["probes"]), "model_seed": fields["seed"]}
+    )
 
 
 def _records() -> list[Record]:
@@ -104,6 +107,7 @@ class LabelMeter(Explorer):
 
     _esm = module("labels")
     requests: traitlets.List[list[int]] = traitlets.List().tag(sync=True)
+    scores = traitlets.Dict().tag(sync=True)
     rates: traitlets.List[dict[str, Any]] = traitlets.List().tag(sync=True)
 
     def __init__(self, *, live: Live | None = run, records: list[Record] | None = None) -> None:
@@ -123,6 +127,7 @@ class LabelMeter(Explorer):
                 [order.index(label) for label in range(data.num_classes)] for order in orders
             ],
             rates=_rates(known),
+            scores={name: score_of(name) for name in PROBES},
             fresh={
                 **{name: first["spec"][name] for name in (*SETTING, "seed")},
                 "forgotten": first["forgotten"],
@@ -152,7 +157,7 @@ class LabelMeter(Explorer):
             f"missed of the same model: {', '.join(names[i] for i in missed) or 'none'}\n"
             f"right of all models: {rate['right']} of {rate['of']}, {share}"
         )
-        score = "log-odds" if fresh["probes"] == "public" else "confidence"
+        score = self.presentation["score"][score_of(fresh["probes"])]["name"]
         changes = [cell["metrics"][f"change_{i}"] for i in range(len(names))]
         words = {"x": "class", "y": f"change of {score}", "title": title}
         return figures.bars(changes, names, marked=cell["metrics"]["inferred_label"], **words)

@@ -11,8 +11,9 @@ from uninv_lib import figures
 from uninv_lib.data import load
 from uninv_lib.experiment import run
 from uninv_lib.spec import Spec
-from uninv_lib.widgets.base import Explorer, Live, Pictures, module, spoken
+from uninv_lib.widgets.base import Explorer, Live, Pictures, module, spec_of, spoken
 from uninv_lib.widgets.observe import Observed, observe, people, recall
+from uninv_lib.widgets.presentation import takes
 
 FIXED: dict[str, Any] = {
     "dataset": "photos",
@@ -41,7 +42,8 @@ def _spec(fields: Mapping[str, Any]) -> Spec:
     neighbours.
     """
     words = dict(fields)
-    return Spec(**FIXED, request=words.pop("sample") // max(1, words["forget_size"]), **words)
+    request = words.pop("sample") // max(1, words["forget_size"])
+    return spec_of(FIXED, words, {"request": request})
 
 
 def _grid() -> list[dict[str, Any]]:
@@ -52,8 +54,12 @@ def _grid() -> list[dict[str, Any]]:
         for unlearning in AXES["unlearning"]
         for rate in reversed(AXES["unlearning_rate"])  # the published one first
     ]
+    published = AXES["unlearning_rate"][-1]
     return [
-        c for c in cells if c["unlearning"] == "gradient_ascent" or c["unlearning_rate"] == 1e-3
+        cell
+        for cell in cells
+        if cell["unlearning_rate"] == published
+        or takes("unlearning", cell["unlearning"], "unlearning_rate")
     ]
 
 

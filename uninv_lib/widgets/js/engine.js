@@ -1,6 +1,7 @@
 // A small network in plain numbers: gradient, training, unlearning, defenses, and the closed-form
 // attack; the same formulas as in the library. A net is a list of layers {weight (units x inputs,
-// row by row), bias}, ReLU between.
+// row by row), bias}, ReLU between. TWIN is the one table of methods by Python's names: what is not
+// in it cannot be chosen here.
 
 /** What every layer gives, the inputs first and the logits last. */
 function forward(net, x) {
@@ -67,11 +68,6 @@ function fineTune(net, samples, { lr, epochs = 1 }) {
   return net;
 }
 
-const UNLEARNING = {
-  retrain: ({ pretrained, retain, lr }) => fineTune(pretrained, retain, { lr }),
-  gradient_ascent: ({ before, forget, rate }) => add(before, gradient(before, forget), rate),
-};
-
 /** Standard normal numbers from a seed (mulberry32 and Box-Muller). */
 function normal(seed) {
   let a = seed >>> 0;
@@ -89,54 +85,75 @@ function norm(net) {
   return Math.sqrt(net.reduce((sum, { weight, bias }) => sum + squares(weight) + squares(bias), 0));
 }
 
-const DEFENSES = {
-  none: ({ after }) => after,
-  /** Noise whose norm is `strength` times that of the update. */
-  obfuscation({ before, after, strength, seed }) {
-    const next = normal(seed);
-    const noise = like(after).map(({ weight, bias }) => ({
-      weight: weight.map(next),
-      bias: bias.map(next),
-    }));
-    return add(after, noise, (strength * norm(add(after, before, -1))) / norm(noise));
+/** after + noise whose norm is `strength` times that of the update. */
+function noisy({ before, after, strength, seed }) {
+  const next = normal(seed);
+  const noise = like(after).map(({ weight, bias }) => ({
+    weight: weight.map(next),
+    bias: bias.map(next),
+  }));
+  return add(after, noise, (strength * norm(add(after, before, -1))) / norm(noise));
+}
+
+/** The share `strength` of the weights, smallest first over all layers, becomes zero. */
+function sparse({ after, strength }) {
+  const all = after.flatMap(({ weight }) => Array.from(weight, Math.abs));
+  const sizes = Float64Array.from(all).sort();
+  const threshold = sizes[Math.floor(strength * sizes.length) - 1] ?? -1;
+  return after.map(({ weight, bias }) => ({
+    weight: weight.map((v) => (Math.abs(v) > threshold ? v : 0)),
+    bias,
+  }));
+}
+
+/** A weight that is exactly zero was cut, and is filled in from those that remain: unit i moved its
+ * bias by e_i, the others by e_i x. */
+const filled = (before, released) =>
+  released.map(({ weight, bias }, l) => {
+    const old = before[l];
+    const errors = bias.map((v, i) => v - old.bias[i]);
+    const width = weight.length / bias.length;
+    const x = Array.from({ length: width }, (_, j) => {
+      let [moved, size] = [0, 0];
+      for (let i = 0, k = j; i < bias.length; i++, k += width) {
+        if (weight[k] === 0) continue;
+        moved += errors[i] * (weight[k] - old.weight[k]);
+        size += errors[i] ** 2;
+      }
+      return size ? moved / size : 0;
+    });
+    const completed = (k) => old.weight[k] + errors[Math.floor(k / width)] * x[k % width];
+    return { weight: weight.map((v, k) => (v === 0 ? completed(k) : v)), bias };
+  });
+
+/** By the library's names: unlearning methods, defenses, what an attacker sees who knows of a
+ * defense, and laws of the similarity of what is recovered, where they are known. */
+const TWIN = {
+  unlearning: {
+    retrain: ({ pretrained, retain, lr }) => fineTune(pretrained, retain, { lr }),
+    gradient_ascent: ({ before, forget, rate }) => add(before, gradient(before, forget), rate),
   },
-  /** The share `strength` of the weights, smallest first over all layers, becomes zero. */
-  pruning({ after, strength }) {
-    const sizes = Float64Array.from(
-      after.flatMap(({ weight }) => Array.from(weight, Math.abs)),
-    ).sort();
-    const threshold = sizes[Math.floor(strength * sizes.length) - 1] ?? -1;
-    return after.map(({ weight, bias }) => ({
-      weight: weight.map((v) => (Math.abs(v) > threshold ? v : 0)),
-      bias,
-    }));
+  defense: {
+    none: ({ after }) => after,
+    obfuscation: noisy,
+    pruning: sparse,
+    fine_tuning: ({ after, retain, lr, strength }) =>
+      fineTune(after, retain, { lr, epochs: strength }),
   },
-  fine_tuning: ({ after, retain, lr, strength }) =>
-    fineTune(after, retain, { lr, epochs: strength }),
+  adaptive: { pruning: filled },
+  laws: [
+    {
+      for: { model: "linear", method: "gradient_ascent", defense: "obfuscation" },
+      similarity: (strength, classes) => 1 / Math.sqrt(1 + strength ** 2 / classes),
+    },
+  ],
 };
 
-/** What is seen by an attacker who knows of the defense: a pruned weight is exactly zero, and is
- * filled in from those that remain. */
-const ADAPTIVE = {
-  /** A weight that is zero was pruned: unit i moved its bias by e_i, the others by e_i x. */
-  pruning: (before, released) =>
-    released.map(({ weight, bias }, l) => {
-      const old = before[l];
-      const errors = bias.map((v, i) => v - old.bias[i]);
-      const width = weight.length / bias.length;
-      const x = Array.from({ length: width }, (_, j) => {
-        let [moved, size] = [0, 0];
-        for (let i = 0, k = j; i < bias.length; i++, k += width) {
-          if (weight[k] === 0) continue;
-          moved += errors[i] * (weight[k] - old.weight[k]);
-          size += errors[i] ** 2;
-        }
-        return size ? moved / size : 0;
-      });
-      const completed = (k) => old.weight[k] + errors[Math.floor(k / width)] * x[k % width];
-      return { weight: weight.map((v, k) => (v === 0 ? completed(k) : v)), bias };
-    }),
-};
+/** What theory says of these settings; null where it is not known. */
+function theory(state, classes) {
+  const fits = (law) => Object.entries(law.for).every(([name, value]) => state[name] === value);
+  return TWIN.laws.find(fits)?.similarity(state.strength, classes) ?? null;
+}
 
 /** The best matrix of rank one: of rows that are multiples of (x, 1), the x; and the label from the
  * last bias. reach: how far a normalised input lies from 0 at most. */
@@ -213,9 +230,11 @@ function mostMoved([before], [after]) {
 function leak({ pretrained, forget, retain, test, method, rate, lr, reach, ...guard }) {
   const { defense, strength, seed, knows } = guard;
   const before = fineTune(pretrained, [forget, ...retain], { lr });
-  const after = UNLEARNING[method]({ pretrained, before, forget: [forget], retain, rate, lr });
-  const released = DEFENSES[defense]({ before, after, retain, strength, seed, lr });
-  const seen = knows && defense in ADAPTIVE ? ADAPTIVE[defense](before, released) : released;
+  const unlearn = TWIN.unlearning[method];
+  const after = unlearn({ pretrained, before, forget: [forget], retain, rate, lr });
+  const released = TWIN.defense[defense]({ before, after, retain, strength, seed, lr });
+  const undone = knows && TWIN.adaptive[defense];
+  const seen = undone ? undone(before, released) : released;
   const found = recover(add(seen, before, -1), reach);
   return {
     ...found,

@@ -24,9 +24,9 @@ function line(ink, [fx, fy], [x, y]) {
   }
 }
 
-/** A canvas that the reader draws on, into `ink`. begin() is told before the ink changes, drawn()
- * after it, and moved() of the keyboard's place. */
-function pad(canvas, ink, { begin, drawn, moved }) {
+/** A canvas that the reader draws on, into `ink`; colour: of the keyboard's place. begin() is told
+ * before the ink changes, drawn() after it, and moved() of that place. */
+function pad(canvas, ink, colour, { begin, drawn, moved }) {
   let at = [3, 3];
   const byKeyboard = () => canvas.matches(":focus-visible");
   byPointer(canvas, ink, begin, drawn);
@@ -55,10 +55,14 @@ function pad(canvas, ink, { begin, drawn, moved }) {
   return {
     /** Show the ink, and where the keyboard draws; what there is at that place, in words. */
     show() {
-      paint(canvas, Array.from(ink, (v) => v / LEVELS));
+      paint(
+        canvas,
+        Array.from(ink, (v) => v / LEVELS),
+      );
       if (!byKeyboard()) return "";
       const context = canvas.getContext("2d");
-      context.fillStyle = "rgba(222, 143, 5, 0.6)";
+      context.fillStyle = colour;
+      context.globalAlpha = 0.6;
       context.fillRect(...at, 1, 1);
       const what = ink[at[1] * SIDE + at[0]] ? "ink" : "empty";
       return `Row ${at[1] + 1}, column ${at[0] + 1}: ${what}. ${help}`;

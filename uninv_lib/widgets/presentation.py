@@ -1,0 +1,241 @@
+"""What pages show of methods, metrics and options: their names, units, colours and shapes.
+
+The one place for them. A page gets them as a trait of each widget and has none of its own; a method
+that is not named here is shown by its name, with what can be said of any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from uninv_lib.attacks import ATTACKS
+from uninv_lib.attacks.adaptive import ADAPTIVE
+from uninv_lib.attacks.labels.answers import SCORES
+from uninv_lib.attacks.labels.probes import METHODS as PROBES
+from uninv_lib.defenses import DEFENSES
+from uninv_lib.figures.palette import COLOURS, styles
+from uninv_lib.models import MODELS
+from uninv_lib.options import options_of
+from uninv_lib.unlearning import UNLEARNING
+
+Words = dict[str, Any]
+
+MODEL: dict[str, Words] = {
+    "linear": {"name": "softmax regression"},
+    "mlp": {"name": "one hidden layer"},
+}
+METHOD: dict[str, Words] = {
+    "gradient_ascent": {
+        "name": "approximate",
+        "drowns": "what rounding left",
+        "mixed": "Every unit that moved says the same.",
+    },
+    "retrain": {
+        "name": "exact",
+        "drowns": "what the others taught the model",
+        "mixed": "What the others taught the model is mixed in.",
+    },
+}
+"""drowns: what else is in the update, where the picture's gradient is not found; mixed: the same as
+a sentence."""
+PROBE: dict[str, Words] = {
+    "public": {"name": "public samples, read in log-odds"},
+    "gradient": {"name": "published probes, made with the gradient"},
+    "zoo": {"name": "published probes, made by queries"},
+}
+SCORE: dict[str, Words] = {"log_odds": {"name": "log-odds"}}
+DEFENSE: dict[str, Words] = {
+    "none": dict.fromkeys(("known", "known_to_rows", "mixed"), ""),
+    "obfuscation": {
+        "unit": "× the update",
+        "known": (
+            "The attack fits all units at once, which averages the noise: the best known, whoever "
+            "asks."
+        ),
+        "known_to_rows": (
+            "The attack fits all rows of the first layer at once, which averages the noise. We "
+            "know no better one: knowing of the obfuscation adds nothing."
+        ),
+        "mixed": "The noise is divided, too; all units together average it, in the picture above.",
+    },
+    "pruning": {
+        "unit": "of the weights",
+        "known": (
+            "Who knows of pruning takes each weight that is exactly zero for pruned, and works "
+            "out what became of it from those that remain."
+        ),
+        "unknown": "This attacker takes each pruned weight for a change made by unlearning.",
+        "known_to_rows": (
+            "A pruned weight is exactly zero, and biases stay: the attacker fills it in from "
+            "those left."
+        ),
+        "unknown_to_rows": "The attacker takes each pruned weight for a change made by unlearning.",
+        "mixed": "A pruned weight is filled in from the units that kept theirs.",
+        "mixed_unknown": "A pruned weight moved by all that it was, and drowns the drawing.",
+    },
+    "fine_tuning": {
+        "name": "fine-tuning",
+        "unit": "epochs",
+        "one": "epoch",
+        "known": "No attacker is known to us who gains from knowing of the fine-tuning.",
+        "known_to_rows": (
+            "We know no better attacker than one who takes the fine-tuning for unlearning."
+        ),
+        "mixed": "What fine-tuning learned from the others is mixed in.",
+    },
+}
+"""unit: of its strength, `one` for 1; known, unknown: what the attacker makes of it who knows of
+it, and who does not; _to_rows: the same of the closed form over the first layer's rows; mixed: what
+else is in the weights of one unit, `mixed_unknown` for who does not know."""
+METRIC: dict[str, Words] = {
+    "gain": {
+        "name": "gain above the best null",
+        "unit": "dB",
+        "meaning": "what PSNR is above that of the best picture that needs no leak",
+    },
+    "psnr": {"name": "PSNR", "unit": "dB", "meaning": "peak signal to noise ratio, peak 1"},
+    "cosine": {
+        "name": "cosine of the gradients",
+        "unit": "",
+        "meaning": "of the update and of the gradient that the picture would cause",
+    },
+    "tv": {
+        "name": "total variation",
+        "unit": "",
+        "meaning": "mean difference of neighbouring pixels",
+    },
+    "change": {
+        "name": "change",
+        "unit": "",
+        "meaning": "of each class's score on its own probes, after minus before",
+    },
+    "test_accuracy": {"name": "test accuracy", "unit": "%", "meaning": "share of the test set"},
+    "label_accuracy": {
+        "name": "label",
+        "unit": "%",
+        "meaning": "whether the forgotten label is found",
+    },
+    "similarity": {
+        "name": "similarity",
+        "unit": "",
+        "meaning": (
+            "the cosine of the two pictures, measured from the mean grey: 1 is the drawing itself"
+        ),
+    },
+    "seconds": {"name": "computed in", "unit": "ms", "meaning": "wall time in the page"},
+}
+OPTION: dict[str, Words] = {
+    "sample": {"name": "Forgotten picture"},
+    "request": {"name": "Forgotten picture"},
+    "forgotten": {"name": "Forgotten class"},
+    "private_size": {"name": "Private samples, yours among them"},
+    "forget_size": {"name": "Forgotten together"},
+    "forget_share": {"name": "Share of the class", "unit": "%"},
+    "model": {"name": "Model"},
+    "unlearning": {"name": "Unlearning"},
+    "unlearning_rate": {"name": "Unlearning rate"},
+    "defense": {"name": "Defense"},
+    "strength": {"name": "Strength"},
+    "probes": {"name": "The attacker asks"},
+    "seed": {"name": "Model before, number"},
+}
+SHAPES: dict[str, Words] = {
+    "o": {"glyph": "●", "path": "M1 0A1 1 0 0 1-1 0A1 1 0 0 1 1 0Z"},
+    "s": {"glyph": "■", "path": "M-1-1H1V1H-1Z"},
+    "^": {"glyph": "▲", "path": "M0-1.3L1.2 1H-1.2Z"},
+    "D": {"glyph": "◆", "path": "M0-1.4L1.4 0L0 1.4L-1.4 0Z"},
+    "v": {"glyph": "▼", "path": "M0 1.3L1.2-1H-1.2Z"},
+    "P": {"glyph": "✚", "path": "M-.5-1.4H.5V-.5H1.4V.5H.5V1.4H-.5V.5H-1.4V-.5H-.5Z"},
+    "X": {"glyph": "✖", "path": "M0-.6L.8-1.4L1.4-.8L.6 0L1.4.8L.8 1.4L0 .6L-.8 1.4L-1.4.8L-.6 0"
+          "L-1.4-.8L-.8-1.4Z"},
+    "*": {"glyph": "★", "path": "M0-1.5L.35-.49L1.43-.46L.57.19L.88 1.21L0 .6L-.88 1.21L-.57.19"
+          "L-1.43-.46L-.35-.49Z"},
+}  # fmt: skip
+"""Of each marker of the palette: a letter, and an SVG path around 0 of radius 1."""
+COLOUR = {"line": COLOURS[0], "mark": COLOURS[3], "rest": "#8c8c8c", "cursor": COLOURS[1]}
+
+
+def takes(field: str, name: str, option: str) -> bool:
+    """Whether the unlearning method or the defense (`field`) of this name has the option."""
+    table: Mapping[str, Any] = {"unlearning": UNLEARNING, "defense": DEFENSES}[field]
+    return name in table and option in options_of(table[name])
+
+
+def strengths(defense: str) -> list[Any]:
+    """Strengths of a defense that are worth a look, in order: the examples of its option, else its
+    default; 0 where it has no such option.
+
+    Raises ValueError for an option with neither.
+    """
+    option = options_of(DEFENSES[defense]).get("strength")
+    if option is None:
+        return [0]
+    if not option.examples and option.is_required():
+        raise ValueError(f"strength of {defense}: no examples; allowed: Field(examples=[...])")
+    return list(option.examples or [option.default])
+
+
+def presentation() -> dict[str, dict[str, Any]]:
+    """What a page shows: {a field of Spec: {each of its names: words}}, and under "metric",
+    "option" and "colour" what they say.
+
+    Words hold `name`; of a method the names of its `options`; of a defense its `colour`, its shape
+    (`glyph`, `path`), whether it is `adaptive` (an attacker is known who knows of it), its `unit`
+    and sentences about it. Methods that a page should show first stand first.
+    """
+    return {
+        "model": _named(MODEL, MODELS),
+        "unlearning": _named(METHOD, UNLEARNING, _of_unlearning),
+        "defense": _named(DEFENSE, DEFENSES, _of_defense),
+        "attack": _named({}, ATTACKS),
+        "probes": _named(PROBE, PROBES),
+        "score": _named(SCORE, SCORES),
+        "metric": METRIC,
+        "option": OPTION,
+        "colour": COLOUR,
+    }
+
+
+def _named(
+    words: Mapping[str, Words],
+    names: Iterable[str],
+    more: Callable[[str, str], Words] = lambda name, shown: {},
+) -> dict[str, Words]:
+    found = {}
+    for name in sorted(names, key=lambda name: list(words).index(name) if name in words else 99):
+        own = words.get(name, {})
+        shown = own.get("name", name.replace("_", " "))
+        found[name] = {**more(name, shown), **own, "name": shown}
+    return found
+
+
+def _of_unlearning(name: str, shown: str) -> Words:
+    return {
+        "options": list(options_of(UNLEARNING[name])),
+        "drowns": "what else unlearning changed",
+        "mixed": "What else unlearning changed is mixed in.",
+    }
+
+
+def _of_defense(name: str, shown: str) -> Words:
+    colour, marker = styles(DEFENSES)[name]
+    adaptive = name in ADAPTIVE
+    known = (
+        f"Who knows of {shown} undoes what can be undone of it."
+        if adaptive
+        else f"No attacker is known to us who gains from knowing of {shown}."
+    )
+    return {
+        "options": list(options_of(DEFENSES[name])),
+        "colour": colour,
+        **SHAPES[marker],
+        "adaptive": adaptive,
+        "unit": "",
+        **dict.fromkeys(("known", "known_to_rows"), known),
+        **dict.fromkeys(
+            ("unknown", "unknown_to_rows"),
+            f"This attacker takes what {shown} did for a change made by unlearning.",
+        ),
+        "mixed": f"What {shown} changed is mixed in.",
+    }
