@@ -11,7 +11,7 @@ from torch import Tensor
 
 from uninv_lib import metrics
 from uninv_lib.anatomy import Anatomy, anatomy_of_view
-from uninv_lib.attacks import baselines
+from uninv_lib.attacks import Session, baselines
 from uninv_lib.attacks.features import second_order
 from uninv_lib.attacks.search.last_layer import Separated
 from uninv_lib.scene import Scene, rng_of
