@@ -17,7 +17,6 @@ from uninv_lib.attacks.labels.answers import probes_of_budget
 from uninv_lib.attacks.search.update import NothingChanged
 from uninv_lib.attacks.session import Session, numbered
 from uninv_lib.measure import Outcome, measure, metrics_of
-from uninv_lib.methods import function_of
 from uninv_lib.scene import Scene, device_of, prepare, rng_of
 from uninv_lib.service import answering
 from uninv_lib.spec import Record, Spec
@@ -97,11 +96,12 @@ def _rng(spec: Spec) -> torch.Generator:
 
 
 def _user(scene: Scene, noise: tuple[torch.Generator, torch.Generator]) -> BlackBoxView:
-    """What a user sees, with public samples where the attack assumes them."""
-    entries = [ATTACKS[scene.spec.attack], *scene.spec.entries("attack")]
+    """The user's view, with public samples where the attack, or what its options choose, assumes
+    them.
+    """
+    entries = scene.spec.entries("attack")
     assumed = any("public" in getattr(entry, "assumes", ()) for entry in entries)
-    public = scene.public.inputs if assumed else None
-    return replace(scene.black_box(noise), public=public)
+    return replace(scene.black_box(noise), public=scene.public.inputs if assumed else None)
 
 
 def _keep(
@@ -114,8 +114,7 @@ def _keep(
     that follow draw the same noise, kept or not.
     """
     spec = scene.spec
-    entries = [ATTACKS[spec.attack], *spec.entries("attack")]
-    code = code_of(answering, *map(function_of, entries))
+    code = code_of(answering, *spec.methods("attack"))
     settings = spec.options("attack"), spec.answers, spec.budget, spec.seed
     found = kept(name, digest(code, *settings, *scene.trained.state.values()), compute)
     for rng in noise:

@@ -51,26 +51,35 @@ def model_of(function: Callable[..., object]) -> type[BaseModel]:
 
 
 @dataclass(frozen=True)
-class _Known:
+class OneOf:
+    """Validates that a name is a key of a table, as it is when the name is read."""
+
     kind: str
-    table: Mapping[str, object]
+    table: Mapping[str, Any]
 
     def __call__(self, name: str) -> str:
+        """The name itself. Raises ValueError where the table lacks it."""
         if name not in self.table:
             raise ValueError(unknown(self.kind, name, self.table))
         return name
 
 
-def one_of(kind: str, table: Mapping[str, object]) -> AfterValidator:
-    """Validates that a name is a key of this table, as it is when the name is read."""
-    return AfterValidator(_Known(kind, table))
+def one_of(kind: str, table: Mapping[str, Any]) -> AfterValidator:
+    """The annotation of an option that chooses from a table."""
+    return AfterValidator(OneOf(kind, table))
 
 
-def entries_of(function: Callable[..., object], given: Mapping[str, Any]) -> list[Any]:
-    """What the options of a method that are `one_of` a table choose there."""
+def chosen(function: Callable[..., object], given: Mapping[str, Any]) -> list[Any]:
+    """The entries that options of a method choose from tables."""
     return [
         part.func.table[given[name]]
         for name, about in options_of(function).items()
         for part in about.metadata
-        if isinstance(part, AfterValidator) and isinstance(part.func, _Known)
+        if isinstance(part, AfterValidator) and isinstance(part.func, OneOf)
     ]
+
+
+def function_of(entry: Any) -> Callable[..., Any]:
+    """An entry of a table is a function, or a record that holds one."""
+    function: Callable[..., Any] = getattr(entry, "function", entry)
+    return function

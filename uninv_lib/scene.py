@@ -12,7 +12,7 @@ import torch
 from uninv_lib import training
 from uninv_lib.data import load
 from uninv_lib.defenses import DEFENSES
-from uninv_lib.models import MODELS, build, predictor
+from uninv_lib.models import build, predictor
 from uninv_lib.service import answering
 from uninv_lib.spec import Spec
 from uninv_lib.support.cache import digest
@@ -39,6 +39,25 @@ class Scene:
     retain: Split
     unlearned: State
     released: State
+
+    @property
+    def private(self) -> Split:
+        """The private samples, the forgotten ones first."""
+        parts = self.forget, self.retain
+        inputs, labels = (torch.cat([getattr(p, n) for p in parts]) for n in ("inputs", "labels"))
+        return Split(inputs, labels)
+
+    def last_minibatches(self) -> tuple[Split, Split]:
+        """Who was in the last minibatch of one epoch of private training, and who stood in its
+        place when exact unlearning trained again: one sample less, nobody where it held one.
+        """
+        spec, last = self.spec, self.trained.batch_size
+        private = private_of(spec).to(self.forget.inputs)
+        start = (len(private) - 1) // last * last
+        order = torch.randperm(len(private), generator=rng_of("fine_tune", spec.seed))
+        rng = rng_of("unlearn", spec.seed, spec.request)
+        again = torch.randperm(len(self.retain), generator=rng)
+        return private.take(order[start:]), self.retain.take(again[start:])
 
     def white_box(self) -> WhiteBoxView:
         """The server's view, with the assumptions of `spec.knowledge`."""
@@ -129,7 +148,7 @@ def pretrain(spec: Spec, *, progress: Progress = False) -> tuple[torch.nn.Module
         epochs=spec.epochs or EPOCHS[spec.budget][len(dataset.public) < 1000],
         device=device,
         key=[spec.dataset, spec.model, spec.model_seed, spec.options("model")],
-        code=[build, MODELS[spec.model], load, spec.methods()[0]],
+        code=[build, load, *spec.methods("dataset", "model")],
         progress=progress,
     )
     like = torch.zeros(0, dtype=getattr(torch, spec.dtype), device=device)

@@ -27,12 +27,12 @@ from uninv_lib.methods import (
     Method,
     applicable,
     details,
-    function_of,
+    entry_of,
     method_of,
     owners,
     read_options,
 )
-from uninv_lib.options import entries_of, one_of, options_of
+from uninv_lib.options import chosen, function_of, one_of, options_of
 from uninv_lib.service import ANSWERS
 from uninv_lib.types import WhiteBoxView, unknown
 
@@ -176,15 +176,19 @@ class Spec(BaseModel):
         """The options of the method that a field of TABLES chooses, by name."""
         return {name: getattr(self, name) for name in options_of(method_of(field, self.__dict__))}
 
-    def methods(self) -> list[Method]:
-        """The functions that this Spec chooses, and those that their options choose."""
-        return [method_of(field, self.__dict__) for field in TABLES] + [
-            function_of(entry) for field in TABLES for entry in self.entries(field)
-        ]
+    def entries(self, *fields: str) -> list[Any]:
+        """The entries of tables that these fields choose, or all fields of TABLES, and their
+        options.
+        """
+        found = []
+        for field in fields or TABLES:
+            entry = entry_of(field, self.__dict__)
+            found += [entry, *chosen(function_of(entry), self.options(field))]
+        return found
 
-    def entries(self, field: str) -> list[Any]:
-        """What the options of the method that a field of TABLES chooses choose in tables."""
-        return entries_of(method_of(field, self.__dict__), self.options(field))
+    def methods(self, *fields: str) -> list[Method]:
+        """The functions of these entries."""
+        return [function_of(entry) for entry in self.entries(*fields)]
 
     def but(self, **changes: Any) -> Spec:
         """This Spec with some fields changed, and validated. Options of a method that is chosen no

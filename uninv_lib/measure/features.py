@@ -70,10 +70,6 @@ def recovered_labels(outcome: Outcome) -> Values:
     }
 
 
-def forgotten_label(outcome: Outcome) -> Values:
-    return {"": float(outcome.scene.forget.labels[0])}
-
-
 def recovered_label(outcome: Outcome) -> Values:
     return {"": float(outcome.picture.labels[0])}
 

@@ -11,10 +11,9 @@ from torch import Tensor
 
 from uninv_lib import metrics
 from uninv_lib.anatomy import Anatomy, anatomy_of_view
-from uninv_lib.attacks import baselines
+from uninv_lib.attacks import Session, baselines
 from uninv_lib.attacks.features import second_order
 from uninv_lib.attacks.search.last_layer import Separated
-from uninv_lib.attacks.session import Session
 from uninv_lib.scene import Scene, rng_of
 from uninv_lib.types import LabelScores, Reconstruction, WhiteBoxView
 
@@ -35,11 +34,13 @@ class Outcome:
 
     @cached_property
     def picture(self) -> Reconstruction:
+        """What a feature recovery found."""
         assert isinstance(self.found, Reconstruction)
         return self.found
 
     @cached_property
     def scores(self) -> LabelScores:
+        """What a label inference found."""
         assert isinstance(self.found, LabelScores)
         return self.found
 

@@ -116,10 +116,10 @@ def labels(
     """
     made, queries = probes_of_budget(view, session=session, budget=budget, probes=probes)
     scores = infer_labels(view, made, score=score)
-    by_count = {
+    fewer = {
         m: infer_labels(view, made[:, :m], score=score).ranked for m in FEWER if m < made.shape[1]
     }
-    return replace(scores, by_count=by_count, queries_probes=queries)
+    return replace(scores, fewer=fewer, queries_probes=queries)
 
 
 def probes_of_budget(

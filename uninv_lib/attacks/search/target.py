@@ -52,6 +52,7 @@ class Targets:
 
     @property
     def net(self) -> nn.Module:
+        """The attacked model."""
         return self.anatomy.net
 
     @property

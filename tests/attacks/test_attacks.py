@@ -73,6 +73,7 @@ def test_several_samples_are_recovered_exactly_through_fully_connected_layers(mo
     )  # a single confident sample of a pair stays uncertain
 
 
+@pytest.mark.slow
 def test_samples_are_told_apart_by_the_update_of_the_last_layer():
     right = []
     for request in range(3):
@@ -115,7 +116,7 @@ def test_several_steps_are_a_gradient_halfway(forgotten, batch):
         "forget_size": forgotten,
         "unlearning_batch_size": batch,
     }
-    scene = prepare(spec.model_copy(update=knowledge))
+    scene = prepare(spec.but(**knowledge))
 
     def away(view):
         update, point = forgotten_gradient(view)
@@ -131,7 +132,7 @@ def test_the_official_combination_is_the_forgotten_gradient_and_the_stated_one_i
     spec = Spec(
         dataset="digits", model="linear", budget="smoke", unlearning="retrain", dtype="float64"
     )
-    scene = prepare(spec.model_copy(update={"knowledge": ("pretrained", "private_size")}))
+    scene = prepare(spec.but(knowledge=("pretrained", "private_size")))
     truth = torch.cat(
         [
             g.flatten()
@@ -248,6 +249,7 @@ def test_a_net_is_cut_behind_its_last_pooling_or_before_its_last_stride(model, c
     assert torch.allclose(same, logits(net, state, inputs), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_inner_representation_found_is_close_to_that_of_the_forgotten_sample():
     scenes = [
         prepare(Spec(dataset="digits", width=8, budget="smoke", request=request))
@@ -269,6 +271,7 @@ def test_the_inner_representation_found_is_close_to_that_of_the_forgotten_sample
     assert sum(close) >= 2, close  # a single start may end in a local minimum
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("forgotten", [1, 2])
 def test_what_is_found_does_not_depend_on_how_requests_were_batched(forgotten):
     words = {
@@ -279,9 +282,7 @@ def test_what_is_found_does_not_depend_on_how_requests_were_batched(forgotten):
         "knowledge": "labels",
     }
     spec = Spec(**words, forget_size=forgotten)
-    views = [
-        prepare(spec.model_copy(update={"request": request})).white_box() for request in range(3)
-    ]
+    views = [prepare(spec.but(request=request)).white_box() for request in range(3)]
 
     def recovered(some, **words):
         rngs = [torch.Generator().manual_seed(i) for i in range(len(views))]
@@ -362,11 +363,10 @@ def test_a_convolution_may_give_the_logits(convnet, rng, forgotten):
     )
 
 
+@pytest.mark.slow
 def test_a_target_that_is_solved_gets_no_further_round_for_its_neighbours_sake():
     spec = Spec(dataset="digits", width=2, budget="smoke", dtype="float64")
-    views = [
-        prepare(spec.model_copy(update={"request": request})).white_box() for request in range(2)
-    ]
+    views = [prepare(spec.but(request=request)).white_box() for request in range(2)]
 
     def recovered(some, **words):
         rngs = [torch.Generator().manual_seed(i) for i in some]
@@ -384,6 +384,7 @@ def test_a_target_that_is_solved_gets_no_further_round_for_its_neighbours_sake()
         assert (one.inputs - other.inputs).abs().max() < 1e-4
 
 
+@pytest.mark.slow
 def test_a_compiled_search_finds_the_same(monkeypatch, convnet):
     monkeypatch.setattr(
         torch, "compile", partial(torch.compile, backend="eager")
@@ -403,9 +404,9 @@ def test_a_compiled_search_finds_the_same(monkeypatch, convnet):
 
 
 def test_requests_to_other_models_go_in_other_batches(convnet):
-    other = prepare(convnet.spec.model_copy(update={"seed": 1}))
-    again = prepare(convnet.spec.model_copy(update={"request": 1}))
-    several = prepare(convnet.spec.model_copy(update={"forget_size": 2}))
+    other = prepare(convnet.spec.but(seed=1))
+    again = prepare(convnet.spec.but(request=1))
+    several = prepare(convnet.spec.but(forget_size=2))
     targets = [
         target_of(scene.white_box(), error_known=True) for scene in (convnet, other, again, several)
     ]
