@@ -83,7 +83,7 @@ def attack(scenes: list, preset: str, settings: dict, name: str, label: str) -> 
             {
                 "dataset": name,
                 "model": spec.model,
-                "width": spec.width,
+                "width": getattr(spec, "width", 16),
                 "epochs": spec.epochs,
                 "test_accuracy": round(accuracy, 4),
                 "preset": label,
@@ -164,7 +164,8 @@ def shared(command):
 
 def _scenes(requests: range, **fields) -> list:
     size = 32 if fields["forget_size"] == 1 else 64
-    spec = Spec(**applicable({"budget": "default", "private_size": size, **fields}))
+    given = {"budget": "default", "private_size": size, **fields}
+    spec = Spec(**applicable(given, quiet=["width"]))  # resnet18 has none
     return [prepare(spec.but(request=request), progress=True) for request in requests]
 
 

@@ -152,7 +152,7 @@ def grown(tmp_path_factory):
 def with_grown(folder, *words):
     environment = os.environ | {"PYTHONPATH": str(folder)}
     command = [sys.executable, *words]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 
 
 @pytest.fixture
@@ -278,5 +278,6 @@ def test_a_lab_shows_it(python):
 def test_the_contracts_hold_for_it(grown):
     contracts = next(Path(__file__).parent.rglob("test_contracts.py"))
     chosen = "climb or rounding or shade or (option and (narrow or stripes))"
-    done = with_grown(grown, "-m", "pytest", str(contracts), "-q", "-k", chosen)
+    config = str(ROOT / "pyproject.toml")
+    done = with_grown(grown, "-m", "pytest", str(contracts), "-c", config, "-q", "-k", chosen)
     assert done.returncode == 0, done.stdout[-3000:]
