@@ -14,7 +14,7 @@ from pathlib import Path
 
 from torch import tensor
 
-from uninv_lib.claims import shown
+from uninv_lib.claims import collected, shown
 from uninv_lib.metrics import interval, rate
 from uninv_lib.results import frame, read
 
@@ -70,20 +70,18 @@ CASES = [
     ),
 ]
 """(what an attacker gets, of which file of results/, which rows, which column)."""
-VERDICT = re.compile(r"\*\*(C\d+\b[^*]*?)\.?\*\* \*([^*]+)\*")
+CLAIM = re.compile(r"C(\d+)\b")
 
 
 def headlines() -> Iterator[tuple[int, str]]:
     """(number of the claim, row of the table), as the cells show them."""
     for file in EXECUTED.glob("*.json"):
-        for cell in json.loads(json.loads(file.read_text(encoding="utf-8"))["notebook"])["cells"]:
-            if "headline" in cell["metadata"].get("tags", []):
-                for output in cell["outputs"]:
-                    for claim, word in VERDICT.findall(
-                        "".join(output.get("data", {}).get("text/markdown", ""))
-                    ):
-                        number, text = re.findall(r"\d+", claim)[0], claim.replace("|", "\\|")
-                        yield int(number), f"| {text} | {word} | {int(file.stem[:2])} |\n"
+        cells = json.loads(json.loads(file.read_text(encoding="utf-8"))["notebook"])["cells"]
+        shown = [cell for cell in cells if "headline" in cell["metadata"].get("tags", [])]
+        for verdict in collected(shown):
+            if number := CLAIM.match(verdict["claim"]):
+                text = verdict["claim"].removesuffix(".").replace("|", "\\|")
+                yield int(number[1]), f"| {text} | {verdict['word']} | {int(file.stem[:2])} |\n"
 
 
 def numbers() -> Iterator[str]:

@@ -1,10 +1,24 @@
 """The rule of verdicts: which word the cases give, and the sentence that says it."""
 
+import json
+
+import pandas
 import pytest
 import torch
 
 from uninv_lib import claims, metrics
-from uninv_lib.claims import RULE, Said, above, below, not_testable, shown, table
+from uninv_lib.claims import (
+    RULE,
+    Said,
+    above,
+    below,
+    cases,
+    check,
+    not_testable,
+    share,
+    shown,
+    table,
+)
 from uninv_lib.measure.features import gains
 
 HIGH, LOW, WIDE = (5.0, 4.0, 6.0), (1.0, 0.5, 2.0), (3.0, 1.0, 5.0)
@@ -40,7 +54,25 @@ def test_the_sentence_names_the_word_the_bound_and_every_case_with_its_interval(
         "**C1: it leaks.** *holds with conditions*. Above 3.0 dB: photos 5.0 dB [4.0, 6.0]. "
         "Undecided: digits 3.0 dB [1.0, 5.0]. Below 3.0 dB: faces 1.0 dB [0.5, 2.0]."
     )
-    assert above({"a": HIGH}, 3, "C1")._repr_markdown_() == str(above({"a": HIGH}, 3, "C1"))
+
+
+def test_the_output_of_a_verdict_holds_it_as_prose_and_as_data():
+    verdict = above({"a": HIGH}, 3, "C1", "dB")
+    bundle = verdict._repr_mimebundle_(include=None, exclude=None)
+    assert bundle["text/markdown"] == str(verdict)
+    outputs = [{"output_type": "stream", "text": "noise"}, {"data": bundle}]
+    cells = [{"cell_type": "markdown"}, {"outputs": json.loads(json.dumps(outputs))}]
+    assert list(claims.collected(cells)) == [
+        {
+            "claim": "C1",
+            "side": "above",
+            "bound": 3,
+            "unit": "dB",
+            "why": "",
+            "cases": {"a": [5.0, 4.0, 6.0]},
+            "word": "holds",
+        }
+    ]
 
 
 def test_without_data_the_verdict_says_why():
@@ -58,6 +90,43 @@ def test_a_verdict_that_the_text_does_not_say_stops_the_chapter():
     assert verdict.asserted("holds", "holds with conditions") is verdict
     with pytest.raises(AssertionError, match=r"(?s)b 3 \[1, 5\].*the text beside it says: holds"):
         verdict.asserted("holds")
+
+
+def test_a_statement_holds_as_a_whole_or_stops_the_chapter():
+    assert check("Two are one more than one.", 2 == 1 + 1) == "Two are one more than one."
+    assert check("All.", True, torch.ones(2) > 0, pandas.Series([1, 2]) > 0)
+    with pytest.raises(AssertionError, match="does not hold: The last is positive"):
+        check("The last is positive.", torch.tensor([1, -1]) > 0)
+    with pytest.raises(ValueError, match=r"holds: nothing for .Nothing"):
+        check("Nothing.")
+
+
+ROWS = pandas.DataFrame(
+    {
+        "net": ["mlp"] * 6 + ["linear"] * 2,
+        "n": [8, 8, 8, 32, 32, 32, 8, 8],
+        "model_seed": [0, 1, 1, 0, 1, 1, 0, 0],
+        "gain": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 9.0],
+    }
+)
+ROWS["right"] = ROWS.gain > 2
+
+
+def test_cases_are_named_by_the_columns_and_drawn_over_models_first():
+    found = cases(ROWS, ["net", "n"], "gain", name="{net} (N = {n})")
+    assert list(found) == ["mlp (N = 8)", "mlp (N = 32)", "linear (N = 8)"]
+    own = ROWS.head(3)
+    models = torch.tensor(own.model_seed.to_numpy())
+    assert found["mlp (N = 8)"] == metrics.interval(torch.tensor([1.0, 2, 3]), models=models)
+    assert found["mlp (N = 8)"] == claims.median(own, "gain")
+    assert claims.median(own, "gain", over=None) == metrics.interval(torch.tensor([1.0, 2, 3]))
+
+
+def test_cases_of_a_share_are_rates():
+    found = cases(ROWS, "net", "right", of=share)
+    assert list(found) == ["mlp", "linear"]
+    assert found["linear"] == metrics.wilson(2, 2)
+    assert cases(ROWS, "net", "right", of=share, over=None)["mlp"] == metrics.wilson(4, 6)
 
 
 @pytest.mark.parametrize("case", [(1.0, 2.0, 3.0), (float("nan"),) * 3])
@@ -94,6 +163,11 @@ def test_a_table_is_markdown():
     said = table([{"data": "photos", "n": 3}, {"data": "digits", "n": 4}])
     assert isinstance(said, Said)
     assert said._repr_markdown_() == "| data | n |\n| --- | --- |\n| photos | 3 |\n| digits | 4 |"
+
+
+def test_a_table_writes_the_columns_whose_unit_is_given():
+    said = table([{"n": 3, "gain": HIGH, "share": 0.5}], gain="dB", share="%")
+    assert said.splitlines()[-1] == "| 3 | 5.0 dB [4.0, 6.0] | 50% |"
 
 
 def test_a_bar_in_a_cell_does_not_end_it():

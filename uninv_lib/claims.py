@@ -1,15 +1,24 @@
 """The rule of verdicts: a claim, its bound, the cases with their intervals -> a word, and the
 sentence that says it.
 
-A cell shows what these functions return, so that the sentence is computed whenever its run is.
+A cell shows what these functions return, so that the sentence is computed whenever its run is. A
+verdict's output also holds it as data, which `collected` reads from an executed notebook.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from math import isnan
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+from torch import tensor
+
+from uninv_lib import metrics
+
+if TYPE_CHECKING:
+    import pandas
+    from torch import Tensor
 
 Interval = tuple[float, float, float]
 """(value, low, high), as `metrics.interval`, `metrics.rate` and `metrics.wilson` give them."""
@@ -29,6 +38,49 @@ RULE: dict[Word, str] = {
 UNITS = ("dB", "%", "")
 OTHER = {"above": "below", "below": "above"}
 RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+MIME = "application/vnd.uninv.claim+json"
+"""The type of a verdict as data, in the output of the cell that shows it."""
+
+
+def median(rows: pandas.DataFrame, column: str, *, over: str | None = "model_seed") -> Interval:
+    """The median of a column with its interval, by `metrics.interval`.
+
+    over: the column whose values are drawn first and rows within them, so that the interval is
+    about other models, or other private sets, too; None where there is one.
+    """
+    return metrics.interval(_tensor(rows[column]), models=_tensor(rows[over]) if over else None)
+
+
+def share(rows: pandas.DataFrame, column: str, *, over: str | None = "model_seed") -> Interval:
+    """The share of ones in a column of ones and zeros, by `metrics.rate`; over: as in `median`."""
+    return metrics.rate(_tensor(rows[column]), models=_tensor(rows[over]) if over else None)
+
+
+def _tensor(column: pandas.Series) -> Tensor:
+    return tensor(column.to_numpy())
+
+
+def cases(
+    rows: pandas.DataFrame,
+    by: str | Sequence[str],
+    column: str,
+    *,
+    of: Callable[..., Interval] = median,
+    name: str = "",
+    over: str | None = "model_seed",
+) -> dict[str, Interval]:
+    """`of` a column for each value of another, or for each combination of the values of several, in
+    the order of the rows.
+
+    name: what a case is called, with the names of `by` in braces, "{model} (N = {size})"; without,
+    the values, with commas between.
+    """
+    names = [by] if isinstance(by, str) else list(by)
+    called = name or ", ".join(f"{{{part}}}" for part in names)
+    return {
+        called.format(**dict(zip(names, key, strict=True))): of(part, column, over=over)
+        for key, part in rows.groupby(names, sort=False)
+    }
 
 
 def shown(found: Interval | float, unit: str = "", *, digits: int | None = None) -> str:
@@ -63,9 +115,18 @@ class Said(str):
         return str(self)
 
 
-def table(rows: Iterable[Mapping[str, object]]) -> Said:
-    """Rows of one shape as a Markdown table, the names of the first as its head."""
-    lines = [{_cell(name): _cell(value) for name, value in row.items()} for row in rows]
+def table(rows: Iterable[Mapping[str, object]], **units: str) -> Said:
+    """Rows of one shape as a Markdown table, the names of the first as its head.
+
+    units: of the columns that hold values or intervals, which `shown` writes: gain="dB".
+    """
+    lines = [
+        {
+            _cell(name): _cell(shown(value, units[name]) if name in units else value)  # type: ignore[arg-type]
+            for name, value in row.items()
+        }
+        for row in rows
+    ]
     head = list(lines[0])
     cells = [head, ["---"] * len(head), *([line[name] for name in head] for line in lines)]
     return Said("\n".join(f"| {' | '.join(row)} |" for row in cells))
@@ -115,8 +176,8 @@ class Verdict:
         ]
         return f"**{self.claim}** *{self.word}*. {'. '.join(parts)}."
 
-    def _repr_markdown_(self) -> str:
-        return str(self)
+    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
+        return {"text/markdown": str(self), MIME: asdict(self) | {"word": self.word}}
 
     def asserted(self, *words: Word) -> Verdict:
         """This verdict, where the prose beside it needs one of these words. Raises AssertionError
@@ -142,6 +203,29 @@ def below(cases: Mapping[str, Interval], bound: float, claim: str, unit: str = "
 def not_testable(claim: str, why: str) -> Verdict:
     """The verdict on a claim whose data or models are not at hand."""
     return Verdict(claim, "above", 0.0, why=why)
+
+
+def check(said: str, *holds: object) -> Said:
+    """A statement beside the claims, which the text leans on as well: every part of it must hold.
+
+    holds: truth values, or arrays of them, all of whose entries count. Raises AssertionError with
+    the statement, and ValueError where nothing is asked.
+    """
+    if not holds:
+        raise ValueError(f"holds: nothing for {said!r}; allowed: one or more truth values")
+    if not all(bool(part.all()) if hasattr(part, "all") else bool(part) for part in holds):
+        raise AssertionError(f"does not hold: {said}")
+    return Said(said)
+
+
+def collected(cells: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The verdicts that the cells of an executed notebook show: claim, side, bound, unit, word, why
+    and cases, {name: [value, low, high]}.
+    """
+    for cell in cells:
+        for output in cell.get("outputs", []):
+            if MIME in output.get("data", {}):
+                yield output["data"][MIME]
 
 
 def _of(

@@ -40,6 +40,25 @@ class Scene:
     unlearned: State
     released: State
 
+    @property
+    def private(self) -> Split:
+        """The private samples, the forgotten ones first."""
+        parts = self.forget, self.retain
+        inputs, labels = (torch.cat([getattr(p, n) for p in parts]) for n in ("inputs", "labels"))
+        return Split(inputs, labels)
+
+    def last_minibatches(self) -> tuple[Split, Split]:
+        """Who was in the last minibatch of one epoch of private training, and who stood in its
+        place when exact unlearning trained again: one sample less, nobody where it held one.
+        """
+        spec, last = self.spec, self.trained.batch_size
+        private = private_of(spec).to(self.forget.inputs)
+        start = (len(private) - 1) // last * last
+        order = torch.randperm(len(private), generator=rng_of("fine_tune", spec.seed))
+        rng = rng_of("unlearn", spec.seed, spec.request)
+        again = torch.randperm(len(self.retain), generator=rng)
+        return private.take(order[start:]), self.retain.take(again[start:])
+
     def white_box(self) -> WhiteBoxView:
         """The server's view, with the assumptions of `spec.knowledge`."""
         known: dict[str, Any] = {name: self._assumption(name) for name in self.spec.knowledge}

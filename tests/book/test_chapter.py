@@ -172,3 +172,21 @@ def test_papermill_ends_with_the_message_about_a_misspelt_parameter(tmp_path):
 def test_samples_of_a_table_are_drawn_as_bar_codes():
     drawn = figures.pictures({"samples": torch.rand(2, 30), "probes": torch.rand(2, 30)})
     assert [axis.images[0].get_array().shape for axis in drawn.axes] == [(10, 30)] * 4
+
+
+def test_a_default_that_does_not_apply_is_passed_over_and_an_injected_one_refused():
+    cell = PARAMETERS + '\nunlearning: str = "gradient_ascent"'
+
+    def given(*lines):
+        names = {"In": ["", cell, *(f"# Parameters\n{line}" for line in lines)]}
+        for text in names["In"]:
+            exec(text, names)
+        return names
+
+    spec = spec_of(given('unlearning = "retrain"'))
+    assert spec.unlearning == "retrain"
+    assert not hasattr(spec, "unlearning_rate")
+    with pytest.raises(ParameterError, match="unlearning_rate: an option of unlearning"):
+        spec_of(given('unlearning = "retrain"\nunlearning_rate = 1'))
+    with pytest.raises(ParameterError, match=r"seed: .* less than or equal to"):
+        spec_of(given("seed = 123456789012345678901234567890"))

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from uninv_lib.claims import above
+
 SCRIPT = Path(__file__).parents[2] / ".ci" / "headlines.py"
-SHOWN = (
-    "**C2: it | leaks.** *refuted*. Below 3.0 dB: a 1.0 dB [0.5, 2.0].\n\n**No claim of the "
-    "paper.** *holds*."
-)
+SHOWN = [
+    above({"a": (1.0, 0.5, 2.0)}, 3, "C2: it | leaks.", "dB"),
+    above({"a": (5.0, 4.0, 6.0)}, 3, "No claim of the paper.", "dB"),
+]
 
 
 @pytest.fixture
@@ -21,7 +23,8 @@ def headlines(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "README", tmp_path / "README.md")
     monkeypatch.setattr(module, "EXECUTED", tmp_path)
     monkeypatch.setattr(module.sys, "argv", ["headlines.py", "--write"])
-    outputs = [{"output_type": "stream", "text": "noise"}, {"data": {"text/markdown": SHOWN}}]
+    outputs: list[dict] = [{"output_type": "stream", "text": "noise"}]
+    outputs += [{"data": verdict._repr_mimebundle_()} for verdict in SHOWN]
     cell = {"metadata": {"tags": ["headline"]}, "outputs": outputs}
     notebook = json.dumps({"cells": [cell, {"metadata": {}}]})
     (tmp_path / "03_some.json").write_text(json.dumps({"notebook": notebook}), encoding="utf-8")

@@ -12,6 +12,9 @@ from papermill import inspect_notebook
 
 CHAPTERS = sorted(Path(__file__).parents[2].glob("book/[0-9]*.ipynb"))
 MOST_LINES = 25
+MOST_ASSERTING = 1 / 3
+FOLDED = {"parameters", "hide-input", "hide-cell", "remove-input", "remove-cell"}
+ASSERTS = re.compile(r"(?:above|below|check|asserted|not_testable|verdict\w*)$")
 WORDS_PER_LINE = 8
 DRAWS = re.compile(r"\b(?:figures|plt|sns)\.\w|\.(?:imshow|plot|bar|hist|scatter)\(")
 NOT_PROSE = re.compile(
@@ -123,6 +126,76 @@ def test_the_library_is_imported_before_torch(chapter: Path) -> None:
 def test_code_cells_are_short(chapter: Path) -> None:
     lengths = {cell.id: len(cell.source.splitlines()) for cell in cells(chapter, "code")}
     assert {name: length for name, length in lengths.items() if length > MOST_LINES} == {}
+
+
+def asserts(tree: ast.AST) -> bool:
+    """Whether code asserts: `assert`, or a call of a function that states a claim or checks one."""
+    called = (ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call))
+    return any(isinstance(node, ast.Assert) for node in ast.walk(tree)) or any(
+        ASSERTS.search(name) for name in called
+    )
+
+
+def names_in(tree: ast.Module, context: type[ast.expr_context]) -> set[str]:
+    """The names that code stores or loads; those of its functions and imports are stored."""
+    found = {
+        node.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, context)
+    }
+    made = [n for n in tree.body if isinstance(n, (ast.FunctionDef, ast.Import, ast.ImportFrom))]
+    if context is ast.Load:
+        return found
+    return found | {
+        alias.asname or alias.name
+        for node in made
+        for alias in (getattr(node, "names", None) or [ast.alias(node.name)])
+    }
+
+
+def asserting_share(sources: list[tuple[str, bool]]) -> float:
+    """The share of the visible lines of code whose purpose is to assert, of cells (source, folded).
+
+    A cell counts whole if anything in it asserts, and also if it shows nothing of its own and what
+    it makes is read by such cells alone: what prepares a claim is part of it.
+    """
+    trees = [ast.parse(source) for source, _ in sources]
+    counts = [asserts(tree) for tree in trees]
+    for i, tree in reversed(list(enumerate(trees))):
+        made = names_in(tree, ast.Store)
+        readers = [j for j in range(i + 1, len(trees)) if names_in(trees[j], ast.Load) & made]
+        silent = not isinstance(tree.body[-1], ast.Expr)
+        counts[i] |= silent and bool(readers) and all(counts[j] for j in readers)
+    visible = [
+        (lines_of_code(source), count)
+        for (source, folded), count in zip(sources, counts, strict=True)
+        if not folded
+    ]
+    return sum(lines for lines, count in visible if count) / sum(lines for lines, _ in visible)
+
+
+@each_chapter
+def test_at_most_a_third_of_the_visible_code_asserts(chapter: Path) -> None:
+    share = asserting_share(
+        [(cell.source, bool(FOLDED & {*tags(cell)})) for cell in cells(chapter, "code")]
+    )
+    assert share <= MOST_ASSERTING, f"{share:.0%}: fold what prepares a claim, or say it shorter"
+
+
+@each_chapter
+def test_no_chapter_asserts_bare(chapter: Path) -> None:
+    bare = [
+        cell.id
+        for cell in cells(chapter, "code")
+        if any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(cell.source)))
+    ]
+    assert not bare, "claims.check says what is asserted"
+
+
+def test_what_prepares_a_claim_counts_with_it_and_what_is_folded_does_not() -> None:
+    cells = ["a = 1\nb = 2", "c = a", "claims.above(c, 0, '')", "print(b)", "assert b"]
+    assert asserting_share([(source, False) for source in cells]) == 3 / 6
+    assert asserting_share([(source, source == "c = a") for source in cells]) == 2 / 5
 
 
 @each_chapter

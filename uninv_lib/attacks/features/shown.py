@@ -1,0 +1,47 @@
+"""What the chapters show of the attacks' inside: a net cut before its last convolution, its pooling
+softened, the estimates of the forgotten gradient, and a recovery without curvature.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from uninv_lib.attacks.features.nuisance import (
+    labels_of_requests,
+    private_size_of,
+    recover_together,
+)
+from uninv_lib.attacks.features.second_order import first_order, recover
+from uninv_lib.attacks.search.layerwise import halves, last_of
+from uninv_lib.attacks.search.softpool import soft_pools
+from uninv_lib.attacks.search.update import forgotten_gradient
+from uninv_lib.attacks.session import Session
+from uninv_lib.types import Reconstruction, WhiteBoxView
+
+__all__ = [
+    "before_last_convolution",
+    "forgotten_gradient",
+    "labels_of_requests",
+    "private_size_of",
+    "recover_first_order",
+    "recover_together",
+    "soft_pools",
+]
+
+
+def before_last_convolution(net: nn.Module) -> tuple[nn.Sequential, nn.Sequential]:
+    """The layers in front of the last convolution, and those from there on, which the search solves
+    first.
+
+    Raises ValueError for a net that is no sequence of layers.
+    """
+    return halves(net, last_of(net))
+
+
+def recover_first_order(view: WhiteBoxView) -> Reconstruction:
+    """What attack "second_order" finds where it takes the plain difference for the gradient.
+
+    Raises what the attack raises.
+    """
+    return recover(first_order(view), session=Session([torch.Generator()]))
