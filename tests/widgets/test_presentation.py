@@ -26,7 +26,7 @@ from uninv_lib.widgets import (
 )
 from uninv_lib.widgets import defense as lab
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted([*base.FOLDER.glob("*.js"), *(ROOT / "book" / "_static").glob("*.js")])
 WIDGETS = (DefenseLab, DrawForgetLeak, LabelMeter, RecoveryExplorer)
 FIELDS = ("model", "unlearning", "defense", "probes", "score")
