@@ -2,22 +2,36 @@
 PYTHON ?= python3
 BIN := $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
 STAMP := .venv/installed
+TEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: book test lint clean
+.PHONY: book quick test coverage lint hooks clean
 
 book: $(STAMP)
 	$(BIN)/python -m uninv_lib book
 
+# Under a minute: what needs neither a browser nor processes of its own, nor long.
+quick: $(STAMP)
+	$(TEST) -m "not slow and not browser and not cluster"
+
+# All of them, or some: make test TESTS=tests/attacks
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(TEST) $(TESTS)
+
+# All tests, and which lines of the library they reach, in their kernels and workers, too.
+coverage: $(STAMP)
+	$(TEST) --cov --cov-report=term
 
 lint: $(STAMP)
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 
+# What `make lint` checks, before each commit.
+hooks: $(STAMP)
+	$(BIN)/python -m pre_commit install
+
 clean:
-	rm -rf _build .mypy_cache .ruff_cache .pytest_cache
+	rm -rf _build .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*
 
 $(STAMP): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; \

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from uninv_lib import Spec, prepare
-from uninv_lib.anatomy import head
+from uninv_lib.anatomy import anatomy_of
 from uninv_lib.attacks.labels.answers import log_odds
 from uninv_lib.experiment import probes_of
 from uninv_lib.models import logits
@@ -53,7 +53,8 @@ def trained_again(scene: Scene, split: Split) -> Tensor:
 def row(spec: Spec) -> dict[str, float | int]:
     scene = prepare(spec)
     trained, forget = scene.trained, scene.forget
-    label, bias = int(forget.labels[0]), head(trained.net)[1]
+    label = int(forget.labels[0])
+    bias = anatomy_of(trained.net, scene.dataset.input_shape).head[1]
     parts = forget, scene.retain
     everyone = Split(
         torch.cat([part.inputs for part in parts]), torch.cat([part.labels for part in parts])

@@ -28,7 +28,7 @@ from uninv_lib.runs.store import Store
 from uninv_lib.runs.work import complete
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT / "tests" / "runs"))
 import trivial  # noqa: E402
 
 SPECS = """
@@ -128,7 +128,7 @@ def many(count):
         words = [
             sys.executable,
             "-c",
-            f"import sys; sys.path.insert(0, {str(ROOT / 'tests')!r})\n{program}",
+            f"import sys; sys.path.insert(0, {str(ROOT / 'tests' / 'runs')!r})\n{program}",
             out,
         ]
         started, seen = time.perf_counter(), []

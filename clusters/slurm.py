@@ -1,5 +1,6 @@
 """Start a Dask cluster of Slurm jobs, print its address, and keep it until Ctrl-C: python
-clusters/slurm.py JOBS."""
+clusters/slurm.py JOBS.
+"""
 
 import signal
 import sys

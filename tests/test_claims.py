@@ -179,7 +179,7 @@ def test_an_infinite_bound_can_be_said():
 
 
 def test_every_word_of_the_rule_can_be_given():
-    assert set(RULE) == set(claims.Word.__args__)
+    assert set(RULE) == set(claims.Word.__args__)  # type: ignore[attr-defined]
 
 
 # The intervals

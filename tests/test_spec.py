@@ -9,8 +9,9 @@ from uninv_lib import Record, Spec, prepare
 from uninv_lib.__main__ import main
 from uninv_lib.data import load
 from uninv_lib.models import build
+from uninv_lib.results import RESULTS
 from uninv_lib.scene import choose, device_of, pretrain
-from uninv_lib.spec import known_fields
+from uninv_lib.spec import explain, known_fields
 
 
 @pytest.mark.parametrize(
@@ -139,3 +140,65 @@ def test_run_refuses_a_wrong_field_in_one_line():
 def test_help_lists_every_field():
     text = CliRunner().invoke(main, ["run", "--help"]).output
     assert all(f"--{name.replace('_', '-')}" in text for name in known_fields())
+
+
+def test_integers_are_those_that_torch_can_hold():
+    for name in ("seed", "model_seed", "request", "private_size", "epochs", "unlearning_steps"):
+        with pytest.raises(ValidationError, match=f"{name}\n.*less than or equal to"):
+            Spec(**{name: 123456789012345678901234567890})
+    assert Spec(seed=2**63 - 1, model_seed=2**63 - 1).seed == 2**63 - 1
+
+
+def test_all_faults_are_told_at_once():
+    with pytest.raises(ValidationError) as caught:
+        Spec(unlearning_rate=-1, seed="three", dataset="cats", strength=1)
+    told = explain(caught.value)
+    for field in ("unlearning_rate", "seed", "dataset", "strength"):
+        assert f"{field}: " in told
+
+
+def test_a_changed_spec_is_validated_and_keeps_what_applies():
+    spec = Spec(defense="pruning", strength=0.5, unlearning_rate=1, seed=3)
+    assert spec.but(seed=4).model_dump() == spec.model_dump() | {"seed": 4}
+    other = spec.but(unlearning="retrain")
+    assert (other.seed, other.strength, hasattr(other, "unlearning_rate")) == (3, 0.5, False)
+    for wrong in ({"request": -1}, {"unlearning": "retrain", "unlearning_rate": 1}, {"sed": 1}):
+        with pytest.raises(ValidationError):
+            spec.but(**wrong)
+
+
+EFFECTLESS = {
+    "probes": "zoo",
+    "score": "confidence",
+    "unlearning_rate": 1e-3,
+    "unlearning_steps": 1,
+    "unlearning_batch_size": None,
+    "weight_decay": 1.0,
+}
+"""What Records of schema 1 held of methods that were not chosen."""
+
+
+@pytest.mark.parametrize("name", [file.stem for file in sorted(RESULTS.glob("*.jsonl"))])
+def test_records_of_every_schema_load_and_lose_nothing_that_had_an_effect(name):
+    for line in (RESULTS / f"{name}.jsonl").read_text(encoding="utf-8").splitlines():
+        written = json.loads(line)
+        if "spec" not in written:  # rows of a benchmark
+            return
+        record = Record(**written)
+        assert Record.model_validate_json(record.model_dump_json()) == record
+        kept, old = record.spec.model_dump(mode="json"), written["spec"]
+        lost = {key: value for key, value in old.items() if key not in kept}
+        if old["attack"] == "features":
+            assert record.spec.attack == lost["preset"]
+        lost.pop("preset", None)
+        if old["model"] == "linear":  # which has no width
+            lost.pop("width")
+        assert lost.items() <= EFFECTLESS.items()
+        assert all(
+            kept[key] == value for key, value in old.items() if key in kept and key != "attack"
+        )
+
+
+def test_a_record_of_a_later_schema_is_an_error():
+    with pytest.raises(ValidationError, match="schema: 99; allowed: 1 to 2"):
+        Record(schema=99, spec={}, metrics={}, seconds={}, versions={}, commit=None, device="cpu")

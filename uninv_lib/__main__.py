@@ -1,4 +1,4 @@
-"""The command line: python -m uninv_lib run | sweep | collect | report | book."""
+"""The command line: uninv, or python -m uninv_lib, run | sweep | collect | report | book."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import click
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
+import uninv_lib
 from uninv_lib.methods import TABLES, owners
 from uninv_lib.runs.commands import CAUGHT, collect, report, sweep
 from uninv_lib.spec import Spec, explain, known_fields
@@ -52,7 +53,19 @@ def _default(about: FieldInfo) -> str:
     return f"(default: {'none' if about.default in (None, ()) else about.default})"
 
 
-@click.group()
+class Commands(click.Group):
+    """Commands that need an extra which is not installed end with a line that names it."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. Raises ClickException in place of ModuleNotFoundError."""
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=Commands)
+@click.version_option(uninv_lib.__version__, prog_name="uninv")
 def main() -> None:
     """See, reproduce and measure how machine unlearning leaks what it forgets."""
 

@@ -155,6 +155,7 @@ class Verdict:
 
     @property
     def word(self) -> Word:
+        """What the rule says of the cases."""
         if not self.cases:
             return "not testable here"
         if len(self._on(self.side)) == len(self.cases):

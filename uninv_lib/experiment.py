@@ -14,7 +14,6 @@ from torch import Tensor
 from uninv_lib.attacks import ATTACKS, recover_features
 from uninv_lib.attacks.adaptive import ADAPTIVE
 from uninv_lib.attacks.labels.answers import probes_of_budget
-from uninv_lib.attacks.labels.probes import METHODS
 from uninv_lib.attacks.search.update import NothingChanged
 from uninv_lib.attacks.session import Session, numbered
 from uninv_lib.measure import Outcome, measure, metrics_of
@@ -97,11 +96,12 @@ def _rng(spec: Spec) -> torch.Generator:
 
 
 def _user(scene: Scene, noise: tuple[torch.Generator, torch.Generator]) -> BlackBoxView:
-    """The user's view, with what the probes of the Spec assume."""
-    probes, view = scene.spec.options("attack").get("probes"), scene.black_box(noise)
-    if probes is not None and "public" in METHODS[probes].assumes:
-        return replace(view, public=scene.public.inputs)
-    return view
+    """The user's view, with public samples where the attack, or what its options choose, assumes
+    them.
+    """
+    entries = scene.spec.entries("attack")
+    assumed = any("public" in getattr(entry, "assumes", ()) for entry in entries)
+    return replace(scene.black_box(noise), public=scene.public.inputs if assumed else None)
 
 
 def _keep(
@@ -114,7 +114,7 @@ def _keep(
     that follow draw the same noise, kept or not.
     """
     spec = scene.spec
-    code = code_of(ATTACKS[spec.attack].function, answering)
+    code = code_of(answering, *spec.methods("attack"))
     settings = spec.options("attack"), spec.answers, spec.budget, spec.seed
     found = kept(name, digest(code, *settings, *scene.trained.state.values()), compute)
     for rng in noise:

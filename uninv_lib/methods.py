@@ -13,7 +13,7 @@ from uninv_lib.attacks import ATTACKS
 from uninv_lib.data import SOURCES
 from uninv_lib.defenses import DEFENSES
 from uninv_lib.models import MODELS
-from uninv_lib.options import model_of, options_of
+from uninv_lib.options import function_of, model_of, options_of
 from uninv_lib.training import TRAINING
 from uninv_lib.types import unknown
 from uninv_lib.unlearning import UNLEARNING
@@ -44,19 +44,18 @@ RENAMED = {"preset": "attack"}
 """Fields of earlier versions."""
 
 
-def method_of(field: str, chosen: Mapping[str, Any]) -> Method:
-    """The function that a field of TABLES chooses; of a name that is not allowed, that of the
+def entry_of(field: str, chosen: Mapping[str, Any]) -> Any:
+    """The entry that a field of TABLES chooses; of a name that is not allowed, that of the
     default.
     """
     name = str(chosen.get(field, DEFAULTS[field]))
     key = name.partition(":")[0] if field == "dataset" else name
-    return _function(TABLES[field].get(key, TABLES[field][DEFAULTS[field]]))
+    return TABLES[field].get(key, TABLES[field][DEFAULTS[field]])
 
 
-def _function(entry: Any) -> Method:
-    """An entry of a table is a function, or a record that holds one."""
-    function: Method = getattr(entry, "function", entry)
-    return function
+def method_of(field: str, chosen: Mapping[str, Any]) -> Method:
+    """The function of that entry."""
+    return function_of(entry_of(field, chosen))
 
 
 def owners() -> dict[str, dict[str, tuple[str, FieldInfo]]]:
@@ -64,7 +63,7 @@ def owners() -> dict[str, dict[str, tuple[str, FieldInfo]]]:
     found: dict[str, dict[str, tuple[str, FieldInfo]]] = {}
     for field, table in TABLES.items():
         for method, entry in table.items():
-            for name, about in options_of(_function(entry)).items():
+            for name, about in options_of(function_of(entry)).items():
                 found.setdefault(name, {})[method] = (field, about)
     return found
 
@@ -121,6 +120,7 @@ def _whose(
 
 
 def details(error: ValidationError, note: str = "") -> list[InitErrorDetails]:
+    """The faults of an error, each with a note, to be raised in another."""
     return [
         _detail(
             ".".join(map(str, fault["loc"])),

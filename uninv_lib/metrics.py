@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from uninv_lib.support.extras import needs
 from uninv_lib.support.torchvision import import_torchvision
 
 
@@ -44,8 +45,11 @@ def lpips(inputs: Tensor, truth: Tensor) -> Tensor:
     The network's weights are fetched at the first call. Raises RuntimeError where that fails,
     ModuleNotFoundError without torchmetrics.
     """
-    import_torchvision("models")  # before torchmetrics imports it without the remedy
-    from torchmetrics.functional.image import learned_perceptual_image_patch_similarity as distance
+    with needs("lpips"):
+        import_torchvision("models")  # before torchmetrics imports it without the remedy
+        from torchmetrics.functional.image import (
+            learned_perceptual_image_patch_similarity as distance,
+        )
 
     def prepared(x: Tensor) -> Tensor:
         rgb = x.float().cpu().expand(-1, 3, -1, -1)

@@ -8,6 +8,7 @@ An option is a keyword-only parameter whose annotation carries a pydantic Field:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from inspect import Parameter, signature
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
@@ -49,12 +50,36 @@ def model_of(function: Callable[..., object]) -> type[BaseModel]:
     return create_model("Options", __config__=strict, **fields)
 
 
-def one_of(kind: str, table: Mapping[str, object]) -> AfterValidator:
-    """Validates that a name is a key of this table, as it is when the name is read."""
+@dataclass(frozen=True)
+class OneOf:
+    """Validates that a name is a key of a table, as it is when the name is read."""
 
-    def known(name: str) -> str:
-        if name not in table:
-            raise ValueError(unknown(kind, name, table))
+    kind: str
+    table: Mapping[str, Any]
+
+    def __call__(self, name: str) -> str:
+        """The name itself. Raises ValueError where the table lacks it."""
+        if name not in self.table:
+            raise ValueError(unknown(self.kind, name, self.table))
         return name
 
-    return AfterValidator(known)
+
+def one_of(kind: str, table: Mapping[str, Any]) -> AfterValidator:
+    """The annotation of an option that chooses from a table."""
+    return AfterValidator(OneOf(kind, table))
+
+
+def chosen(function: Callable[..., object], given: Mapping[str, Any]) -> list[Any]:
+    """The entries that options of a method choose from tables."""
+    return [
+        part.func.table[given[name]]
+        for name, about in options_of(function).items()
+        for part in about.metadata
+        if isinstance(part, AfterValidator) and isinstance(part.func, OneOf)
+    ]
+
+
+def function_of(entry: Any) -> Callable[..., Any]:
+    """An entry of a table is a function, or a record that holds one."""
+    function: Callable[..., Any] = getattr(entry, "function", entry)
+    return function

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from uninv_lib.measure.features import NULLS, gains
 from uninv_lib.spec import Record, Spec
+from uninv_lib.support.extras import needs
 
 if TYPE_CHECKING:
     import pandas
@@ -66,6 +67,7 @@ def row(record: Record) -> dict[str, Any]:
 
 def frame(records: Iterable[Record]) -> pandas.DataFrame:
     """A table with one `row` a Record."""
-    import pandas
+    with needs("figures"):
+        import pandas
 
     return pandas.DataFrame([row(record) for record in records])

@@ -12,7 +12,7 @@ import torch
 from uninv_lib import training
 from uninv_lib.data import load
 from uninv_lib.defenses import DEFENSES
-from uninv_lib.models import MODELS, build, predictor
+from uninv_lib.models import build, predictor
 from uninv_lib.service import answering
 from uninv_lib.spec import Spec
 from uninv_lib.support.cache import digest
@@ -148,7 +148,7 @@ def pretrain(spec: Spec, *, progress: Progress = False) -> tuple[torch.nn.Module
         epochs=spec.epochs or EPOCHS[spec.budget][len(dataset.public) < 1000],
         device=device,
         key=[spec.dataset, spec.model, spec.model_seed, spec.options("model")],
-        code=[build, MODELS[spec.model], load, spec.methods()[0]],
+        code=[build, load, *spec.methods("dataset", "model")],
         progress=progress,
     )
     like = torch.zeros(0, dtype=getattr(torch, spec.dtype), device=device)

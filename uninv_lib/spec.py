@@ -27,11 +27,12 @@ from uninv_lib.methods import (
     Method,
     applicable,
     details,
+    entry_of,
     method_of,
     owners,
     read_options,
 )
-from uninv_lib.options import one_of, options_of
+from uninv_lib.options import chosen, function_of, one_of, options_of
 from uninv_lib.service import ANSWERS
 from uninv_lib.types import WhiteBoxView, unknown
 
@@ -175,9 +176,19 @@ class Spec(BaseModel):
         """The options of the method that a field of TABLES chooses, by name."""
         return {name: getattr(self, name) for name in options_of(method_of(field, self.__dict__))}
 
-    def methods(self) -> list[Method]:
-        """The functions that this Spec chooses."""
-        return [method_of(field, self.__dict__) for field in TABLES]
+    def entries(self, *fields: str) -> list[Any]:
+        """The entries of tables that these fields choose, or all fields of TABLES, and their
+        options.
+        """
+        found = []
+        for field in fields or TABLES:
+            entry = entry_of(field, self.__dict__)
+            found += [entry, *chosen(function_of(entry), self.options(field))]
+        return found
+
+    def methods(self, *fields: str) -> list[Method]:
+        """The functions of these entries."""
+        return [function_of(entry) for entry in self.entries(*fields)]
 
     def but(self, **changes: Any) -> Spec:
         """This Spec with some fields changed, and validated. Options of a method that is chosen no

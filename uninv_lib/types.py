@@ -74,10 +74,12 @@ class Dataset:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
+        """Of one sample: (channels, height, width), or (features,)."""
         return tuple(self.public.inputs.shape[1:])
 
     @property
     def num_classes(self) -> int:
+        """How many classes there are, also where some have no sample."""
         return len(self.class_names)
 
 
@@ -163,15 +165,15 @@ class Reconstruction:
 class LabelScores:
     """change: (classes,), mean change of each class's score on its own probes, after − before (β,
     eq. 10); ranked: (classes,) int64, the most negative change first; queries: answers asked of
-    both models together; by_count: the ranking with the first m probes of each class alone;
-    queries_probes: answers asked of the model before to make the probes.
+    both models together; queries_probes: those asked of the model before to make the probes;
+    fewer: the ranking by the first m probes of each class, by m.
     """
 
     change: Tensor
     ranked: Tensor
     queries: int
-    by_count: Mapping[int, Tensor] = field(default_factory=dict)
     queries_probes: int = 0
+    fewer: Mapping[int, Tensor] = field(default_factory=dict)
 
 
 def unknown(kind: str, name: object, allowed: Collection[str]) -> str:

@@ -20,16 +20,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-from papermill.exceptions import strip_color
-from sphinx_external_toc.parsing import MalformedError, parse_toc_yaml
 from tqdm import tqdm
 
-from uninv_lib.book.execute import BookError, Executed, cells_of, execute, say
-from uninv_lib.book.verify import verify
 from uninv_lib.support.code import code_of_cells, code_of_source
+from uninv_lib.support.extras import needs
 from uninv_lib.support.files import whole
 from uninv_lib.support.provenance import versions
+
+with needs("book"):
+    from filelock import FileLock, Timeout
+    from papermill.exceptions import strip_color
+    from sphinx_external_toc.parsing import MalformedError, parse_toc_yaml
+
+    from uninv_lib.book.execute import BookError, Executed, cells_of, execute, say
+    from uninv_lib.book.verify import verify
 
 CONFIG, TOC, PAGES, LIBRARY, RESULTS = "_config.yml", "_toc.yml", "book", "uninv_lib", "results"
 # What a chapter shows depends on these; the embedded data come with scikit-learn and scikit-image.

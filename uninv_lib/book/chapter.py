@@ -11,14 +11,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import psutil  # type: ignore[import-untyped]
 from pydantic import ValidationError
 
 from uninv_lib.experiment import run
 from uninv_lib.methods import applicable
 from uninv_lib.spec import Spec, explain, known_fields
+from uninv_lib.support.extras import needs
 from uninv_lib.support.files import whole
 from uninv_lib.types import unknown
+
+with needs("sweep"):
+    import psutil
 
 INJECTED = "# Parameters\n"
 """How the cell begins that papermill puts below the parameters cell."""

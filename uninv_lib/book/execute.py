@@ -15,12 +15,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import papermill
-import psutil  # type: ignore[import-untyped]
-from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
-from jupyter_client.manager import AsyncKernelManager
-from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
+
+from uninv_lib.support.extras import needs
+
+with needs("sweep"):
+    import papermill
+    import psutil
+    from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+    from jupyter_client.manager import AsyncKernelManager
+    from papermill.exceptions import PapermillExecutionError
 
 
 class BookError(Exception):
@@ -38,6 +42,7 @@ class Executed:
 
 
 def cells_of(root: Path, chapter: Path) -> list[dict[str, Any]]:
+    """The cells of a chapter as JSON. Raises BookError for what is no notebook."""
     try:
         return list(json.loads((root / chapter).read_text(encoding="utf-8"))["cells"])
     except (ValueError, KeyError, TypeError) as error:
@@ -95,7 +100,7 @@ def papermill_run(
     *,
     folder: Path,
     threads: int = 1,
-    after: Callable[[float], Any] = lambda mb: None,
+    after: Callable[[float], Any] = lambda _mb: None,
 ) -> Any:
     """Execute `source` in a kernel of this interpreter, in `folder`; returns the notebook, written
     to `output` too.
@@ -166,4 +171,5 @@ def _cleaned(chapter: Path, notebook: Any) -> str:
 
 
 def say(message: str) -> None:
+    """A line on standard error, above a progress bar."""
     tqdm.write(message, file=sys.stderr)

@@ -17,7 +17,7 @@ def fine_tuning(
     retain: Split,
     *,
     rng: torch.Generator,
-    strength: Annotated[int, Field(ge=1, description="epochs", examples=[1, 5, 20])],
+    strength: Annotated[int, Field(ge=1, le=10**6, description="epochs", examples=[1, 5, 20])],
 ) -> State:
     """unlearned, fine-tuned for `strength` epochs on the retained samples, at the private
     training's rate.

@@ -5,10 +5,13 @@ A figure is 4.8 inches wide, which are some 320 pixels on a phone: 10 points of 
 many pixels there.
 """
 
-from uninv_lib.figures.charts import bands, bars, curves, points, rate_curves, rates, scatter
-from uninv_lib.figures.images import diagram, pictures
-from uninv_lib.figures.palette import DEFENSE_STYLE
-from uninv_lib.figures.strengths import panels, tradeoff
+from uninv_lib.support.extras import needs
+
+with needs("figures"):
+    from uninv_lib.figures.charts import bands, bars, curves, points, rate_curves, rates, scatter
+    from uninv_lib.figures.images import diagram, pictures
+    from uninv_lib.figures.palette import DEFENSE_STYLE
+    from uninv_lib.figures.strengths import panels, tradeoff
 
 __all__ = [
     "DEFENSE_STYLE",

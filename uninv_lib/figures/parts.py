@@ -36,6 +36,7 @@ Interval = tuple[float, float, float]
 
 
 def blank(rows: int, columns: int, size: tuple[float, float], **shared: Any) -> tuple[Figure, Any]:
+    """A figure of this size in inches, in the book's style, and its (rows, columns) axes."""
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, **shared)
     plt.close(
@@ -45,6 +46,7 @@ def blank(rows: int, columns: int, size: tuple[float, float], **shared: Any) -> 
 
 
 def wrapped(text: str, inches: float) -> str:
+    """The text in lines that are no longer than so many inches."""
     width = max(1, int(LETTERS * inches))
     return "\n".join(
         textwrap.fill(line, width, break_long_words=False) for line in text.split("\n")
@@ -52,6 +54,7 @@ def wrapped(text: str, inches: float) -> str:
 
 
 def shown(name: object) -> str:
+    """A name of the code as a reader sees it."""
     return str(name).replace("_", "-")
 
 
@@ -75,10 +78,12 @@ def style_of(name: object, i: int) -> dict[str, Any]:
 
 
 def place(value: object) -> str:
+    """A value as it stands on an axis."""
     return f"{value:g}" if isinstance(value, (int, float)) else str(value)
 
 
 def label(axis: Axes, x: str, y: str, title: str) -> None:
+    """Names of the axes, a title, and a grid."""
     axis.set(xlabel=x, ylabel=wrapped(y, 2.4))
     axis.set_title(wrapped(title, WIDTH - 0.7), fontsize=10.5)
     axis.grid(alpha=0.3)

@@ -14,7 +14,6 @@ from uninv_lib.measure.features import (
     cost,
     feature_cosine,
     forgotten_confidence,
-    forgotten_label,
     gain,
     mse,
     psnr,
@@ -36,7 +35,7 @@ from uninv_lib.measure.labels import (
     rank,
 )
 from uninv_lib.measure.outcome import Outcome, Values
-from uninv_lib.measure.utility import accuracy
+from uninv_lib.measure.utility import accuracy, forgotten_label
 from uninv_lib.types import LabelScores, Reconstruction
 
 __all__ = ["METRICS", "Metric", "Outcome", "measure", "metric_of", "metrics_of"]

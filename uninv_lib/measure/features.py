@@ -70,10 +70,6 @@ def recovered_labels(outcome: Outcome) -> Values:
     }
 
 
-def forgotten_label(outcome: Outcome) -> Values:
-    return {"": float(outcome.scene.forget.labels[0])}
-
-
 def recovered_label(outcome: Outcome) -> Values:
     return {"": float(outcome.picture.labels[0])}
 
@@ -105,7 +101,7 @@ def feature_cosine(outcome: Outcome) -> Values:
     scene = outcome.scene
     if not outcome.orders:
         return {}
-    true = entered(scene.trained.net, scene.trained.state, scene.forget.inputs)[:, :-1]
+    true = entered(outcome.anatomy, scene.trained.state, scene.forget.inputs)[:, :-1]
     return {
         name: cosine_similarity(metrics.match(last.features, true), true).mean().item()
         for name, last in outcome.orders.items()

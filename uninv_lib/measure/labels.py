@@ -13,7 +13,7 @@ from uninv_lib.measure.outcome import Outcome, Values
 
 
 def inferred_labels(outcome: Outcome) -> Values:
-    fewer = outcome.scores.by_count
+    fewer = outcome.scores.fewer
     return {
         "": outcome.right(outcome.scores.ranked),
         **{f"_{count}": outcome.right(ranked) for count, ranked in fewer.items()},

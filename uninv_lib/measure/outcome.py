@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from uninv_lib import metrics
-from uninv_lib.attacks import baselines
+from uninv_lib.anatomy import Anatomy, anatomy_of_view
+from uninv_lib.attacks import Session, baselines
 from uninv_lib.attacks.features import second_order
 from uninv_lib.attacks.search.last_layer import Separated
-from uninv_lib.attacks.session import Session
 from uninv_lib.scene import Scene, rng_of
 from uninv_lib.types import LabelScores, Reconstruction, WhiteBoxView
 
@@ -34,13 +34,20 @@ class Outcome:
 
     @cached_property
     def picture(self) -> Reconstruction:
+        """What a feature recovery found."""
         assert isinstance(self.found, Reconstruction)
         return self.found
 
     @cached_property
     def scores(self) -> LabelScores:
+        """What a label inference found."""
         assert isinstance(self.found, LabelScores)
         return self.found
+
+    @cached_property
+    def anatomy(self) -> Anatomy:
+        """Of the model before."""
+        return anatomy_of_view(self.scene.white_box())
 
     @cached_property
     def changed(self) -> bool:
@@ -61,11 +68,9 @@ class Outcome:
         }
         if self.knowing is not None:
             found["_adaptive"] = self.knowing.inputs
-        if self.orders and second_order.is_linear(self.scene.trained.net):
-            rng = rng_of("attack", self.scene.spec.seed)
-            found["_first_order"] = second_order.recover(
-                self._first_order, session=Session([rng])
-            ).inputs
+        if "_first_order" in self.orders and second_order.is_linear(self.anatomy):
+            session = Session([rng_of("attack", self.scene.spec.seed)])
+            found["_first_order"] = second_order.recover(self._first_order, session=session).inputs
         return {name: metrics.match(inputs, truth) for name, inputs in found.items()}
 
     @cached_property

@@ -1,4 +1,4 @@
-"""What the models are worth, whatever was attacked."""
+"""What is measured whatever was attacked: what the models are worth, and who was forgotten."""
 
 from __future__ import annotations
 
@@ -22,3 +22,7 @@ def accuracy(part: Literal["test", "retained", "forgotten"]) -> Callable[[Outcom
         return {n: evaluate(net, s, split) for n, s in states.items()} if len(split) else {}
 
     return measured
+
+
+def forgotten_label(outcome: Outcome) -> Values:
+    return {"": float(outcome.scene.forget.labels[0])}

@@ -18,6 +18,7 @@ class Normalise(nn.Module):
         self.register_buffer("std", inputs.std(over, keepdim=True)[0].clamp_min(1e-3))
 
     def forward(self, x: Tensor) -> Tensor:
+        """(n, ...) in [0, 1] -> the same with mean 0 and deviation 1."""
         return (x - self.mean) / self.std
 
 

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from uninv_lib.support.files import whole
 from uninv_lib.results import read, row
 from uninv_lib.runs.store import DONE, Store
 from uninv_lib.runs.work import NOTEBOOK, RECORDS, SCHEMA
 from uninv_lib.spec import Record, known_fields
+from uninv_lib.support.extras import needs
+from uninv_lib.support.files import whole
 
 if TYPE_CHECKING:
     import pandas
@@ -48,7 +49,8 @@ def table(source: Path, home: Path) -> pandas.DataFrame:
     .parquet or .csv file that `collect` made. Raises FileNotFoundError, and ValueError for a file
     or a folder of something else.
     """
-    import pandas
+    with needs("sweep"):
+        import pandas
 
     if source.suffix in (".parquet", ".csv"):
         found = _read(source)

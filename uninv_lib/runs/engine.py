@@ -13,9 +13,12 @@ from logging import CRITICAL
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
-import dask
-from dask.system import CPU_COUNT
-from distributed import Client, Future, KilledWorker, Nanny, Scheduler, SpecCluster
+from uninv_lib.support.extras import needs
+
+with needs("sweep"):
+    import dask
+    from dask.system import CPU_COUNT
+    from distributed import Client, Future, KilledWorker, Nanny, Scheduler, SpecCluster
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")

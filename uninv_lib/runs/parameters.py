@@ -8,13 +8,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import papermill
 from pydantic import BaseModel, ConfigDict, create_model
 
-from uninv_lib.runs.work import Notebook, Run, named
 from uninv_lib.methods import applicable, read_options
+from uninv_lib.runs.work import Notebook, Run, named
 from uninv_lib.spec import Spec, known_fields
+from uninv_lib.support.extras import needs
 from uninv_lib.types import unknown
+
+with needs("sweep"):
+    import papermill
 
 STRICT = ConfigDict(extra="forbid")
 
@@ -43,7 +46,8 @@ def notebook_runs(path: Path) -> Callable[[Mapping[str, Any]], Run]:
         _core(own)(**own)
         known = known_fields()
         settled = applicable(
-            {name: value for name, value in values.items() if name in known}, quiet=values.keys() - fields
+            {name: value for name, value in values.items() if name in known},
+            quiet=values.keys() - fields,
         )
         read_options(settled, Spec.model_fields)
         return named(values, work, work.code, notebook=path.name)

@@ -7,12 +7,15 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from uninv_lib.results import combinations, names_of
 from uninv_lib.runs.work import Run, code_of_spec, named, run_spec
 from uninv_lib.spec import Spec, explain
+from uninv_lib.support.extras import needs
+
+with needs("sweep"):
+    import yaml
 
 
 class PlanError(ValueError):
@@ -23,6 +26,7 @@ class Once(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML has no types
     """Refuses a key that a mapping has twice, of which YAML's own loader takes the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """As YAML does it. Raises PlanError for a key given twice."""
         keys = Counter(key.value for key, _ in node.value if key.tag != MERGE)
         if twice := sorted(name for name, times in keys.items() if times > 1):
             line = node.start_mark.line + 1

@@ -10,17 +10,21 @@ from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import jinja2
-from matplotlib.figure import Figure
 from torch import tensor
 
-from uninv_lib import figures
-from uninv_lib.support.files import whole
-from uninv_lib.metrics import interval, wilson
 from uninv_lib.measure import METRICS, metric_of
 from uninv_lib.methods import owners
+from uninv_lib.metrics import interval, wilson
 from uninv_lib.runs.collect import table
 from uninv_lib.spec import known_fields
+from uninv_lib.support.extras import needs
+from uninv_lib.support.files import whole
+
+with needs("sweep"):
+    import jinja2
+    from matplotlib.figure import Figure
+
+    from uninv_lib import figures
 
 if TYPE_CHECKING:
     import pandas
@@ -36,12 +40,16 @@ ABSENT = (nan, nan, nan)
 
 @dataclass(frozen=True)
 class Panel:
+    """A drawing, and what it shows in words."""
+
     svg: str
     alt: str
 
 
 @dataclass(frozen=True)
 class Chart:
+    """The panels of one metric, and how to read them."""
+
     metric: str
     reading: str
     panels: list[Panel]
@@ -49,6 +57,8 @@ class Chart:
 
 @dataclass(frozen=True)
 class Row:
+    """The cells of a run as text, and where its notebook is."""
+
     link: str | None
     cells: list[str]
 

@@ -39,6 +39,7 @@ class Store:
             return {entry.name for entry in entries if NAME.fullmatch(entry.name)}
 
     def has(self, name: str) -> bool:
+        """Whether the run of this name is finished."""
         return (self.folder / name).is_dir()
 
     def keep(self, name: str, files: Mapping[str, bytes]) -> None:

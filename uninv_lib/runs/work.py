@@ -13,17 +13,20 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from distributed import Client
 
-from uninv_lib.support.cache import digest
 from uninv_lib.experiment import code_of_run
 from uninv_lib.experiment import run as run_experiment
-from uninv_lib.support.code import code_of_cells, code_of_source
-from uninv_lib.support.provenance import commit, device_name, versions
-from uninv_lib.scene import device_of, pretrain
 from uninv_lib.runs.engine import WorkError, each
 from uninv_lib.runs.store import DONE
+from uninv_lib.scene import device_of, pretrain
 from uninv_lib.spec import Spec
+from uninv_lib.support.cache import digest
+from uninv_lib.support.code import code_of_cells, code_of_source
+from uninv_lib.support.extras import needs
+from uninv_lib.support.provenance import commit, device_name, versions
+
+with needs("sweep"):
+    from distributed import Client
 
 Work = Callable[[Mapping[str, Any]], dict[str, bytes]]
 """Inputs -> the files of a run, by name."""
@@ -38,7 +41,8 @@ RECORDS, NOTEBOOK = "records.jsonl", "notebook.ipynb"
 class Run:
     """inputs: a Spec or a notebook's parameters, as JSON; work: makes the files of the run's folder
     of them; coded: says what code it runs; name: the hash of the inputs and that code; notebook:
-    its file's name. """
+    its file's name.
+    """
 
     name: str
     inputs: Mapping[str, Any]
@@ -52,7 +56,8 @@ def named(
     inputs: Mapping[str, Any], work: Work, coded: Code, *, notebook: str | None = None
 ) -> Run:
     """The run of these inputs; equal ones get one name, whatever the order of their keys and the
-    form of a number. """
+    form of a number.
+    """
     # -0.0 equals 0.0
     exact = json.loads(json.dumps(inputs), parse_float=lambda text: float(text) + 0.0)
     code = coded(inputs)
@@ -74,7 +79,15 @@ def pretrain_once(client: Client, specs: Iterable[Spec]) -> None:
     show in the runs.
     """
     firsts = {
-        (s.dataset, s.model, *s.options("model").items(), s.model_seed, s.epochs, s.budget, s.device): s
+        (
+            s.dataset,
+            s.model,
+            *s.options("model").items(),
+            s.model_seed,
+            s.epochs,
+            s.budget,
+            s.device,
+        ): s
         for s in specs
     }
     for _ in each(client, firsts.values(), _pretrain):
@@ -92,7 +105,7 @@ class Notebook:
     name: str
     source: str
 
-    def code(self, inputs: Mapping[str, Any]) -> str:
+    def code(self, inputs: Mapping[str, Any]) -> str:  # noqa: ARG002
         """Hash of the notebook's cells and of all that they import."""
         return digest(self.cells, code_of_source(self.cells))
 
@@ -143,7 +156,8 @@ def complete(run: Run) -> dict[str, bytes]:
     code = run.coded(run.inputs)
     if code != run.code:
         raise RuntimeError(
-            f"this worker has uninv_lib {code}, the sweep {run.code}; install one version everywhere"
+            f"this worker has uninv_lib {code}, the sweep {run.code}; install one version "
+            "everywhere"
         )
     started = time.perf_counter()
     files = run.work(run.inputs)

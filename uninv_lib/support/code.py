@@ -32,7 +32,10 @@ def code_of(*functions: Callable[..., object]) -> str:
     Functions of other packages count by nothing; those of a user's own file count by that file.
     Raises SyntaxError where a file of the library is none of Python.
     """
-    return _code(tuple(sorted({(f.__module__, f.__qualname__.split(".")[0]) for f in functions})))
+    names = {
+        (getattr(f, "__module__", None) or "", f.__qualname__.split(".")[0]) for f in functions
+    }
+    return _code(tuple(sorted(names)))
 
 
 @lru_cache
@@ -65,6 +68,7 @@ class Closure:
     texts: dict[str, str] = field(default_factory=dict)
 
     def hash(self) -> str:
+        """Of torch's version and all texts, 16 hex digits."""
         return digest(torch.__version__.split("+")[0], self.texts)
 
     def add(self, module: str, name: str | None = None) -> None:
@@ -85,6 +89,7 @@ class Closure:
         return path.with_suffix(".py").exists() or (path / "__init__.py").exists()
 
     def follow(self, tree: ast.AST) -> None:
+        """Add what the imports of a tree lead to."""
         for module, name, _ in imports(tree):
             self.add(module, name)
 

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 from tqdm.auto import tqdm
 
+from uninv_lib.support.threads import remark
+
 Progress = bool | Callable[[str, float], None]
 """True for a bar, False for silence, or a function of (the work's name, its share that is done, 0
 to 1)."""
@@ -17,6 +19,7 @@ to 1)."""
 @contextmanager
 def steps(total: int, name: str, progress: Progress) -> Iterator[Callable[[], None]]:
     """A function to call after each of at most `total` steps."""
+    remark()
     done = 0
 
     def tell() -> None:

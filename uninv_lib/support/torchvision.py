@@ -12,6 +12,8 @@ from types import ModuleType
 
 import torch
 
+from uninv_lib.support.extras import needs
+
 _SCHEMAS = ("nms", "qnms")
 _declared: list[
     torch.library.Library
@@ -25,7 +27,8 @@ def import_torchvision(submodule: str = "") -> ModuleType:
     """
     name = f"torchvision.{submodule}" if submodule else "torchvision"
     try:
-        return importlib.import_module(name)
+        with needs("vision"):
+            return importlib.import_module(name)
     except RuntimeError as error:
         if "operator torchvision::" not in str(error):
             raise

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
-from uninv_lib.anatomy import entered, head
+from uninv_lib.anatomy import anatomy_of, entered
 from uninv_lib.types import Recipe, Split, State
 
 GOAL, FAILED = 1e-6, 1e-4
@@ -43,11 +43,12 @@ def converge(net: nn.Module, state: State, private: Split, *, weight_decay: floa
     starts. 1 is scikit-learn's default. Raises FloatingPointError where the optimum was not
     reached.
     """
-    names = head(net)
+    anatomy = anatomy_of(net, tuple(private.inputs.shape[1:]), state)
+    names = anatomy.head
     classes, width = state[names[0]].shape
     solution = torch.zeros(classes, width + 1, dtype=torch.double)  # the optimum without any sample
     if len(private):
-        rows = entered(net, state, private.inputs)
+        rows = entered(anatomy, state, private.inputs)
         # With more features than samples the solution lies in the samples' span, a smaller problem.
         span = torch.linalg.qr(rows.T).Q if len(rows) < rows.shape[1] else None
         solution = _optimum(

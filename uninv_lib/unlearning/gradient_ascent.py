@@ -18,9 +18,10 @@ def gradient_ascent(
     *,
     rng: torch.Generator,
     unlearning_rate: Annotated[float, Field(gt=0, description="step size of the ascent")] = 1e-3,
-    unlearning_steps: Annotated[int, Field(ge=1, description="steps of the ascent")] = 1,
+    unlearning_steps: Annotated[int, Field(ge=1, le=10**6, description="steps of the ascent")] = 1,
     unlearning_batch_size: Annotated[
-        int | None, Field(ge=1, description="forgotten samples a step takes; without, all")
+        int | None,
+        Field(ge=1, le=10**6, description="forgotten samples a step takes; without, all"),
     ] = None,
 ) -> State:
     """θ + unlearning_rate · ∇L(forget), `unlearning_steps` times; one step, as in the official

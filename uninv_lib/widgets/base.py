@@ -87,6 +87,7 @@ class Pictures:
         return found
 
     def packed(self) -> bytes:
+        """All tiles on one sheet, as a JPEG; nothing where there is none."""
         if not self._tiles:
             return b""
         width, height = self._tiles[0].size

@@ -103,6 +103,7 @@ class DefenseLab(Explorer):
 
     _esm = module("defense")
     strengths = traitlets.Dict().tag(sync=True)
+    """By defense, those of the grid; 0 alone where there is none. `finer` holds more of them."""
     cap = traitlets.Float(40.0).tag(sync=True)
     """dB: from here on a recovery is exact to the eye, and the plane does not tell how exact."""
 

@@ -42,7 +42,7 @@ STRENGTHS: dict[str, list[Any]] = {
     "pruning": [0.1, 0.2, 0.3, 0.5, 0.7, 0.9],
     "fine_tuning": [1, 2, 3, 5, 10],
 }
-"""What a page computes in a blink; of other the examples of their option."""
+"""What a page computes in a blink; of other defenses, the examples of their option."""
 RETAINED, LEVELS = 127, 16  # with the drawing a full batch; shades of grey in the data set
 KNOWING = (
     "gain_adaptive",

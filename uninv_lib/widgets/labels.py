@@ -49,6 +49,7 @@ NOTE = (
 
 
 def score_of(probes: str) -> str:
+    """The score that goes with these probes."""
     return SCORES.get(probes, "confidence")
 
 

@@ -69,7 +69,7 @@ def people(spec: Spec) -> list[int]:
 def observe(spec: Spec, *, live: Live = run) -> Observed:
     """Run the Spec and keep what it looked like. Raises what `live` raises."""
     seen: list[Tensor] = []
-    record = live(spec, watch=lambda step, inputs: seen.append(inputs.detach().clone()))
+    record = live(spec, watch=lambda _step, inputs: seen.append(inputs.detach().clone()))
     scene = prepare(spec)
     steps = [0, *_chosen(len(seen) - 1)] if len(seen) > 1 else [0]
     truth = scene.forget.inputs

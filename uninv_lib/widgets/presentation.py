@@ -15,6 +15,8 @@ from uninv_lib.attacks.labels.answers import SCORES
 from uninv_lib.attacks.labels.probes import METHODS as PROBES
 from uninv_lib.defenses import DEFENSES
 from uninv_lib.figures.palette import COLOURS, styles
+from uninv_lib.measure import metric_of
+from uninv_lib.methods import TABLES, method_of
 from uninv_lib.models import MODELS
 from uninv_lib.options import options_of
 from uninv_lib.unlearning import UNLEARNING
@@ -89,12 +91,11 @@ DEFENSE: dict[str, Words] = {
 it, and who does not; _to_rows: the same of the closed form over the first layer's rows; mixed: what
 else is in the weights of one unit, `mixed_unknown` for who does not know."""
 METRIC: dict[str, Words] = {
-    "gain": {
-        "name": "gain above the best null",
-        "unit": "dB",
-        "meaning": "what PSNR is above that of the best picture that needs no leak",
-    },
-    "psnr": {"name": "PSNR", "unit": "dB", "meaning": "peak signal to noise ratio, peak 1"},
+    "gain": {"name": "gain above the best null"},
+    "psnr": {"name": "PSNR"},
+    "change": {"name": "change"},
+    "test_accuracy": {"name": "test accuracy"},
+    "label_accuracy": {"name": "label"},
     "cosine": {
         "name": "cosine of the gradients",
         "unit": "",
@@ -105,17 +106,6 @@ METRIC: dict[str, Words] = {
         "unit": "",
         "meaning": "mean difference of neighbouring pixels",
     },
-    "change": {
-        "name": "change",
-        "unit": "",
-        "meaning": "of each class's score on its own probes, after minus before",
-    },
-    "test_accuracy": {"name": "test accuracy", "unit": "%", "meaning": "share of the test set"},
-    "label_accuracy": {
-        "name": "label",
-        "unit": "%",
-        "meaning": "whether the forgotten label is found",
-    },
     "similarity": {
         "name": "similarity",
         "unit": "",
@@ -125,6 +115,7 @@ METRIC: dict[str, Words] = {
     },
     "seconds": {"name": "computed in", "unit": "ms", "meaning": "wall time in the page"},
 }
+"""Unit and meaning of what a Record holds come from METRICS."""
 OPTION: dict[str, Words] = {
     "sample": {"name": "Forgotten picture"},
     "request": {"name": "Forgotten picture"},
@@ -153,13 +144,18 @@ SHAPES: dict[str, Words] = {
           "L-1.43-.46L-.35-.49Z"},
 }  # fmt: skip
 """Of each marker of the palette: a letter, and an SVG path around 0 of radius 1."""
-COLOUR = {"line": COLOURS[0], "mark": COLOURS[3], "rest": "#8c8c8c", "cursor": COLOURS[1]}
+COLOUR = {
+    "line": COLOURS[0],
+    "mark": COLOURS[3],
+    "gap": "#ffffff",  # between the stripes of a mark
+    "rest": "#8c8c8c",
+    "cursor": COLOURS[1],
+}
 
 
 def takes(field: str, name: str, option: str) -> bool:
-    """Whether the unlearning method or the defense (`field`) of this name has the option."""
-    table: Mapping[str, Any] = {"unlearning": UNLEARNING, "defense": DEFENSES}[field]
-    return name in table and option in options_of(table[name])
+    """Whether the method of this name, which a field of Spec chooses, has the option."""
+    return name in TABLES[field] and option in options_of(method_of(field, {field: name}))
 
 
 def strengths(defense: str) -> list[Any]:
@@ -191,16 +187,21 @@ def presentation() -> dict[str, dict[str, Any]]:
         "attack": _named({}, ATTACKS),
         "probes": _named(PROBE, PROBES),
         "score": _named(SCORE, SCORES),
-        "metric": METRIC,
+        "metric": {name: {**_measured(name), **own} for name, own in METRIC.items()},
         "option": OPTION,
         "colour": COLOUR,
     }
 
 
+def _measured(name: str) -> Words:
+    found = metric_of(name)
+    return {} if found is None else {"unit": found[1].unit, "meaning": found[1].meaning}
+
+
 def _named(
     words: Mapping[str, Words],
     names: Iterable[str],
-    more: Callable[[str, str], Words] = lambda name, shown: {},
+    more: Callable[[str, str], Words] = lambda _name, _shown: {},
 ) -> dict[str, Words]:
     found = {}
     for name in sorted(names, key=lambda name: list(words).index(name) if name in words else 99):

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from uninv_lib.attacks.adaptive.pruning import unmask
 from uninv_lib.types import WhiteBoxView
 
-ADAPTIVE: dict[str, Callable[[WhiteBoxView], WhiteBoxView]] = {"pruning": unmask}
+ADAPTIVE: dict[str, Callable[[WhiteBoxView], WhiteBoxView]] = {
+    "pruning": unmask,
+}
 """By the name of the defense. Against obfuscation the closed form fits all rows at once, whoever
 asks; against fine-tuning none is known here."""

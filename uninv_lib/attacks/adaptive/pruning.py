@@ -1,6 +1,4 @@
-"""What an attacker does who knows of the defense: a function view -> view for each defense that has
-one.
-"""
+"""Pruning undone, where it shows and where what remains tells the rest."""
 
 from __future__ import annotations
 
@@ -9,6 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from uninv_lib.anatomy import both
 from uninv_lib.types import WhiteBoxView
 
 
@@ -26,7 +25,7 @@ def unmask(view: WhiteBoxView) -> WhiteBoxView:
     }
     for name, layer in view.net.named_modules() if view.num_forgotten == 1 else ():
         if isinstance(layer, nn.Linear) and layer.bias is not None:
-            weight, bias = f"{name}.weight", f"{name}.bias"
+            weight, bias = both(name)
             errors = (after[bias] - view.before[bias]).double()
             remain = view.after[weight] != 0
             moved = _completed(errors, (after[weight] - view.before[weight]).double(), remain)

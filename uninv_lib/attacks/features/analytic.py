@@ -6,9 +6,9 @@ import time
 from itertools import pairwise
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from uninv_lib.anatomy import head
+from uninv_lib.anatomy import Anatomy, anatomy_of_view, both, joined, within
 from uninv_lib.attacks.search.last_layer import separate
 from uninv_lib.attacks.search.update import NothingChanged, forgotten_gradient, labels_of_bias
 from uninv_lib.attacks.session import Session
@@ -25,39 +25,37 @@ def analytic(view: WhiteBoxView, *, session: Session, budget: str = "default") -
 
     Raises ValueError where it does not apply, and what `recover` raises.
     """
-    if not applies(view):
+    anatomy = anatomy_of_view(view)
+    if not applies(view, anatomy):
         raise ValueError(
             f"attack: 'analytic' with {view.num_forgotten} forgotten; allowed: {APPLIES}"
         )
-    return recover(view)
+    return recover(view, anatomy)
 
 
-def applies(view: WhiteBoxView) -> bool:
+def applies(view: WhiteBoxView, anatomy: Anatomy | None = None) -> bool:
     """Whether the samples can be read off: one, where the first layer with parameters is linear and
     has a bias; several, fewer than the classes, where linear layers with bias and ReLU are all
-    there is.
+    there is; and what reaches the first is the inputs, at most normalised.
     """
-    layers = [layer for layer in view.net.modules() if list(layer.parameters(recurse=False))]
-    linear = [isinstance(layer, nn.Linear) and layer.bias is not None for layer in layers]
+    anatomy = anatomy or anatomy_of_view(view)
+    if anatomy.normalisation is None:
+        return False
     if view.num_forgotten == 1:
-        return linear[:1] == [True]
-    known = [
-        isinstance(layer, (nn.Linear, nn.Flatten, nn.ReLU))
-        for layer in list(view.net.children())[1:]
-    ]
-    return all(linear) and all(known) and view.num_forgotten < len(view.before[head(view.net)[1]])
+        return anatomy.starts_dense
+    return anatomy.dense and view.num_forgotten < len(view.before[anatomy.head[1]])
 
 
-def recover(view: WhiteBoxView) -> Reconstruction:
-    """The forgotten samples in closed form, where `applies` says so.
+def recover(view: WhiteBoxView, anatomy: Anatomy | None = None) -> Reconstruction:
+    """The forgotten samples in closed form, where `applies` says so; the normalisation is undone.
 
-    `net` must begin with its normalisation (`mean`, `std`), which is undone.
+    Raises ValueError where the models do not match, NothingChanged where they agree.
     """
     started = time.perf_counter()
+    anatomy = anatomy or anatomy_of_view(view)
     update, point = forgotten_gradient(view)
-    x, labels = (_one if view.num_forgotten == 1 else _several)(view, update, point)
-    mean, std = (point[f"0.{name}"].expand(view.input_shape) for name in ("mean", "std"))
-    inputs = (x.to(mean).reshape(-1, *view.input_shape) * std + mean).clamp(0, 1)
+    x, labels = (_one if view.num_forgotten == 1 else _several)(view, anatomy, update, point)
+    inputs = anatomy.inputs_of(x)
     return Reconstruction(
         inputs,
         labels.to(inputs.device),
@@ -66,23 +64,20 @@ def recover(view: WhiteBoxView) -> Reconstruction:
     )
 
 
-def _several(view: WhiteBoxView, update: dict[str, Tensor], point: State) -> tuple[Tensor, Tensor]:
+def _several(
+    view: WhiteBoxView, anatomy: Anatomy, update: dict[str, Tensor], point: State
+) -> tuple[Tensor, Tensor]:
     """(normalised inputs, labels): the samples are told apart in the last layer, then followed down
     (ours).
 
     In each layer the update is Σ e_k [a_k, 1]ᵀ. With every e_k known the a_k follow by least
     squares, and with them the errors of the layer below, e = (Wᵀ e_k) where a_k > 0.
     """
-    found = separate(view, point, update)
-    names = [name.removesuffix(".weight") for name in update if name.endswith(".weight")]
+    found = separate(view, anatomy, point, update)
     errors, entered = found.errors, found.features
-    for upper, lower in pairwise(reversed(names)):
-        errors = (errors @ point[f"{upper}.weight"].cpu().double()) * (entered > 0)
-        rows = (
-            torch.cat([update[f"{lower}.weight"], update[f"{lower}.bias"][:, None]], 1)
-            .cpu()
-            .double()
-        )
+    for upper, lower in pairwise(reversed(anatomy.layers)):
+        errors = (errors @ point[within(upper, "weight")].cpu().double()) * (entered > 0)
+        rows = joined(update, both(lower))
         solution = torch.linalg.lstsq(errors.T, rows).solution
         entered = (solution[:, :-1] / solution[:, -1:]).nan_to_num(
             0
@@ -90,7 +85,9 @@ def _several(view: WhiteBoxView, update: dict[str, Tensor], point: State) -> tup
     return entered, found.labels
 
 
-def _one(view: WhiteBoxView, update: dict[str, Tensor], point: State) -> tuple[Tensor, Tensor]:
+def _one(
+    view: WhiteBoxView, anatomy: Anatomy, update: dict[str, Tensor], point: State
+) -> tuple[Tensor, Tensor]:
     """(normalised input, label) from the first layer's update (Geiping et al. 2020, section 3;
     Phong et al. 2018).
 
@@ -102,18 +99,18 @@ def _one(view: WhiteBoxView, update: dict[str, Tensor], point: State) -> tuple[T
     where noise drowns that entry; from s of about √n on, the sign is lost at times. Exact for one
     sample's gradient; of the stated attack on exact unlearning, it gives a mixture.
     """
-    (weight, slopes), (_, errors) = list(update.items())[:2]
-    if not errors.any():
+    rows = joined(update, both(anatomy.layers[0]))
+    if not rows[:, -1].any():
         raise NothingChanged(
-            f"after: the bias beside {weight!r} did not change; there is nothing to divide by"
+            f"after: the bias of {anatomy.layers[0]!r} did not change; there is nothing to divide "
+            "by"
         )
-    rows = torch.cat([slopes, errors[:, None]], 1).cpu().double()
     units = torch.linalg.eigh(rows @ rows.T).eigenvectors[:, -1]
-    direction, last = (rows.T @ units).split([slopes.shape[1], 1])
-    mean, std = (point[f"0.{name}"].expand(view.input_shape) for name in ("mean", "std"))
-    reach = torch.maximum(mean, 1 - mean).div(std).flatten().cpu()  # of a normalised input
+    direction, last = (rows.T @ units).split([rows.shape[1] - 1, 1])
+    mean, scale = anatomy.affine()
+    reach = torch.maximum(mean, 1 - mean).div(scale).abs().flatten().cpu()  # of what is normalised
     length = torch.maximum(last.abs(), (direction.abs() / reach).quantile(0.95))
-    labels = (
-        view.labels if view.labels is not None else labels_of_bias(update[head(view.net)[1]], 1)
-    )
+    labels = view.labels
+    if labels is None:
+        labels = labels_of_bias(update[within(anatomy.classifier, "bias")], 1)
     return last.sign() * direction / length, labels

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from uninv_lib.anatomy import anatomy_of_view
 from uninv_lib.attacks.features import analytic
 from uninv_lib.attacks.search.recovery import search
 from uninv_lib.attacks.search.settings import Changes, Settings, changed
@@ -70,8 +71,14 @@ def solve(
     views: Sequence[WhiteBoxView], settings: Settings, session: Session
 ) -> list[Reconstruction]:
     """The samples of each request: in closed form where it applies, else by search."""
-    found = {i: analytic.recover(view) for i, view in enumerate(views) if analytic.applies(view)}
+    known = [anatomy_of_view(view) for view in views]
+    found = {
+        i: analytic.recover(view, anatomy)
+        for i, (view, anatomy) in enumerate(zip(views, known, strict=True))
+        if analytic.applies(view, anatomy)
+    }
     rest = [i for i in range(len(views)) if i not in found]
-    searched = search([views[i] for i in rest], settings, session.of(rest)) if rest else []
+    some, anatomies = [views[i] for i in rest], [known[i] for i in rest]
+    searched = search(some, settings, session.of(rest), anatomies)
     found |= dict(zip(rest, searched, strict=True))
     return [found[i] for i in range(len(views))]

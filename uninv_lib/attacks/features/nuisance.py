@@ -16,7 +16,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from uninv_lib.anatomy import last_linear
+from uninv_lib.anatomy import anatomy_of_view, both, joined
 from uninv_lib.attacks.features import analytic
 from uninv_lib.attacks.search.update import difference
 from uninv_lib.types import Reconstruction, WhiteBoxView
@@ -69,11 +69,6 @@ def without_common(views: Sequence[WhiteBoxView]) -> list[WhiteBoxView]:
     return cleaned
 
 
-def _layer(update: dict[str, Tensor], name: str) -> Tensor:
-    """[ΔW, Δb] of a linear layer, (out, in + 1), float64 on the CPU."""
-    return torch.cat([update[f"{name}.weight"], update[f"{name}.bias"][:, None]], 1).cpu().double()
-
-
 def meeting(updates: Tensor) -> Tensor:
     """What entered a linear layer, followed by 1, in each of R requests: (R, out, in + 1) -> (R, in
     + 1).
@@ -91,15 +86,14 @@ def meeting(updates: Tensor) -> Tensor:
 
 
 def labels_of_requests(views: Sequence[WhiteBoxView]) -> Tensor:
-    """The forgotten label of each request, (R,) int64, from the last layer of any net that
-    `layers.head` knows.
+    """The forgotten label of each request, (R,) int64, from the last layer of any net that ends in
+    a linear one with bias.
 
-    ASSUMPTION: as `meeting`, 3 requests or more under one model before. Raises what
-    `without_common` raises.
+    ASSUMPTION: as `meeting`, 3 requests or more under one model before. Raises ValueError for
+    another net, and what `without_common` raises.
     """
-    net = views[0].net
-    last = last_linear(net)
-    updates = torch.stack([_layer(update, last) for update in _updates(views, 3)])
+    last = anatomy_of_view(views[0]).head
+    updates = torch.stack([joined(update, last) for update in _updates(views, 3)])
     entered = meeting(updates)
     labels = []
     for j in range(len(updates)):
@@ -119,20 +113,20 @@ def recover_together(views: Sequence[WhiteBoxView]) -> list[Reconstruction]:
     """
     started = time.perf_counter()
     updates = _updates(views, 3)
-    if not analytic.applies(views[0]):
+    anatomy = anatomy_of_view(views[0])
+    if not analytic.applies(views[0], anatomy):
         raise ValueError(
             "net: its first layer is not linear with bias; allowed: linear, mlp, or "
             "without_common(views)"
         )
-    first = next(iter(updates[0])).removesuffix(".weight")
+    first = both(anatomy.layers[0])
     entered, labels = (
-        meeting(torch.stack([_layer(u, first) for u in updates]))[:, :-1],
+        meeting(torch.stack([joined(u, first) for u in updates]))[:, :-1],
         labels_of_requests(views),
     )
     found = []
-    for view, x, label in zip(views, entered, labels, strict=True):
-        mean, std = (view.before[f"0.{name}"] for name in ("mean", "std"))
-        inputs = (x.to(mean).reshape(1, *view.input_shape) * std + mean).clamp(0, 1).nan_to_num(0.5)
+    for x, label in zip(entered, labels, strict=True):
+        inputs = anatomy.inputs_of(x).nan_to_num(0.5)
         seconds = (time.perf_counter() - started) / len(views)
         found.append(
             Reconstruction(
@@ -155,9 +149,9 @@ def private_size_of(view: WhiteBoxView) -> int:
             f"{view.num_forgotten} forgotten; "
             "allowed: pretrained known, one forgotten"
         )
-    last = last_linear(view.net)
-    change = _layer(difference(view.net, view.before, view.after), last)
-    step = _layer(difference(view.net, view.before, view.pretrained), last)
+    last = anatomy_of_view(view).head
+    change = joined(difference(view.net, view.before, view.after), last)
+    step = joined(difference(view.net, view.before, view.pretrained), last)
     sizes = torch.arange(2, LARGEST + 1)
     values = torch.linalg.svdvals((sizes - 1).double()[:, None, None] * change + step)
     return int(sizes[(values[:, 1] / values[:, 0]).argmin()])

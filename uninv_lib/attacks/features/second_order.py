@@ -20,9 +20,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from uninv_lib.anatomy import entered, features_of, head, joined, last_linear
+from uninv_lib.anatomy import Anatomy, anatomy_of_view, entered, features_of, joined
 from uninv_lib.attacks.search.costs import total_variation
 from uninv_lib.attacks.search.descent import Share, annealed, descend
 from uninv_lib.attacks.search.last_layer import Separated, separate
@@ -73,7 +73,7 @@ def solve(
     return found
 
 
-def last_layer_gradient(view: WhiteBoxView) -> Tensor:
+def last_layer_gradient(view: WhiteBoxView, anatomy: Anatomy | None = None) -> Tensor:
     """The forgotten samples' gradient in [W, b] of the last layer at θ, (classes, features + 1), up
     to scale.
 
@@ -81,7 +81,8 @@ def last_layer_gradient(view: WhiteBoxView) -> Tensor:
     penalty's own curvature. Raises ValueError where the models do not match, NothingChanged where
     the layer is the same in both.
     """
-    names = head(view.net)
+    anatomy = anatomy or anatomy_of_view(view)
+    names = anatomy.head
     difference(view.net, view.before, view.after)
     before, after = joined(view.before, names), joined(view.after, names)
     change = after - before
@@ -91,12 +92,12 @@ def last_layer_gradient(view: WhiteBoxView) -> Tensor:
         )
     if view.public is None:
         return change
-    rows = entered(view.net, view.before, view.public)
+    rows = entered(anatomy, view.before, view.public)
     answers = (rows @ after.T).softmax(1) - (rows @ before.T).softmax(1)
     return answers.T @ rows / len(rows) + (view.weight_decay or 0) * change
 
 
-def last_features(view: WhiteBoxView) -> Separated:
+def last_features(view: WhiteBoxView, anatomy: Anatomy | None = None) -> Separated:
     """Labels, output errors and last features of the forgotten samples, from `last_layer_gradient`.
 
     One sample's gradient is e [h, 1]ᵀ: the best matrix of rank one, its last entry being 1; where
@@ -104,11 +105,13 @@ def last_features(view: WhiteBoxView) -> Separated:
     apart by `separate`, fewer than the classes. `cost` of one sample: the share of the matrix that
     rank one leaves.
     """
-    slopes = last_layer_gradient(view)
+    anatomy = anatomy or anatomy_of_view(view)
+    slopes = last_layer_gradient(view, anatomy)
     if view.num_forgotten > 1:
-        names = head(view.net)
+        names = anatomy.head
         slopes = slopes.to(view.before[names[0]])
-        return separate(view, view.before, {names[0]: slopes[:, :-1], names[1]: slopes[:, -1]})
+        update = {names[0]: slopes[:, :-1], names[1]: slopes[:, -1]}
+        return separate(view, anatomy, view.before, update)
     left, sizes, right = torch.linalg.svd(slopes, full_matrices=False)
     last = right[0, -1]
     errors = left[:, 0] * sizes[0] * last
@@ -127,28 +130,25 @@ def recover(
     """The forgotten samples: of a linear model at once, else by a search for inputs with the
     recovered features.
 
-    `net` must begin with its normalisation (`mean`, `std`). Raises what `last_layer_gradient` and
-    `separate` raise.
+    Raises what `last_layer_gradient` and `separate` raise.
     """
     started = time.perf_counter()
-    found = last_features(view)
-    names = head(view.net)
-    like = view.before[names[0]]
+    anatomy = anatomy_of_view(view)
+    found = last_features(view, anatomy)
+    like = view.before[anatomy.head[0]]
     features = found.features.to(like)
-    if is_linear(view.net):
-        mean, std = (view.before[f"0.{name}"].expand(view.input_shape) for name in ("mean", "std"))
-        inputs = (features.reshape(-1, *view.input_shape) * std + mean).clamp(0, 1)
-        loss = torch.zeros(1, 1).to(like)
+    if is_linear(anatomy):
+        inputs, loss = anatomy.inputs_of(features), torch.zeros(1, 1).to(like)
     else:
-        inputs, loss = _inputs_with(view, features, session, settings)
+        inputs, loss = _inputs_with(view, anatomy, features, session, settings)
     return Reconstruction(inputs, found.labels.to(like.device), loss, time.perf_counter() - started)
 
 
-def is_linear(net: nn.Module) -> bool:
+def is_linear(anatomy: Anatomy) -> bool:
     """Whether the last linear layer is all that the net has learned, so that its features are the
-    inputs.
+    inputs, at most normalised.
     """
-    return [name for name, _ in net.named_parameters()] == list(head(net))
+    return anatomy.layers == (anatomy.last,) and anatomy.normalisation is not None
 
 
 def first_order(view: WhiteBoxView) -> WhiteBoxView:
@@ -158,6 +158,7 @@ def first_order(view: WhiteBoxView) -> WhiteBoxView:
 
 def _inputs_with(
     view: WhiteBoxView,
+    anatomy: Anatomy,
     features: Tensor,
     session: Session,
     settings: Search,
@@ -165,7 +166,7 @@ def _inputs_with(
     """(inputs, (1, 1) cost): of several starts, each sample's best by the distance of its
     features.
     """
-    layer, shape = last_linear(view.net), (len(features), *view.input_shape)
+    layer, shape = anatomy.linear, (len(features), *view.input_shape)
     start = (
         (0.5 + 0.25 * torch.randn(STARTS, *shape, generator=session.rng)).clamp(0, 1).to(features)
     )

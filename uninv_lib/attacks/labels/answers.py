@@ -23,6 +23,11 @@ FEWER = (1, 2, 5, 10, 20, 40)
 """Probes a class whose rankings are told beside that of all."""
 
 
+def confidence(probabilities: Tensor) -> Tensor:
+    """The probabilities as they are, (n, classes), in float64."""
+    return probabilities.double()
+
+
 def log_odds(probabilities: Tensor) -> Tensor:
     """log p − log(1 − p) of each class, (n, classes) -> (n, classes) float64; at least −69, at most
     69.
@@ -35,7 +40,10 @@ def log_odds(probabilities: Tensor) -> Tensor:
     return p.clamp_min(1e-30).log() - (p @ others).clamp_min(1e-30).log()
 
 
-SCORES: dict[str, Callable[[Tensor], Tensor]] = {"confidence": Tensor.double, "log_odds": log_odds}
+SCORES: dict[str, Callable[[Tensor], Tensor]] = {
+    "confidence": confidence,
+    "log_odds": log_odds,
+}
 
 
 def counts_of(change: Tensor, total: int) -> Tensor:
@@ -108,10 +116,10 @@ def labels(
     """
     made, queries = probes_of_budget(view, session=session, budget=budget, probes=probes)
     scores = infer_labels(view, made, score=score)
-    by_count = {
+    fewer = {
         m: infer_labels(view, made[:, :m], score=score).ranked for m in FEWER if m < made.shape[1]
     }
-    return replace(scores, by_count=by_count, queries_probes=queries)
+    return replace(scores, fewer=fewer, queries_probes=queries)
 
 
 def probes_of_budget(

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import torch
 
-from uninv_lib.anatomy import entered, head, joined
+from uninv_lib.anatomy import anatomy_of_view, entered, joined
 from uninv_lib.attacks.features.second_order import first_order, last_layer_gradient
 from uninv_lib.types import LabelScores, WhiteBoxView
 
@@ -27,11 +27,12 @@ def labels_of_parameters(view: WhiteBoxView, *, score: str = "logit") -> LabelSc
         raise ValueError(f"score: {score!r}; allowed: {', '.join(SCORES)}")
     if score != "bias" and view.public is None:
         raise ValueError(f"view.public: None; score {score!r} assumes public samples")
-    moved = last_layer_gradient(view if score == "curvature" else first_order(view))
+    anatomy = anatomy_of_view(view)
+    moved = last_layer_gradient(view if score == "curvature" else first_order(view), anatomy)
     if score == "bias" or view.public is None:
         return LabelScores(moved[:, -1], moved[:, -1].argsort(), 0)
-    rows = entered(view.net, view.before, view.public)
-    taken = (rows @ joined(view.before, head(view.net)).T).argmax(1)
+    rows = entered(anatomy, view.before, view.public)
+    taken = (rows @ joined(view.before, anatomy.head).T).argmax(1)
     own = torch.stack(
         [
             rows[taken == c].mean(0) if (taken == c).any() else rows.mean(0)

@@ -44,6 +44,7 @@ class LabelsKnown(Known):
     labels: Tensor
 
     def objective(self, logits: Tensor, free: list[Tensor]) -> Tensor:
+        """Cross-entropy with the known labels."""
         return cross_entropy(logits, self.labels)
 
 
@@ -55,6 +56,7 @@ class ErrorsKnown(Known):
     errors: Tensor
 
     def objective(self, logits: Tensor, free: list[Tensor]) -> Tensor:
+        """What has the known errors for its gradient."""
         return (logits * self.errors).sum()
 
 
@@ -69,6 +71,7 @@ class SumKnown(Known):
     onehot: Tensor
 
     def objective(self, logits: Tensor, free: list[Tensor]) -> Tensor:
+        """What has the errors of the found softmax for its gradient, scaled to their sum."""
         each = free[0].softmax(1) - self.onehot
         found: Tensor = (logits * each).sum() * self.total.abs().sum() / each.sum(0).abs().sum()
         return found

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from uninv_lib.anatomy import features_of, head
+from uninv_lib.anatomy import Anatomy, features_of
 from uninv_lib.attacks.search.descent import annealed
 from uninv_lib.attacks.search.update import labels_of_bias
 from uninv_lib.types import State, WhiteBoxView
@@ -45,12 +45,15 @@ class Separated:
     cost: float
 
 
-def separate(view: WhiteBoxView, point: State, update: dict[str, Tensor]) -> Separated:
-    """The forgotten samples in the update of the last layer of `view.net`, made at `point`.
+def separate(
+    view: WhiteBoxView, anatomy: Anatomy, point: State, update: dict[str, Tensor]
+) -> Separated:
+    """The forgotten samples in the update of the last layer, made at `point`; the names in both are
+    those of `anatomy`.
 
     Raises ValueError for more samples than the rank can tell apart, one less than the classes.
     """
-    names, count = head(view.net), view.num_forgotten
+    names, count = anatomy.head, view.num_forgotten
     weight, bias, slopes, errors = (
         part[name].cpu().double() for part in (point, update) for name in names
     )
@@ -62,9 +65,8 @@ def separate(view: WhiteBoxView, point: State, update: dict[str, Tensor]) -> Sep
         update[names[0]]
     )
     with torch.no_grad():
-        signed = bool(
-            (features_of(view.net, point, names[0].removesuffix(".weight"), noise) < 0).any()
-        )
+        features = features_of(anatomy.net, point, anatomy.linear, noise)
+    signed = bool((features < 0).any())
     problem = _Problem(weight, bias, torch.cat([slopes, errors[:, None]], 1), count, signed)
     start = labels_of_bias(errors, count) if view.labels is None else view.labels.cpu()
     best = problem.solve(start[None], starts=16)[0]

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate
 
-from uninv_lib.anatomy import features_of, last_linear
+from uninv_lib.anatomy import features_of
 from uninv_lib.attacks.search.costs import (
     Measure,
     dummy_gradient,
@@ -127,7 +127,7 @@ def find_inner(
         variables = [values, *free]
 
     def cost_of(variables: list[Tensor], goal: Goal, share: Share) -> tuple[Tensor, Tensor]:
-        cost = _inner_cost(back, targets.point, variables, goal, relative_cost)
+        cost = _inner_cost(back, targets, variables, goal, relative_cost)
         return cost, cost
 
     rates = annealed(0.03, phases.polish)
@@ -149,7 +149,7 @@ def _guided(
         variables: list[Tensor], data: tuple[Goal, Tensor], share: Share
     ) -> tuple[Tensor, Tensor]:
         goal, guide = data
-        cost = _inner_cost(back, targets.point, variables, goal, squared_cost)
+        cost = _inner_cost(back, targets, variables, goal, squared_cost)
         away = call(between, targets.point, variables[0]) - guide
         cost = cost + 0.01**share * away.square().sum() / guide.square().sum()
         return cost, cost
@@ -181,7 +181,7 @@ def _deepest(
         part = last
         if share < SOFTENED:
             part = soft_pools(last, heat * (COLD / HEATS[0]) ** (share / SOFTENED))
-        cost = _inner_cost(part, targets.point, variables, goal, squared_cost)
+        cost = _inner_cost(part, targets, variables, goal, squared_cost)
         return cost, cost
 
     rates = annealed(0.1, phases.deep)
@@ -200,7 +200,7 @@ def _noise(targets: Targets, front: nn.Module, session: Session) -> Tensor:
 
 
 def _inner_cost(
-    back: nn.Module, point: State, variables: list[Tensor], goal: Goal, measure: Measure
+    back: nn.Module, targets: Targets, variables: list[Tensor], goal: Goal, measure: Measure
 ) -> Tensor:
     """Of one target: how far the dummy gradient in `back` of what enters it, the first variable, is
     from the update, and what reaches the last layer from what is known of it.
@@ -208,13 +208,13 @@ def _inner_cost(
     Far from the solution `squared_cost` leads there, near it `relative_cost` does.
     """
     values, *free = variables
-    state = {name: point[name] for name in back.state_dict()}
+    state = {name: targets.point[name] for name in back.state_dict()}
     target = [goal.update[name] for name, _ in back.named_parameters()]
     slopes = dummy_gradient(back, state, lambda z: goal.known.objective(z, free), values)
     cost = measure(slopes, target)
     if goal.known.features is None:
         return cost
-    reached = features_of(back, state, last_linear(back), values)
+    reached = features_of(back, state, targets.anatomy.linear, values)
     return cost + measure([reached], [goal.known.features])
 
 

@@ -12,7 +12,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from uninv_lib.anatomy import features_of, last_linear
+from uninv_lib.anatomy import Anatomy, anatomy_of_view, features_of
 from uninv_lib.attacks.search.costs import (
     angle_cost,
     cosine_cost,
@@ -74,8 +74,8 @@ class _Search:
         cost, _ = self.plain(variables, goal, share)
         if goal.known.features is None:
             return cost, cost
-        net = self.targets.net
-        entered = features_of(net, self.targets.point, last_linear(net), variables[0])
+        net, layer = self.targets.net, self.targets.anatomy.linear
+        entered = features_of(net, self.targets.point, layer, variables[0])
         return cost, cost + relative_cost([entered], [goal.known.features])
 
     def angle(self, variables: list[Tensor], goal: Goal, share: float) -> tuple[Tensor, Tensor]:
@@ -193,9 +193,13 @@ def _best_of(targets: Targets, settings: Settings, session: Session) -> _Best:
 
 
 def search(
-    views: Sequence[WhiteBoxView], settings: Settings, session: Session
+    views: Sequence[WhiteBoxView],
+    settings: Settings,
+    session: Session,
+    anatomies: Sequence[Anatomy] | None = None,
 ) -> list[Reconstruction]:
-    """The samples of each request; those to the same model run as one batch.
+    """The samples of each request; those to the same model run as one batch. anatomies: of the
+    views, where they are known.
 
     A restart of kind "layerwise" (where the net has convolutions behind a pooling) solves the last
     layers first, see `layerwise`; "plain" goes from noise by the cost alone, "head" also by what
@@ -205,7 +209,11 @@ def search(
     """
     found: dict[int, Reconstruction] = {}
     started = time.perf_counter()
-    targets = [target_of(view, error_known=settings.error_known) for view in views]
+    known = anatomies or [anatomy_of_view(view) for view in views]
+    targets = [
+        target_of(view, anatomy, error_known=settings.error_known)
+        for view, anatomy in zip(views, known, strict=True)
+    ]
     read = (time.perf_counter() - started) / max(1, len(views))
     for group in alike(targets):
         started, some = time.perf_counter(), stack([targets[i] for i in group])

@@ -23,6 +23,7 @@ class SoftPool(nn.Module):
         self.side, self.temperature = side, temperature
 
     def forward(self, values: Tensor) -> Tensor:
+        """(n, c, h, w) -> (n, c, h // side, w // side)."""
         rows, columns = (n // self.side for n in values.shape[-2:])
         whole = values[..., : rows * self.side, : columns * self.side]
         windows = whole.unflatten(-1, (columns, self.side)).unflatten(-3, (rows, self.side))

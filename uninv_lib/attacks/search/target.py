@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from uninv_lib.anatomy import classifier
+from uninv_lib.anatomy import Anatomy, anatomy_of_view, both
 from uninv_lib.attacks.search.known import ErrorsKnown, Known, LabelsKnown, SumKnown
 from uninv_lib.attacks.search.last_layer import TOLD_APART, separate
 from uninv_lib.attacks.search.sequence import in_sequence
@@ -34,13 +34,14 @@ class Goal:
 
 @dataclass(frozen=True)
 class Targets:
-    """Updates of requests to the same net (as `in_sequence` opens it), made at the same point.
+    """Updates of requests to the same net, made at the same point.
 
-    goals: a stack, each tensor with the targets in front; labels: (targets, n) int64; shape: of one
-    request's samples, (n, *input_shape).
+    anatomy: of the net as `in_sequence` opens it, whose names the others use; goals: a stack, each
+    tensor with the targets in front; labels: (targets, n) int64; shape: of one request's samples,
+    (n, *input_shape).
     """
 
-    net: nn.Module
+    anatomy: Anatomy
     point: State
     shape: tuple[int, ...]
     goals: Goal
@@ -48,6 +49,11 @@ class Targets:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def net(self) -> nn.Module:
+        """The attacked model."""
+        return self.anatomy.net
 
     @property
     def like(self) -> Tensor:
@@ -59,18 +65,18 @@ class Targets:
         return replace(self, goals=rows(self.goals, index), labels=self.labels[index])
 
 
-def target_of(view: WhiteBoxView, *, error_known: bool) -> Targets:
+def target_of(view: WhiteBoxView, anatomy: Anatomy | None = None, *, error_known: bool) -> Targets:
     """One request. error_known: the output errors are read off the update; without, as published,
     the labels are an assumption.
     """
     update, point = forgotten_gradient(view)
     scale = torch.stack([change.norm() for change in update.values()]).norm()
-    net, names = in_sequence(view.net)
+    opened, names = in_sequence(anatomy or anatomy_of_view(view), point)
     update = {name: update[old] / scale for name, old in names.items() if old in update}
-    view, point = replace(view, net=net), {name: point[old] for name, old in names.items()}
-    known, labels = _read(view, point, update) if error_known else _published(view, update)
+    point = {name: point[old] for name, old in names.items()}
+    known, labels = _read(view, opened, point, update) if error_known else _published(view, update)
     one = rows(Goal(update, known), None)
-    return Targets(net, point, (view.num_forgotten, *view.input_shape), one, labels[None])
+    return Targets(opened, point, (view.num_forgotten, *view.input_shape), one, labels[None])
 
 
 def _published(view: WhiteBoxView, update: dict[str, Tensor]) -> tuple[Known, Tensor]:
@@ -80,18 +86,21 @@ def _published(view: WhiteBoxView, update: dict[str, Tensor]) -> tuple[Known, Te
     return LabelsKnown(labels=labels), labels
 
 
-def _read(view: WhiteBoxView, point: State, update: dict[str, Tensor]) -> tuple[Known, Tensor]:
+def _read(
+    view: WhiteBoxView, anatomy: Anatomy, point: State, update: dict[str, Tensor]
+) -> tuple[Known, Tensor]:
     """What the last layer's update tells of the errors, and the labels."""
-    layer = classifier(view.net)
-    slopes, linear = update[f"{layer}.weight"], isinstance(view.net.get_submodule(layer), nn.Linear)
-    if view.num_forgotten == 1 and linear and f"{layer}.bias" not in update:
-        errors, features = error_without_bias(point[f"{layer}.weight"], slopes)
+    layer = anatomy.classifier
+    weight, bias = both(layer)
+    slopes, linear = update[weight], isinstance(anatomy.net.get_submodule(layer), nn.Linear)
+    if view.num_forgotten == 1 and linear and bias not in update:
+        errors, features = error_without_bias(point[weight], slopes)
         return ErrorsKnown(errors=errors[None], features=features[None]), errors.argmin()[None]
-    if f"{layer}.bias" not in update:
+    if bias not in update:
         raise ValueError(
             f"net: {layer!r} without a bias; allowed then: a linear one and one forgotten sample"
         )
-    errors = update[f"{layer}.bias"]
+    errors = update[bias]
     labels = labels_of_bias(errors, view.num_forgotten) if view.labels is None else view.labels
     if view.num_forgotten == 1:
         # Of a linear layer the update is e hᵀ, and e is known; of a convolution it mixes what
@@ -99,7 +108,7 @@ def _read(view: WhiteBoxView, point: State, update: dict[str, Tensor]) -> tuple[
         reached = (slopes.T @ errors)[None] / errors.square().sum() if linear else None
         return ErrorsKnown(errors=errors[None], features=reached), labels.to(errors.device)
     if linear and view.num_forgotten < len(errors):
-        found = separate(view, point, update)
+        found = separate(view, anatomy, point, update)
         if found.cost < TOLD_APART:
             each = found.errors.to(errors) * (errors.norm() / found.errors.sum(0).norm()).to(errors)
             known = ErrorsKnown(errors=each, features=found.features.to(errors))

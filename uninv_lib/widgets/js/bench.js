@@ -1,32 +1,44 @@
 // What stands around the drawing: the controls, the buttons, and the same run by the library.
 
-/** The controls of the model, of unlearning and of the defense. */
-function knobs(says, offer, pick) {
-  const option = says.option;
-  let shown = "";
-  const kind = choice(option("model"), offer.model, pick("model"));
-  const method = choice(option("unlearning"), offer.method, pick("method"));
-  const rate = slider(option("unlearning_rate"), signs, pick("rate"));
-  const size = slider(option("private_size"), String, pick("size"));
-  const defense = choice(option("defense"), offer.defense, pick("defense"));
-  const written = (value) => says.strength(shown, value);
-  const strength = slider(option("strength"), written, pick("strength"));
-  const knows = flip("The attacker knows of the defense", pick("knows"));
-  const about = note();
-  const all = [kind, method, rate, size, defense, strength, knows].map(({ root }) => root);
+/** The controls of the model and of unlearning. */
+function learning(says, offer, pick) {
+  const kind = choice(says.option("model"), offer.model, pick("model"));
+  const method = choice(says.option("unlearning"), offer.method, pick("method"));
+  const rate = slider(says.option("unlearning_rate"), signs, pick("rate"));
+  const size = slider(says.option("private_size"), String, pick("size"));
   const set = (state) => {
-    shown = state.defense;
     kind.set(state.model);
     method.set(state.method);
     rate.set(state.rate, offer.rate, says.takes("unlearning", state.method, "unlearning_rate"));
     size.set(state.size, offer.size);
+  };
+  return { parts: [kind, method, rate, size].map(({ root }) => root), set };
+}
+
+/** The controls of the defense. */
+function guarding(says, offer, pick) {
+  let shown = "";
+  const written = (value) => says.strength(shown, value);
+  const defense = choice(says.option("defense"), offer.defense, pick("defense"));
+  const strength = slider(says.option("strength"), written, pick("strength"));
+  const knows = flip("The attacker knows of the defense", pick("knows"));
+  const about = note();
+  const set = (state) => {
+    shown = state.defense;
+    const allowed = offer.strengths[shown];
     defense.set(shown);
-    strength.set(state.strength, offer.strengths[shown], offer.strengths[shown].some(Boolean));
+    strength.set(state.strength, allowed, allowed.some(Boolean));
     knows.set(state.knows);
     knows.root.control.disabled = !(says.of("defense", shown).adaptive && TWIN.adaptive[shown]);
     about.textContent = says.noteOn(shown, state.knows, "_to_rows");
   };
-  return { root: div("knobs", ...all, about), set };
+  return { parts: [...[defense, strength, knows].map(({ root }) => root), about], set };
+}
+
+function knobs(says, offer, pick) {
+  const groups = [learning, guarding].map((make) => make(says, offer, pick));
+  const set = (state) => groups.forEach((group) => group.set(state));
+  return { root: div("knobs", ...groups.flatMap(({ parts }) => parts)), set };
 }
 
 /** What the library found, of a private digit. */

@@ -6,10 +6,10 @@ const HEIGHT = 220;
 const raised = (n) => [...String(n)].map((d) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[d] ?? "⁻").join("");
 const percents = (share) => Math.round(100 * share);
 
-const hatch = (colour) =>
+const hatch = ({ mark, gap }) =>
   '<pattern id="uninv-hatch" width="6" height="6" patternUnits="userSpaceOnUse" ' +
-  `patternTransform="rotate(45)"><rect width="6" height="6" fill="${colour}"/>` +
-  '<path d="M0 0H6" stroke="#fff" stroke-width="2"/></pattern>';
+  `patternTransform="rotate(45)"><rect width="6" height="6" fill="${mark}"/>` +
+  `<path d="M0 0H6" stroke="${gap}" stroke-width="2"/></pattern>`;
 
 /** A bar for each change; hatched what the attacker names, marked what was forgotten. */
 function bars({ px, py }, changes, { named, forgotten, rest }) {
@@ -40,10 +40,10 @@ function meter(element, says, cell, names, score) {
       ylabel: `${what} of ${score} (× 10${raised(exponent)})`,
       xticks: names.map((name, i) => [i, name]),
     });
-    const { mark, rest } = says.colour;
+    const { rest } = says.colour;
     const all = bars(axes, scaled, { named, forgotten: cell.forgotten, rest });
     const zero = `<path class="axis" d="M${axes.px(-0.5)} ${axes.py(0)}H${axes.px(last)}"/>`;
-    return [hatch(mark), axes.axes, ...all, zero].join("");
+    return [hatch(says.colour), axes.axes, ...all, zero].join("");
   };
   draw(element, `${label}; the lowest is class ${names[named]}`, drawing, HEIGHT);
 }

@@ -14,6 +14,7 @@ class Counted:
         self.predict, self.queries = predict, 0
 
     def __call__(self, inputs: Tensor) -> Tensor:
+        """Answers to (n, ...) inputs, which count as n queries."""
         self.queries += len(inputs)
         return self.predict(inputs)
 

@@ -11,7 +11,7 @@ import pytest
 
 from uninv_lib.book import build as book
 
-PROJECT = Path(__file__).parents[1]
+PROJECT = Path(__file__).parents[2]
 EXECUTE, RENDER = book.execute, book._render
 TOC = """\
 format: jb-book
@@ -103,6 +103,7 @@ def snapshot(folder: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 def test_build_makes_every_page_and_says_what_it_took(built: Path) -> None:
     html = built / "_build" / "html"
     assert (html / "index.html").exists()
@@ -114,11 +115,13 @@ def test_build_makes_every_page_and_says_what_it_took(built: Path) -> None:
     assert all(cost["seconds"] > 0 and 20 < cost["peak_mb"] < 2000 for cost in timings.values())
 
 
+@pytest.mark.slow
 def test_a_computed_sentence_may_hold_roles(built: Path) -> None:
     page = (built / "_build" / "html" / "book" / "02_second.html").read_text()
     assert 'A computed sentence of <a class="reference internal" href="01_first.html">' in page
 
 
+@pytest.mark.slow
 def test_the_book_holds_no_path_of_this_machine(built: Path) -> None:
     pages = [*built.glob("_build/html/**/*.html"), *built.glob("_build/html/_sources/**/*")]
     assert not [page for page in pages if page.is_file() and str(built) in page.read_text()]
@@ -223,6 +226,7 @@ def test_dying_kernel_names_its_cell(root: Path, monkeypatch: pytest.MonkeyPatch
         book.build(root)
 
 
+@pytest.mark.slow
 def test_warning_of_sphinx_leaves_the_old_book(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(book, "_render", RENDER)
     before = snapshot(root / "_build" / "html")

@@ -319,6 +319,7 @@ def finished(tmp_path_factory):
     return folder, CliRunner().invoke(main, words), CliRunner().invoke(main, [*words, "--dry-run"])
 
 
+@pytest.mark.cluster
 def test_a_sweep_keeps_what_runs_tells_what_fails_and_goes_on(finished):
     folder, result, again = finished
     assert result.exit_code == 1
@@ -335,6 +336,7 @@ def test_a_sweep_keeps_what_runs_tells_what_fails_and_goes_on(finished):
     )
 
 
+@pytest.mark.cluster
 @pytest.mark.parametrize("ending", ["parquet", "csv"])
 def test_a_table_keeps_its_rows_and_types(finished, ending):
     folder, *_ = finished
@@ -348,6 +350,7 @@ def test_a_table_keeps_its_rows_and_types(finished, ending):
     assert not list(folder.glob(".*"))
 
 
+@pytest.mark.cluster
 def test_the_records_of_a_sweep_make_a_results_file(finished):
     folder, *_ = finished
     collect(folder / "runs", folder / "grid.jsonl")
@@ -422,3 +425,11 @@ def test_a_record_without_every_null_baseline_is_a_row_without_gain():
     assert "gain" not in row(old.model_copy(update={"metrics": some_nulls}))
     nulls = some_nulls | {"psnr_class_mean": 12.0, "psnr_max_diff": 13.0}
     assert row(old.model_copy(update={"metrics": nulls}))["gain"] == 7.0
+
+
+def test_a_key_that_a_grid_file_has_twice_is_an_error(tmp_path):
+    text = "spec: {dataset: digits}\ngrid:\n  seed: [0, 1]\n  request: [0]\n  seed: [2]\n"
+    with pytest.raises(PlanError, match="line 3: seed: given twice; allowed: once"):
+        planned(tmp_path, text)
+    anchored = "- spec: &small {dataset: digits, seed: 1}\n- spec: {<<: *small, seed: 2}\n"
+    assert [run.inputs["seed"] for run in planned(tmp_path, anchored)] == [1, 2]

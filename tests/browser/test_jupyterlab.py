@@ -1,4 +1,4 @@
-"""Chapters in JupyterLab, in a real browser: python -m pytest tests/test_jupyterlab.py.
+"""Chapters in JupyterLab, in a real browser: python -m pytest tests/browser/test_jupyterlab.py.
 
 Needs a Chromium (Debian: chromium; elsewhere `playwright install chromium`).
 """
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-BOOK = Path(__file__).parents[1] / "book"
+BOOK = Path(__file__).parents[2] / "book"
 RAW = re.compile(r"\{[a-z:]+\}`|```|:::|\$\$|\]\(")
 """What is left where MyST is not rendered."""
 TEXTS = """() => [...document.querySelectorAll(".jp-MarkdownCell .myst")].map((cell) => {

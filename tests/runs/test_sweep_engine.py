@@ -26,6 +26,7 @@ from uninv_lib.runs.engine import DIED, Outcome, connect, each
 from uninv_lib.runs.runner import WRITES, run_missing
 from uninv_lib.runs.store import DONE, Store
 
+pytestmark = pytest.mark.cluster
 TESTS = Path(__file__).parent
 CLIENT = """
 import sys, trivial
@@ -46,7 +47,9 @@ class Cluster:
 
     def __init__(self, folder):
         self.file, self.processes = folder / "scheduler.json", []
-        paths = os.pathsep.join([str(TESTS), str(TESTS.parent), os.environ.get("PYTHONPATH", "")])
+        paths = os.pathsep.join(
+            [str(TESTS), str(TESTS.parents[1]), os.environ.get("PYTHONPATH", "")]
+        )
         scheduler = "DASK_DISTRIBUTED__SCHEDULER__"
         settings = {
             f"{scheduler}ALLOWED_FAILURES": "0",

@@ -8,7 +8,7 @@ import torch
 from torch.nn.functional import cosine_similarity, cross_entropy
 
 from uninv_lib import Spec, metrics, prepare, run
-from uninv_lib.anatomy import entered, head, joined
+from uninv_lib.anatomy import anatomy_of_view, entered, joined
 from uninv_lib.attacks import Session, recover_features
 from uninv_lib.attacks.features import second_order
 from uninv_lib.attacks.labels.by_parameters import SCORES, labels_of_parameters
@@ -41,12 +41,13 @@ def requests():
 @pytest.mark.parametrize("size", [8, 128])
 def test_converged_training_ends_where_the_gradient_of_the_whole_loss_is_zero(model, size):
     found = scene(model, private_size=size)
-    net, names = found.trained.net, head(found.trained.net)
+    anatomy = anatomy_of_view(found.white_box())
+    names = anatomy.head
     for state, parts in (
         (found.trained.state, [found.forget, found.retain]),
         (found.released, [found.retain]),
     ):
-        rows = torch.cat([entered(net, state, part.inputs) for part in parts])
+        rows = torch.cat([entered(anatomy, state, part.inputs) for part in parts])
         labels = torch.cat([part.labels for part in parts])
         weights = joined(state, names).requires_grad_()
         loss = cross_entropy(rows @ weights.T, labels, reduction="sum") + 5 * weights.square().sum()
@@ -57,7 +58,7 @@ def test_converged_training_ends_where_the_gradient_of_the_whole_loss_is_zero(mo
 
 def test_converged_training_without_samples_is_the_optimum_of_the_penalty():
     found = scene(private_size=1)
-    assert not joined(found.released, head(found.trained.net)).any()
+    assert not joined(found.released, anatomy_of_view(found.white_box()).head).any()
 
 
 def test_an_optimum_out_of_reach_is_an_error(monkeypatch, linear):
@@ -78,7 +79,7 @@ def test_public_samples_suffice_where_the_first_order_fails(requests):
     cosines = []
     for found in requests:
         view = found.white_box()
-        true = entered(view.net, view.before, found.forget.inputs)[:, :-1]
+        true = entered(anatomy_of_view(view), view.before, found.forget.inputs)[:, :-1]
         both = [second_order.last_features(v) for v in (view, second_order.first_order(view))]
         cosines.append([cosine_similarity(f.features, true).item() for f in both])
         assert torch.equal(both[0].labels, found.forget.labels)
@@ -101,7 +102,7 @@ def test_several_samples_are_told_apart(dtype):
 def test_the_features_of_a_deeper_net_are_found(rng):
     found = scene("mlp")
     view = found.white_box()
-    true = entered(view.net, view.before, found.forget.inputs)[:, :-1]
+    true = entered(anatomy_of_view(view), view.before, found.forget.inputs)[:, :-1]
     assert cosine_similarity(second_order.last_features(view).features, true).item() > 0.9
     shown = []
     recover_features(
@@ -169,7 +170,7 @@ def test_where_rounding_took_the_last_bias_no_length_is_known_and_nothing_breaks
         "unlearning": "retrain",
     }
     view = prepare(Spec(**words, weight_decay=10.0)).white_box()
-    bias = head(view.net)[1]
+    bias = anatomy_of_view(view).head[1]
     unmoved = replace(
         view, after={**view.after, bias: view.before[bias]}, public=None, weight_decay=None
     )

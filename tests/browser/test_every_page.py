@@ -1,7 +1,7 @@
 """Every page of the built book in a real browser, with the network cut off: python -m pytest
-tests/test_every_page.py.
+tests/browser/test_every_page.py.
 
-Needs what tests/test_browser.py needs. Pictures of every page are left in _build/screenshots.
+Needs what test_browser.py needs. Pictures of every page are left in _build/screenshots.
 """
 
 import json
@@ -15,7 +15,7 @@ from uninv_lib.book.build import toc_pages
 
 axe = pytest.importorskip("axe_playwright_python.sync_playwright")
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SCREENSHOTS = ROOT / "_build" / "screenshots"
 PAGES = [page.with_suffix(".html").as_posix() for page in toc_pages(ROOT)]
 WIDTHS = {1280: "desktop", 390: "phone", 320: "small"}

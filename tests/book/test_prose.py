@@ -3,7 +3,7 @@ that was typed.
 
 A number in a Markdown cell or a page of text is allowed by name in prose_numbers.yaml, with what it
 is; figures of results come from cells (`claims.Said`, `claims.Verdict`). `python
-tests/test_prose.py` lists what is new.
+tests/book/test_prose.py` lists what is new.
 """
 
 import re
@@ -15,7 +15,7 @@ import nbformat
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 ALLOWED = yaml.safe_load(Path(__file__).with_name("prose_numbers.yaml").read_text(encoding="utf-8"))
 PAGES = sorted([*ROOT.glob("book/*.ipynb"), *ROOT.glob("book/*.md"), ROOT / "README.md"])
 KINDS = {
@@ -29,8 +29,8 @@ KINDS = {
     "row": "of a benchmark, which a test holds against its rows",
 }
 NOT_PROSE = re.compile(
-    r"```(?:python|bash|text|json|yaml)\n.*?```|<!-- headlines -->.*?<!-- /headlines "
-    r"-->|\$\$.*?\$\$|\$[^$]+?\$"
+    r"```(?:python|bash|text|json|yaml)\n.*?```|<!-- (?:headlines|numbers) -->.*?<!-- /\w+ -->"
+    r"|\$\$.*?\$\$|\$[^$]+?\$"
     r"|`[^`\n]*`|\{[\w:]+\}`[^`]*`|\]\([^)]*\)|^#+ [^\n]*|^\*\*\d+\.\*\*|^\d+\. |C\d+|float\d\d",
     re.DOTALL | re.MULTILINE,
 )

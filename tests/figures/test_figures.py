@@ -188,7 +188,7 @@ def test_intervals_are_drawn_over_models_first():
     )
     words = {"y": "hit", "labels": UNITS, "title": "digits", "rate": True}
     alone, over_models = (
-        figures.panels(table, **words, models=models).axes[0].collections[0].get_segments()[0][:, 1]
+        figures.panels(table, **words, models=models).axes[0].collections[0].get_segments()[0][:, 1]  # type: ignore[attr-defined]
         for models in (None, "model")
     )
     assert over_models[0] < alone[0] < alone[1] < over_models[1]
@@ -197,7 +197,7 @@ def test_intervals_are_drawn_over_models_first():
 def test_a_second_line_of_a_defense_is_hollow():
     both = pandas.concat([RUNS, RUNS[RUNS.defense == "pruning"].assign(defense="pruning, naive")])
     figure = figures.tradeoff(both, x="accuracy", y="psnr", labels=LABELS, title="photos")
-    full, hollow = (line for line in figure.axes[0].lines if line.get_label().startswith("pruning"))
+    full, hollow = (line for line in figure.axes[0].lines if line.get_label().startswith("pruning"))  # type: ignore[attr-defined]
     assert full.get_color() == hollow.get_color() == DEFENSE_STYLE["pruning"][0]
     assert hollow.get_markerfacecolor() == "white"
 

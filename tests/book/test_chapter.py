@@ -18,7 +18,7 @@ from uninv_lib.book.chapter import ParameterError, save_records, spec_of
 from uninv_lib.runs import read
 
 PARAMETERS = 'dataset: str = "digits"\nseed: int = 0\nunlearning_rate: float = 1e-3'
-CHAPTERS = Path(__file__).parents[1] / "book"
+CHAPTERS = Path(__file__).parents[2] / "book"
 SMALL = Spec(dataset="digits", model="linear", budget="smoke", device="cpu")
 
 
@@ -135,6 +135,7 @@ def papermill(source: Path, words: str, place: Path) -> subprocess.CompletedProc
     return subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_the_plain_command_keeps_records_beside_its_output_from_any_directory(tmp_path):
     for name in ("elsewhere", "runs"):
         (tmp_path / name).mkdir()
@@ -157,6 +158,7 @@ def test_the_plain_command_keeps_records_beside_its_output_from_any_directory(tm
     assert not list((tmp_path / "elsewhere").iterdir())
 
 
+@pytest.mark.slow
 def test_papermill_ends_with_the_message_about_a_misspelt_parameter(tmp_path):
     done = papermill(first_chapter(tmp_path), "out.ipynb -p sed 3", tmp_path)
     assert done.returncode != 0
@@ -170,3 +172,21 @@ def test_papermill_ends_with_the_message_about_a_misspelt_parameter(tmp_path):
 def test_samples_of_a_table_are_drawn_as_bar_codes():
     drawn = figures.pictures({"samples": torch.rand(2, 30), "probes": torch.rand(2, 30)})
     assert [axis.images[0].get_array().shape for axis in drawn.axes] == [(10, 30)] * 4
+
+
+def test_a_default_that_does_not_apply_is_passed_over_and_an_injected_one_refused():
+    cell = PARAMETERS + '\nunlearning: str = "gradient_ascent"'
+
+    def given(*lines):
+        names = {"In": ["", cell, *(f"# Parameters\n{line}" for line in lines)]}
+        for text in names["In"]:
+            exec(text, names)
+        return names
+
+    spec = spec_of(given('unlearning = "retrain"'))
+    assert spec.unlearning == "retrain"
+    assert not hasattr(spec, "unlearning_rate")
+    with pytest.raises(ParameterError, match="unlearning_rate: an option of unlearning"):
+        spec_of(given('unlearning = "retrain"\nunlearning_rate = 1'))
+    with pytest.raises(ParameterError, match=r"seed: .* less than or equal to"):
+        spec_of(given("seed = 123456789012345678901234567890"))

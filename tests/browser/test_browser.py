@@ -1,5 +1,5 @@
 """The widgets of the built book in a real browser, the network cut off: python -m pytest
-tests/test_browser.py -s.
+tests/browser/test_browser.py -s.
 
 Needs `make book` and a Chromium (Debian: chromium; elsewhere `playwright install chromium`).
 """
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from uninv_lib import Spec, load, metrics, prepare, run
+from uninv_lib import load, metrics, prepare, run
 from uninv_lib.attacks.adaptive.pruning import unmask
 from uninv_lib.attacks.features import analytic
 from uninv_lib.book.verify import SCRIPT
@@ -25,11 +25,12 @@ from uninv_lib.unlearning import UNLEARNING
 from uninv_lib.widgets import defense as lab
 from uninv_lib.widgets import labels as meter
 from uninv_lib.widgets import recovery as explorer
-from uninv_lib.widgets.base import spoken
+from uninv_lib.widgets.base import spec_of, spoken
+from uninv_lib.widgets.presentation import presentation, strengths, takes
 
 sync_api = pytest.importorskip("playwright.sync_api")
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 HTML = ROOT / "_build" / "html"
 WIDGETS = {
     "draw": "book/index.html",
@@ -627,7 +628,8 @@ def test_page_computes_what_the_library_computes(visit, model, method, defense, 
     rng = torch.Generator().manual_seed(0)
     before = fine_tune(net, pretrained, everyone, rng=rng, lr=1e-3)
     trained = Trained(net=net, pretrained=pretrained, state=before)
-    after = UNLEARNING[method](trained, forget, retain, rng=rng, unlearning_rate=1e-3)
+    rates = {"unlearning_rate": 1e-3} if takes("unlearning", method, "unlearning_rate") else {}
+    after = UNLEARNING[method](trained, forget, retain, rng=rng, **rates)
     if defense == "pruning":
         after = pruning(after, trained, retain, rng=rng, strength=strength)
     view = WhiteBoxView(net, before, after, (1, 8, 8), 1)
@@ -642,9 +644,8 @@ def test_page_computes_what_the_library_computes(visit, model, method, defense, 
 def _theta_0(model):
     """The weights that the page holds, as the library's net, in double precision."""
     state = saved("draw")
-    net = prepare(
-        Spec(dataset="digits", width=4, model=model, budget="smoke", dtype="float64")
-    ).trained.net
+    small = {"dataset": "digits", "width": 4, "budget": "smoke", "dtype": "float64"}
+    net = prepare(spec_of(small, {"model": model})).trained.net
     raw = np.frombuffer(state["weights"], dtype=np.float32)
     sizes = {name: [u * i + u for u, i in layers] for name, layers in state["layers"].items()}
     start = 0 if model == "linear" else sum(sizes["linear"])
@@ -807,26 +808,19 @@ def _lab_says(said, found, label, adaptive=""):
 
 def test_lab_agrees_with_the_library(visit, one_thread):
     tab = visit(WIDGETS["defense"])
-    words = {
-        "none": "none",
-        "obfuscation": "obfuscation",
-        "pruning": "pruning",
-        "fine_tuning": "fine-tuning",
-    }
-    for i, (defense, word) in enumerate(words.items()):
+    words = presentation()["defense"]
+    for i, defense in enumerate(words):
         drag(tab, "Forgotten picture", i / 3)
         slide(tab, "Unlearning rate", i % 3)
-        radio(tab, "Defense", word)
-        position = min(1, len(lab.STRENGTHS[defense]) - 1)
+        radio(tab, "Defense", words[defense]["name"])
+        position = min(1, len(strengths(defense)) - 1)
         if defense != "none":
             slide(tab, "Strength", position)
         fields = {
             "request": lab.AXES["request"][i],
             "unlearning_rate": lab.AXES["unlearning_rate"][i % 3],
         }
-        spec = lab._spec(
-            {**fields, "defense": defense, "strength": lab.STRENGTHS[defense][position]}
-        )
+        spec = lab._spec({**fields, "defense": defense, "strength": strengths(defense)[position]})
         found, adaptive = run(spec).metrics, "_adaptive" if defense == "pruning" else ""
         label = int(knowing(prepare(spec)).labels[0]) if adaptive else int(found["inferred_label"])
         assert _lab_says(verdict(tab), found, label, adaptive), verdict(tab)

@@ -1,5 +1,5 @@
-"""The built book in Firefox, from disk and from a server: python tests/firefox.py. Run by hand, not
-by pytest.
+"""The built book in Firefox, from disk and from a server: python tests/browser/firefox.py.
+Run by hand, not by pytest.
 
 Needs `make book`, Firefox (Debian: firefox-esr) and `pip install marionette-driver`. For every page
 it reports what the console says, what was asked of another host, and whether its widget moves; it
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from marionette_driver.marionette import Marionette
 
-HTML = Path(__file__).parents[1] / "_build" / "html"
+HTML = Path(__file__).parents[2] / "_build" / "html"
 PAGES = sorted(f"book/{page.name}" for page in (HTML / "book").glob("*.html"))
 PREFERENCES = {
     "network.proxy.type": 1,  # everything but loopback goes to a proxy that is not there

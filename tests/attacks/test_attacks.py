@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.functional import one_hot
 
 from uninv_lib import Spec, metrics, prepare
-from uninv_lib.anatomy import features_of, head, last_linear
+from uninv_lib.anatomy import anatomy_of, anatomy_of_view, features_of
 from uninv_lib.attacks import (
     Session,
     infer_labels,
@@ -63,7 +63,7 @@ def test_several_samples_are_recovered_exactly_through_fully_connected_layers(mo
             forget_size=2,
             request=request,
         )
-        scene = prepare(spec.model_copy(update={"knowledge": ("labels",)}))
+        scene = prepare(spec.but(knowledge=("labels",)))
         recovery = recover_features(scene.white_box(), rng=rng, attack="analytic")
         found += metrics.psnr(
             metrics.match(recovery.inputs, scene.forget.inputs), scene.forget.inputs
@@ -73,6 +73,7 @@ def test_several_samples_are_recovered_exactly_through_fully_connected_layers(mo
     )  # a single confident sample of a pair stays uncertain
 
 
+@pytest.mark.slow
 def test_samples_are_told_apart_by_the_update_of_the_last_layer():
     right = []
     for request in range(3):
@@ -81,9 +82,9 @@ def test_samples_are_told_apart_by_the_update_of_the_last_layer():
         )
         view = replace(scene.white_box(), labels=scene.forget.labels if request else None)
         update, point = forgotten_gradient(view)
-        last = head(view.net)[0].removesuffix(".weight")
-        entered = features_of(view.net, point, last, scene.forget.inputs)
-        found = separate(view, point, update)
+        anatomy = anatomy_of_view(view)
+        entered = features_of(view.net, point, anatomy.linear, scene.forget.inputs)
+        found = separate(view, anatomy, point, update)
         alike = torch.cosine_similarity(
             found.features[:, None], entered.double()[None], dim=2
         ).amax(0)
@@ -97,7 +98,7 @@ def test_samples_are_told_apart_by_the_update_of_the_last_layer():
 def test_no_more_samples_are_told_apart_than_the_rank_of_the_update_allows(convnet):
     view = replace(convnet.white_box(), num_forgotten=10)
     with pytest.raises(ValueError, match=r"num_forgotten: 10; allowed with 10 classes: 1 to 9"):
-        separate(view, *reversed(forgotten_gradient(view)))
+        separate(view, anatomy_of_view(view), *reversed(forgotten_gradient(view)))
 
 
 @pytest.mark.parametrize(("forgotten", "batch"), [(1, None), (4, None), (4, 2)])
@@ -115,7 +116,7 @@ def test_several_steps_are_a_gradient_halfway(forgotten, batch):
         "forget_size": forgotten,
         "unlearning_batch_size": batch,
     }
-    scene = prepare(spec.model_copy(update=knowledge))
+    scene = prepare(spec.but(**knowledge))
 
     def away(view):
         update, point = forgotten_gradient(view)
@@ -131,7 +132,7 @@ def test_the_official_combination_is_the_forgotten_gradient_and_the_stated_one_i
     spec = Spec(
         dataset="digits", model="linear", budget="smoke", unlearning="retrain", dtype="float64"
     )
-    scene = prepare(spec.model_copy(update={"knowledge": ("pretrained", "private_size")}))
+    scene = prepare(spec.but(knowledge=("pretrained", "private_size")))
     truth = torch.cat(
         [
             g.flatten()
@@ -239,13 +240,16 @@ def test_a_recovery_that_stalls_ends_early(convnet, rng):
 @pytest.mark.parametrize(("model", "cut"), [("convnet", 20), ("resnet18", 11), ("mlp", None)])
 def test_a_net_is_cut_behind_its_last_pooling_or_before_its_last_stride(model, cut, rng):
     net = build(model, load("digits"), **({} if model == "resnet18" else {"width": 2}))
-    sequence, names = in_sequence(net)
-    assert split_of(sequence) == cut
     inputs, state = torch.rand(2, 1, 8, 8, generator=rng), state_of(net)
+    opened, names = in_sequence(anatomy_of(net, (1, 8, 8)), state)
+    sequence = opened.net
+    assert split_of(sequence) == cut
+    assert opened.classifier == f"{len(sequence) - 1}"
     same = logits(sequence, {name: state[old] for name, old in names.items()}, inputs)
     assert torch.allclose(same, logits(net, state, inputs), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_inner_representation_found_is_close_to_that_of_the_forgotten_sample():
     scenes = [
         prepare(Spec(dataset="digits", width=8, budget="smoke", request=request))
@@ -267,6 +271,7 @@ def test_the_inner_representation_found_is_close_to_that_of_the_forgotten_sample
     assert sum(close) >= 2, close  # a single start may end in a local minimum
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("forgotten", [1, 2])
 def test_what_is_found_does_not_depend_on_how_requests_were_batched(forgotten):
     words = {
@@ -277,9 +282,7 @@ def test_what_is_found_does_not_depend_on_how_requests_were_batched(forgotten):
         "knowledge": "labels",
     }
     spec = Spec(**words, forget_size=forgotten)
-    views = [
-        prepare(spec.model_copy(update={"request": request})).white_box() for request in range(3)
-    ]
+    views = [prepare(spec.but(request=request)).white_box() for request in range(3)]
 
     def recovered(some, **words):
         rngs = [torch.Generator().manual_seed(i) for i in range(len(views))]
@@ -307,7 +310,7 @@ def test_error_and_features_are_read_off_a_last_layer_without_bias(classes, rng)
 
 def test_a_net_without_a_last_bias_is_attacked_and_one_without_a_classifier_refused(convnet, rng):
     view = convnet.white_box()
-    layer = last_linear(view.net)
+    layer = anatomy_of_view(view).linear
     net = copy.deepcopy(view.net)
     net.get_submodule(layer).bias = None
     before, after = (
@@ -360,11 +363,10 @@ def test_a_convolution_may_give_the_logits(convnet, rng, forgotten):
     )
 
 
+@pytest.mark.slow
 def test_a_target_that_is_solved_gets_no_further_round_for_its_neighbours_sake():
     spec = Spec(dataset="digits", width=2, budget="smoke", dtype="float64")
-    views = [
-        prepare(spec.model_copy(update={"request": request})).white_box() for request in range(2)
-    ]
+    views = [prepare(spec.but(request=request)).white_box() for request in range(2)]
 
     def recovered(some, **words):
         rngs = [torch.Generator().manual_seed(i) for i in some]
@@ -382,6 +384,7 @@ def test_a_target_that_is_solved_gets_no_further_round_for_its_neighbours_sake()
         assert (one.inputs - other.inputs).abs().max() < 1e-4
 
 
+@pytest.mark.slow
 def test_a_compiled_search_finds_the_same(monkeypatch, convnet):
     monkeypatch.setattr(
         torch, "compile", partial(torch.compile, backend="eager")
@@ -401,9 +404,9 @@ def test_a_compiled_search_finds_the_same(monkeypatch, convnet):
 
 
 def test_requests_to_other_models_go_in_other_batches(convnet):
-    other = prepare(convnet.spec.model_copy(update={"seed": 1}))
-    again = prepare(convnet.spec.model_copy(update={"request": 1}))
-    several = prepare(convnet.spec.model_copy(update={"forget_size": 2}))
+    other = prepare(convnet.spec.but(seed=1))
+    again = prepare(convnet.spec.but(request=1))
+    several = prepare(convnet.spec.but(forget_size=2))
     targets = [
         target_of(scene.white_box(), error_known=True) for scene in (convnet, other, again, several)
     ]

@@ -6,10 +6,11 @@ import contextlib
 import dataclasses
 import inspect
 from dataclasses import replace
-from typing import get_type_hints
+from typing import get_args, get_type_hints
 
 import pytest
 import torch
+from annotated_types import Le, Lt
 from pydantic.fields import FieldInfo
 
 from uninv_lib import Spec, prepare, run
@@ -66,6 +67,8 @@ def test_every_option_is_described_and_has_a_default_or_examples(field):
         for name, about in options_of(getattr(entry, "function", entry)).items():
             assert about.description, name
             assert about.examples or not about.is_required(), name
+            if int in (about.annotation, *get_args(about.annotation)):  # which torch must hold
+                assert any(isinstance(bound, (Le, Lt)) for bound in about.metadata), name
 
 
 @pytest.mark.parametrize("method", UNLEARNING)
@@ -204,10 +207,11 @@ def test_every_attack_knows_every_budget(name, budget, linear, rng, monkeypatch)
     assert len(steps) == (name in ("paper", "second_order", "labels"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in ATTACKS if name not in ("analytic", "labels")])
 @pytest.mark.parametrize("forgotten", [1, 2])
 def test_recovery_returns_pictures_in_range_and_repeats(name, forgotten, convnet):
-    scene = prepare(convnet.spec.model_copy(update={"forget_size": forgotten}))
+    scene = prepare(convnet.spec.but(forget_size=forgotten))
     view = with_assumed(scene.white_box(), name, scene)
     before, after = copy(view.before), copy(view.after)
 

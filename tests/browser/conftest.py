@@ -1,0 +1,151 @@
+"""The built book, and JupyterLab, in a browser."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+HTML = Path(__file__).parents[2] / "_build" / "html"
+QUIET = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run "
+    "--disable-background-networking --disable-sync"
+)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Every test of this folder needs a browser; `-m "not browser"` leaves them out."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+def lacking(what):
+    """Where something is not there, say what to do and skip; on the way to a release that is a
+    failure.
+    """
+    (pytest.fail if os.environ.get("CI") else pytest.skip)(what)
+
+
+@pytest.fixture(scope="session")
+def html():
+    if not (HTML / "index.html").exists():
+        lacking("no book in _build/html: run `make book` first")
+    return HTML
+
+
+@pytest.fixture(scope="session")
+def browser():
+    api = pytest.importorskip("playwright.sync_api")
+    with api.sync_playwright() as playwright:
+        system = (
+            shutil.which("chromium")
+            or shutil.which("chromium-browser")
+            or shutil.which("google-chrome")
+        )
+        try:
+            found = playwright.chromium.launch(executable_path=system, args=QUIET.split())
+        except api.Error as error:
+            lacking(
+                "no browser: install Debian's chromium, or run `playwright install "
+                f"chromium` ({error})"
+            )
+        yield found
+        found.close()
+
+
+@pytest.fixture(scope="session")
+def served(html):
+    """The address of a plain static server over the book."""
+
+    class Silent(SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Silent, directory=html))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+@pytest.fixture
+def visit(html, browser):
+    """visit(page, ...) -> a page of the book with the network cut off; `faults` holds what a reader
+    should not meet.
+    """
+    contexts = []
+
+    def go(page, base=None, width=1200, wait=True, script="", **options):
+        context = browser.new_context(viewport={"width": width, "height": 900}, **options)
+        contexts.append(context)
+        context.faults = []
+        base = base or html.as_uri()
+
+        def routed(route):
+            if route.request.url.startswith((base, "blob:", "data:")):
+                route.continue_()
+            else:
+                context.faults.append(f"asks for {route.request.url}")
+                route.abort()
+
+        context.route("**/*", routed)
+        context.set_default_timeout(60_000)  # the machine may be busy
+        tab = context.new_page()
+        tab.on(
+            "console",
+            lambda m: context.faults.append(m.text) if m.type in ("error", "warning") else None,
+        )
+        tab.on("pageerror", lambda error: context.faults.append(str(error)))
+        tab.add_init_script(script)
+        tab.goto(f"{base}/{page}")
+        if wait:
+            tab.evaluate("() => window.MathJax?.startup?.promise")
+        if wait and tab.locator(".tag_widget").count():
+            tab.wait_for_selector(".uninv figure canvas, .uninv svg")
+        return tab
+
+    yield go
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def jupyterlab():
+    """jupyterlab(folder) -> the address of JupyterLab on loopback over that folder."""
+    servers = []
+
+    def start(folder):
+        words = [
+            "--no-browser",
+            "--allow-root",
+            "--port=0",
+            "--ServerApp.token=",
+            "--ServerApp.port_retries=0",
+        ]
+        environment = os.environ | {
+            "JUPYTER_CONFIG_DIR": str(folder / "config"),
+            "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
+            "OMP_NUM_THREADS": "1",  # as in the test, whose number the kernel must give
+        }
+        command = [sys.executable, "-m", "jupyterlab", *words]
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        servers.append(subprocess.Popen(command, cwd=folder, env=environment, **quiet))
+        for _ in range(600):  # the machine may be busy
+            found = list((folder / "runtime").glob("jpserver-*.json"))
+            if found:
+                return json.loads(found[0].read_text())["url"]
+            time.sleep(0.2)
+        return pytest.fail("JupyterLab did not start")
+
+    yield start
+    for server in servers:
+        server.terminate()
+        server.wait(20)

@@ -1,0 +1,159 @@
+"""What a run depends on is found: a change of code that it runs renames it, any other does not."""
+
+import shutil
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from uninv_lib import Spec, prepare
+from uninv_lib.book.build import chapter_key
+from uninv_lib.experiment import code_of_run, probes_of
+from uninv_lib.scene import pretrain
+from uninv_lib.support import code
+
+SMALL = {"dataset": "digits", "budget": "smoke", "device": "cpu"}
+FEATURES = Spec(**SMALL, width=2, defense="pruning", strength=0.5)
+LABELS = Spec(**SMALL, model="mlp", attack="labels", private_size=200, forget_share=0.5)
+
+
+@pytest.fixture
+def library(tmp_path, monkeypatch):
+    """A copy of the library, whose files are hashed in place of the library's own."""
+    copy = tmp_path / "uninv_lib"
+    shutil.copytree(code.LIBRARY, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(code, "LIBRARY", copy)
+    yield copy
+    forget()
+
+
+def forget():
+    code._code.cache_clear()
+    code.code_of_source.cache_clear()
+
+
+def of_run(library):
+    return code_of_run(FEATURES)
+
+
+def of_labels(library):
+    return code_of_run(LABELS)
+
+
+def kept_as(monkeypatch, module, ask):
+    """The name under which something is kept."""
+    names = []
+    with monkeypatch.context() as patch:
+        original = import_module(module).kept
+
+        def spy(stage, key, compute):
+            names.append(key)
+            return original(stage, key, compute)
+
+        patch.setattr(f"{module}.kept", spy)
+        ask()
+    return names[-1]
+
+
+def of_pretraining(library):
+    with pytest.MonkeyPatch.context() as patch:
+        return kept_as(patch, "uninv_lib.training.pretraining", lambda: pretrain(FEATURES))
+
+
+def of_probes(library):
+    scene = prepare(LABELS)
+    with pytest.MonkeyPatch.context() as patch:
+        return kept_as(patch, "uninv_lib.experiment", lambda: probes_of(scene))
+
+
+def of_chapter(library):
+    root = library.parent
+    (root / "book").mkdir(exist_ok=True)
+    (root / "results").mkdir(exist_ok=True)
+    cell = '{"cell_type": "code", "source": ["%matplotlib inline\\n", "from uninv_lib import run"]}'
+    (root / "book" / "chapter.ipynb").write_text(f'{{"cells": [{cell}]}}')
+    return chapter_key(root, Path("book/chapter.ipynb"))
+
+
+INSIDE = [
+    (of_run, "unlearning/gradient_ascent.py"),
+    (of_run, "defenses/pruning.py"),
+    (of_run, "attacks/adaptive/pruning.py"),
+    (of_run, "attacks/features/fast.py"),
+    (of_run, "attacks/search/costs.py"),
+    (of_run, "models/convnet.py"),
+    (of_run, "data/embedded.py"),
+    (of_run, "measure/features.py"),
+    (of_run, "scene.py"),
+    (of_run, "experiment.py"),
+    (of_labels, "attacks/labels/answers.py"),
+    (of_labels, "attacks/labels/probes/zoo.py"),
+    (of_labels, "measure/labels.py"),
+    (of_pretraining, "training/sgd.py"),
+    (of_pretraining, "models/convnet.py"),
+    (of_pretraining, "data/parts.py"),
+    (of_probes, "service.py"),
+    (of_probes, "attacks/labels/probes/zoo.py"),
+    (of_probes, "attacks/labels/answers.py"),
+    (of_chapter, "attacks/search/costs.py"),
+    (of_chapter, "unlearning/retrain.py"),
+]
+OUTSIDE = [
+    (of_run, "unlearning/retrain.py"),
+    (of_run, "defenses/obfuscation.py"),
+    (of_run, "models/mlp.py"),
+    (of_run, "data/folder.py"),
+    (of_run, "widgets/base.py"),
+    (of_run, "claims.py"),
+    (of_labels, "measure/features.py"),
+    (of_labels, "attacks/features/paper.py"),
+    (of_pretraining, "models/mlp.py"),
+    (of_pretraining, "scene.py"),
+    (of_pretraining, "training/one_epoch.py"),
+    (of_probes, "attacks/features/fast.py"),
+    (of_probes, "scene.py"),
+    (of_chapter, "widgets/base.py"),
+    (of_probes, "attacks/labels/probes/gradient.py"),
+]
+
+
+def changed(library, file):
+    path = library / file
+    path.write_text(path.read_text() + "\n# changed\n")
+    forget()
+
+
+@pytest.mark.parametrize(("name", "file"), INSIDE)
+def test_a_change_of_what_runs_gives_a_new_name(name, file, library):
+    before = name(library)
+    changed(library, file)
+    assert name(library) != before
+
+
+@pytest.mark.parametrize(("name", "file"), OUTSIDE)
+def test_a_change_of_what_does_not_run_leaves_the_name(name, file, library):
+    before = name(library)
+    changed(library, file)
+    assert name(library) == before
+
+
+@pytest.mark.parametrize("name", [of_run, of_labels, of_pretraining, of_probes])
+def test_a_new_method_renames_nothing_that_was_there(name, library):
+    before = name(library)
+    (library / "defenses" / "more.py").write_text(
+        "def more(unlearned, trained, retain, *, rng): ...\n"
+    )
+    table = library / "defenses" / "__init__.py"
+    text = table.read_text().replace(
+        '    "none": none,\n', '    "none": none,\n    "more": more,\n'
+    )
+    table.write_text("from uninv_lib.defenses.more import more\n" + text)
+    forget()
+    assert name(library) == before
+
+
+def test_a_chapter_that_shows_a_widget_depends_on_its_page(library):
+    source = "from uninv_lib.widgets import DefenseLab"
+    before = code.code_of_source(source, library=library)
+    changed(library, "widgets/js/bench.js")
+    assert code.code_of_source(source, library=library) != before

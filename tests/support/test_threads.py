@@ -1,0 +1,112 @@
+"""Threads wait passively wherever the library computes: set before torch is loaded, and inherited
+by kernels and workers.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from uninv_lib.book.execute import papermill_run
+from uninv_lib.runs.engine import connect
+from uninv_lib.support import threads
+from uninv_lib.support.threads import PASSIVE
+
+ROOT = Path(__file__).parents[2]
+BARE = {name: word for name, word in os.environ.items() if name not in PASSIVE}
+SEEN = f"{{name: os.environ.get(name) for name in {list(PASSIVE)}}}"
+
+
+def tell(program, **more):
+    """What a fresh Python prints, and what it says on standard error."""
+    environment = {**BARE, "PYTHONPATH": str(ROOT), **more}
+    words = [sys.executable, "-c", program]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
+    return done.stdout.strip(), done.stderr
+
+
+def variables():
+    return {name: os.environ.get(name) for name in PASSIVE}
+
+
+def test_they_are_set_before_torch_is_loaded():
+    program = (
+        "import sys, os, json\n"
+        "class Watch:\n"
+        "    def find_spec(self, name, *_):\n"
+        f"        if name == 'torch': print(json.dumps({SEEN}))\n"
+        "sys.meta_path.insert(0, Watch())\n"
+        "import uninv_lib"
+    )
+    assert json.loads(tell(program)[0]) == PASSIVE
+
+
+@pytest.mark.parametrize(("name", "word"), [("OMP_WAIT_POLICY", "ACTIVE"), ("KMP_BLOCKTIME", "9")])
+def test_what_the_user_has_set_stands_alone(name, word):
+    told, _ = tell(f"import os, json, uninv_lib\nprint(json.dumps({SEEN}))", **{name: word})
+    assert json.loads(told) == {**dict.fromkeys(PASSIVE), name: word}
+
+
+LATE = """
+import torch
+torch.set_num_threads({threads})
+from uninv_lib.support.progress import steps
+for _ in range(2):
+    with steps(1, "work", False) as tick:
+        tick()
+"""
+
+
+@pytest.mark.parametrize(
+    ("threads", "more", "remarks"),
+    [(2, {}, 1), (1, {}, 0), (2, {"OMP_WAIT_POLICY": "PASSIVE"}, 0)],
+)
+def test_a_torch_that_came_first_is_remarked_once_where_several_threads_work(
+    threads, more, remarks
+):
+    _, said = tell(LATE.format(threads=threads), **more)
+    assert said.count("torch was imported before uninv_lib") == remarks
+
+
+def test_the_command_line_sets_them_first():
+    program = f"import os, json, uninv_lib.__main__\nprint(json.dumps({SEEN}))"
+    assert json.loads(tell(program)[0]) == PASSIVE
+
+
+@pytest.fixture
+def passive(monkeypatch):
+    """This process as it is where uninv_lib was imported first."""
+    for name in PASSIVE:
+        monkeypatch.delenv(name, raising=False)
+    threads.wait_passively()
+
+
+def test_kernels_inherit_them(passive, tmp_path):
+    code = f"import os\nprint({SEEN})"
+    cell = nbformat.v4.new_code_cell(code, id="code")
+    source = tmp_path / "notebook.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), source)
+    made = papermill_run(source, None, {}, folder=tmp_path)
+    assert made.cells[0].outputs[0].text.strip() == str(PASSIVE)
+
+
+@pytest.mark.cluster
+def test_workers_inherit_them(passive):
+    with connect(workers=1) as client:
+        assert client.submit(variables).result() == PASSIVE
+
+
+def test_the_remark_says_what_to_do(monkeypatch):
+    monkeypatch.setattr(threads, "TOO_LATE", True)
+    monkeypatch.setattr("torch.get_num_threads", lambda: 2)
+    threads.remark.cache_clear()
+    with pytest.warns(UserWarning, match="Import uninv_lib first, or set OMP_WAIT_POLICY=PASSIVE"):
+        threads.remark()
+    with warnings.catch_warnings(record=True) as again:
+        threads.remark()
+    assert not again
