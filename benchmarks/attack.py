@@ -26,6 +26,7 @@ from uninv_lib.attacks.search.recovery import cost_and_parts
 from uninv_lib.attacks.search.settings import Settings, changed
 from uninv_lib.attacks.search.stacking import rows as rows_of
 from uninv_lib.attacks.search.target import target_of
+from uninv_lib.methods import applicable
 from uninv_lib.models import logits
 from uninv_lib.runs import RESULTS
 from uninv_lib.scene import device_of
@@ -82,7 +83,7 @@ def attack(scenes: list, preset: str, settings: dict, name: str, label: str) -> 
             {
                 "dataset": name,
                 "model": spec.model,
-                "width": spec.width,
+                "width": getattr(spec, "width", 16),
                 "epochs": spec.epochs,
                 "test_accuracy": round(accuracy, 4),
                 "preset": label,
@@ -109,7 +110,7 @@ def attack(scenes: list, preset: str, settings: dict, name: str, label: str) -> 
                 "threads": torch.get_num_threads(),
                 "peak_mib": int(_peak_mib(scene)),
                 "curve": curve.of(i),
-                "device": device_name(device_of(spec)),
+                "device": device_name(device_of(spec.device)),
                 "versions": versions(),
             }
         )
@@ -162,7 +163,9 @@ def shared(command):
 
 
 def _scenes(requests: range, **fields) -> list:
-    spec = Spec(budget="default", private_size=32 if fields["forget_size"] == 1 else 64, **fields)
+    size = 32 if fields["forget_size"] == 1 else 64
+    given = {"budget": "default", "private_size": size, **fields}
+    spec = Spec(**applicable(given, quiet=["width"]))  # resnet18 has none
     return [prepare(spec.but(request=request), progress=True) for request in requests]
 
 
@@ -218,13 +221,8 @@ def targets(
 ):
     """Recover the same targets by each preset."""
     torch.set_num_threads(threads)
-    fields = {
-        "dataset": dataset,
-        "model": model,
-        "width": width,
-        "epochs": epochs,
-        "device": device,
-    }
+    fields = {"dataset": dataset, "model": model, "width": width, "epochs": epochs}
+    fields["device"] = device
     for preset in presets.split(","):
         settings, label = _settings(preset, iterations, restarts, tv)
         settings["compiled"] = compiled
@@ -236,7 +234,7 @@ def targets(
             scenes = [
                 s
                 for s in scenes
-                if (*key, s.spec.request, device_name(device_of(s.spec))) not in done
+                if (*key, s.spec.request, device_name(device_of(s.spec.device))) not in done
             ]
             if not scenes:
                 continue
@@ -266,13 +264,8 @@ def step(dataset, name, model, width, epochs, forgotten, threads, device, sizes,
     memory it takes.
     """
     torch.set_num_threads(threads)
-    fields = {
-        "dataset": dataset,
-        "model": model,
-        "width": width,
-        "epochs": epochs,
-        "device": device,
-    }
+    fields = {"dataset": dataset, "model": model, "width": width, "epochs": epochs}
+    fields["device"] = device
     for size in map(int, sizes.split(",")):
         scenes = _scenes(range(size), forget_size=forgotten, **fields)
         row = {
@@ -285,7 +278,7 @@ def step(dataset, name, model, width, epochs, forgotten, threads, device, sizes,
         row |= {
             "compiled": compiled,
             "threads": threads,
-            "device": device_name(device_of(scenes[0].spec)),
+            "device": device_name(device_of(scenes[0].spec.device)),
             "versions": versions(),
         }
         with out.open("a", encoding="utf-8") as file:
@@ -336,7 +329,7 @@ def _timed(work, *arguments, repeats: int) -> float:
 
 def _peak_mib(scene) -> float:
     """Of the graphics card where the work is there, else of the process, so far."""
-    if device_of(scene.spec).type == "cuda":
+    if device_of(scene.spec.device).type == "cuda":
         return torch.cuda.max_memory_allocated() / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 

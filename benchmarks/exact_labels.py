@@ -19,7 +19,7 @@ from uninv_lib.experiment import probes_of
 from uninv_lib.models import logits
 from uninv_lib.runs import RESULTS, read
 from uninv_lib.scene import Scene, rng_of
-from uninv_lib.training import fine_tune, gradient
+from uninv_lib.training import gradient, train
 from uninv_lib.types import Split, State
 
 REPEATS = 20
@@ -38,14 +38,7 @@ def trained_again(scene: Scene, split: Split) -> Tensor:
     found = []
     for i in range(REPEATS):
         rng, trained = rng_of("exact_labels", scene.spec.seed, i), scene.trained
-        state = fine_tune(
-            trained.net,
-            trained.pretrained,
-            split,
-            rng=rng,
-            lr=trained.lr,
-            batch_size=trained.batch_size,
-        )
+        state = train(trained, split, rng=rng)
         found.append(scores(scene, state))
     return torch.stack(found).mean(0)
 

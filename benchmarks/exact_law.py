@@ -23,7 +23,7 @@ from uninv_lib.attacks.search.update import NothingChanged, difference, labels_o
 from uninv_lib.forecast import stated_cosine
 from uninv_lib.models import logits
 from uninv_lib.runs import RESULTS
-from uninv_lib.scene import LR, pretrain, rng_of
+from uninv_lib.scene import pretrain, rng_of
 from uninv_lib.training import fine_tune, gradient
 from uninv_lib.types import Dataset, Split, State, WhiteBoxView
 
@@ -79,7 +79,7 @@ class Company:
 
     def tune(self, state: State, split: Split, *key: int | str) -> State:
         rng = rng_of("exact_law", self.seed, *key)
-        return fine_tune(self.net, state, split, rng=rng, lr=LR, epochs=self.epochs)
+        return fine_tune(self.net, state, split, rng=rng, epochs=self.epochs)
 
     def gradients(self, state: State) -> tuple[Tensor, Tensor]:
         """(each forgotten sample's gradient, the mean over the private set)."""

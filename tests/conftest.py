@@ -3,6 +3,8 @@ import torch
 
 from uninv_lib import Spec, prepare
 
+pytest_plugins = ["chromium"]
+
 
 @pytest.fixture(autouse=True, scope="session")
 def own_home(tmp_path_factory):

@@ -62,9 +62,6 @@ METRICS: dict[type, dict[str, Metric]] = {
         "mse": Metric("", "mean squared error; mean over samples", mse, shown=False),
         "ssim": Metric("", "structural similarity; mean over samples", ssim),
         "label_accuracy": Metric("%", "right labels", recovered_labels, "exactly"),
-        "forgotten_label": Metric(
-            "class", "of the first sample", forgotten_label, "exactly", shown=False
-        ),
         "inferred_label": Metric(
             "class", "of the first sample", recovered_label, "exactly", shown=False
         ),
@@ -90,9 +87,6 @@ METRICS: dict[type, dict[str, Metric]] = {
     },
     LabelScores: {
         "label_accuracy": Metric("%", "right labels", inferred_labels, "exactly"),
-        "forgotten_label": Metric(
-            "class", "of the first sample", forgotten_label, "exactly", shown=False
-        ),
         "inferred_label": Metric(
             "class", "the first of the ranking", inferred_label, "exactly", shown=False
         ),
@@ -111,6 +105,9 @@ METRICS: dict[type, dict[str, Metric]] = {
         ),
     },
     object: {
+        "forgotten_label": Metric(
+            "class", "of the first sample", forgotten_label, "exactly", shown=False
+        ),
         "test_accuracy": Metric("%", "accuracy on test samples", accuracy("test"), shown=False),
         "retained_accuracy": Metric(
             "%", "accuracy on retained samples", accuracy("retained"), shown=False

@@ -7,15 +7,7 @@ from uninv_lib.attacks.search.settings import Changes, Settings, changed
 from uninv_lib.attacks.session import Session
 from uninv_lib.types import Reconstruction, WhiteBoxView
 
-PAPER = Settings(
-    error_known=False,
-    signed=True,
-    lr=0.04,
-    iterations=10_000,
-    restarts=5,
-    tv=0.01,
-    patience=None,
-)
+PAPER = Settings(error_known=False, signed=True, lr=0.04, iterations=10_000, restarts=5, tv=0.01)
 """The official code: signed AdamW, lr 0.04 halved at 3/8, 5/8 and 7/8, TV 1e-2, 10,000 x 5 from
 Gaussian noise."""
 BUDGETS: dict[str, Changes] = {

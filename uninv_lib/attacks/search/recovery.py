@@ -7,10 +7,9 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from uninv_lib.anatomy import Anatomy, anatomy_of_view, features_of
 from uninv_lib.attacks.search.costs import (
@@ -60,11 +59,6 @@ class _Search:
     settings: Settings
     session: Session
 
-    @cached_property
-    def front(self) -> nn.Sequential:
-        """The layers in front of the split."""
-        return halves(self.targets.net)[0]
-
     def plain(self, variables: list[Tensor], goal: Goal, share: Share) -> tuple[Tensor, Tensor]:
         x, *free = variables
         cost, _, _ = cost_and_parts(self.targets, self.settings, x, goal, free)
@@ -83,13 +77,19 @@ class _Search:
         cost, slopes, prior = cost_and_parts(self.targets, self.settings, x, goal, free)
         return cost, angle_cost(slopes, goal.updates()) + prior if share < 0.5 else cost
 
-    def layerwise(
-        self, variables: list[Tensor], data: tuple[Goal, Tensor], share: Share
-    ) -> tuple[Tensor, Tensor]:
-        (goal, inner), point = data, self.targets.point
-        cost, _ = self.plain(variables, goal, share)
-        away = distance(lambda inputs: call(self.front, point, inputs), variables[0], inner)
-        return cost, cost + 0.1**share * away.mean()
+    def layerwise(self) -> Cost:
+        """Steers by what the picture gives in front of the split, which is to be `inner`."""
+        (front, _), point = halves(self.targets.net), self.targets.point
+
+        def cost_of(
+            variables: list[Tensor], data: tuple[Goal, Tensor], share: Share
+        ) -> tuple[Tensor, Tensor]:
+            goal, inner = data
+            cost, _ = self.plain(variables, goal, share)
+            away = distance(lambda inputs: call(front, point, inputs), variables[0], inner)
+            return cost, cost + 0.1**share * away.mean()
+
+        return cost_of
 
     def descend(
         self, cost_of: Cost, variables: list[Tensor], data: Data, rate: float, *, traced: bool
@@ -121,6 +121,7 @@ class _Search:
     def layer_by_layer(self) -> list[Descent]:
         """One result a round, each round from the picture of the one before."""
         settings, phases, session = self.settings, self.settings.iterations_of(), self.session
+        cost_of = self.layerwise()
         picture, free, results = None, self.targets.goals.known.free(), list[Descent]()
         for _ in range(settings.rounds):
             inner, free = find_inner(
@@ -130,7 +131,7 @@ class _Search:
                 self.targets, inner, picture=picture, tv=settings.tv, phases=phases, session=session
             )
             data, rate = (self.targets.goals, inner), 0.3 * settings.lr
-            results.append(self.descend(self.layerwise, [start, *free], data, rate, traced=True))
+            results.append(self.descend(cost_of, [start, *free], data, rate, traced=True))
             picture = results[-1].best
             if (results[-1].cost < settings.enough).all():
                 break

@@ -42,14 +42,14 @@ class Settings:
     `descend`). Raises ValueError for what is out of range.
     """
 
-    error_known: bool
-    signed: bool
     lr: float
     iterations: int
-    restarts: int
     tv: float
-    patience: int | None
+    error_known: bool = True
+    signed: bool = False
+    patience: int | None = None
     enough: float = 0.0
+    restarts: int = 1
     rounds: int = 1
     kinds: tuple[str, ...] = ("plain",)
     phases: tuple[float, ...] = (4, 2, 1, 1 / 3, 4 / 3)

@@ -28,7 +28,6 @@ def margin(probabilities: Tensor, labels: Tensor) -> Tensor:
 def downhill(
     view: BlackBoxView,
     count: int,
-    *,
     session: Session,
     slope: Slope,
     stop: float,

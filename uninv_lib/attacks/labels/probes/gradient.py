@@ -14,15 +14,7 @@ def gradient(
     view: BlackBoxView, count: int, *, session: Session, iterations: int = 60, lr: float = 0.1
 ) -> Tensor:
     """As published in white box. Raises ValueError for a predict that gives no gradient."""
-    return downhill(
-        view,
-        count,
-        session=session,
-        slope=_asked,
-        stop=CONFIDENCE,
-        iterations=iterations,
-        lr=lr,
-    )
+    return downhill(view, count, session, _asked, CONFIDENCE, iterations, lr)
 
 
 def _asked(predict: Predict, inputs: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:

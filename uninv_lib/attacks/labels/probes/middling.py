@@ -16,12 +16,4 @@ def middling(
     view: BlackBoxView, count: int, *, session: Session, iterations: int = 60, lr: float = 0.1
 ) -> Tensor:
     """As `zoo`, down to a confidence of 0.5."""
-    return downhill(
-        view,
-        count,
-        session=session,
-        slope=by_differences,
-        stop=MIDDLING,
-        iterations=iterations,
-        lr=lr,
-    )
+    return downhill(view, count, session, by_differences, MIDDLING, iterations, lr)

@@ -20,15 +20,7 @@ def zoo(
     view: BlackBoxView, count: int, *, session: Session, iterations: int = 60, lr: float = 0.1
 ) -> Tensor:
     """As published in black box."""
-    return downhill(
-        view,
-        count,
-        session=session,
-        slope=by_differences,
-        stop=CONFIDENCE,
-        iterations=iterations,
-        lr=lr,
-    )
+    return downhill(view, count, session, by_differences, CONFIDENCE, iterations, lr)
 
 
 def by_differences(

@@ -26,7 +26,7 @@ from uninv_lib.widgets import (
 )
 from uninv_lib.widgets import defense as lab
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted([*base.FOLDER.glob("*.js"), *(ROOT / "book" / "_static").glob("*.js")])
 WIDGETS = (DefenseLab, DrawForgetLeak, LabelMeter, RecoveryExplorer)
 FIELDS = ("model", "unlearning", "defense", "probes", "score")
@@ -194,6 +194,7 @@ def stands_alone(widget, folder):
     return page.as_uri()
 
 
+@pytest.mark.browser
 def test_fifth_defense_lives_in_the_page(fifth, browser, tmp_path):
     made = DefenseLab(grid=cells_of("none", "pruning", fifth))
     tab, faults = browser.new_page(viewport={"width": 900, "height": 900}), []
