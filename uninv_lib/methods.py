@@ -69,13 +69,28 @@ def owners() -> dict[str, dict[str, tuple[str, FieldInfo]]]:
 
 
 def applicable(given: Mapping[str, Any], *, quiet: Iterable[str] | None = None) -> dict[str, Any]:
-    """These fields without options that the chosen methods do not take. Of those named in `quiet`,
-    or of all, such an option is passed over in silence; any other stays, for Spec to refuse.
+    """These fields without options that the chosen methods do not take; they are passed over in
+    silence.
+
+    quiet: the names of mere defaults. Then a default is left out also where the chosen method
+    refuses it, and any other field stays, for Spec to refuse.
     """
-    silent = set(given if quiet is None else quiet)
-    fitting = {name for field in TABLES for name in options_of(method_of(field, given))}
-    passed_over = (owners().keys() - fitting) & silent
-    return {name: value for name, value in given.items() if name not in passed_over}
+    methods = [method_of(field, given) for field in TABLES]
+    fitting = {name: method for method in methods for name in options_of(method)}
+    left_out = owners().keys() - fitting.keys()
+    if quiet is not None:
+        refused = {name for name in fitting.keys() & given if _refuses(fitting[name], name, given)}
+        left_out = (left_out | refused) & set(quiet)
+    return {name: value for name, value in given.items() if name not in left_out}
+
+
+def _refuses(method: Method, name: str, given: Mapping[str, Any]) -> bool:
+    """Whether a method does not take this value of its option."""
+    try:
+        model_of(method)(**{name: given[name]})
+    except ValidationError as error:
+        return any(f["loc"] == (name,) for f in error.errors())
+    return False
 
 
 def read_options(given: Mapping[str, Any], core: Collection[str]) -> dict[str, Any]:

@@ -190,3 +190,19 @@ def test_a_default_that_does_not_apply_is_passed_over_and_an_injected_one_refuse
         spec_of(given('unlearning = "retrain"\nunlearning_rate = 1'))
     with pytest.raises(ParameterError, match=r"seed: .* less than or equal to"):
         spec_of(given("seed = 123456789012345678901234567890"))
+
+
+def test_a_default_that_the_chosen_method_refuses_is_passed_over():
+    cell = PARAMETERS + '\ndefense: str = "obfuscation"\nstrength: float = 1.5'
+
+    def given(line):
+        names = {"In": ["", cell, f"# Parameters\n{line}"]}
+        for text in names["In"]:
+            exec(text, names)
+        return names
+
+    assert spec_of(given('defense = "none"')).strength == 0
+    with pytest.raises(ParameterError, match="strength: Field required for defense 'pruning'"):
+        spec_of(given('defense = "pruning"'))
+    with pytest.raises(ParameterError, match=r"strength: .* \(came: 1.5\)"):
+        spec_of(given('defense = "none"\nstrength = 1.5'))
