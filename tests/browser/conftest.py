@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -14,10 +13,6 @@ from pathlib import Path
 import pytest
 
 HTML = Path(__file__).parents[2] / "_build" / "html"
-QUIET = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run "
-    "--disable-background-networking --disable-sync"
-)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -28,38 +23,11 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.browser)
 
 
-def lacking(what):
-    """Where something is not there, say what to do and skip; on the way to a release that is a
-    failure.
-    """
-    (pytest.fail if os.environ.get("CI") else pytest.skip)(what)
-
-
 @pytest.fixture(scope="session")
-def html():
+def html(lacking):
     if not (HTML / "index.html").exists():
         lacking("no book in _build/html: run `make book` first")
     return HTML
-
-
-@pytest.fixture(scope="session")
-def browser():
-    api = pytest.importorskip("playwright.sync_api")
-    with api.sync_playwright() as playwright:
-        system = (
-            shutil.which("chromium")
-            or shutil.which("chromium-browser")
-            or shutil.which("google-chrome")
-        )
-        try:
-            found = playwright.chromium.launch(executable_path=system, args=QUIET.split())
-        except api.Error as error:
-            lacking(
-                "no browser: install Debian's chromium, or run `playwright install "
-                f"chromium` ({error})"
-            )
-        yield found
-        found.close()
 
 
 @pytest.fixture(scope="session")

@@ -167,7 +167,8 @@ def test_a_failed_download_says_what_to_do(tmp_path, monkeypatch):
 
     monkeypatch.setattr(import_torchvision("datasets").CIFAR10, "download", offline)
     with pytest.raises(
-        RuntimeError, match=r"cifar10 is not in .* go online once, or use a set that needs no network"
+        RuntimeError,
+        match=r"cifar10 is not in .* go online once, or use a set that needs no network",
     ):
         fetched._fetched("cifar10", 20)
 

@@ -194,6 +194,7 @@ def stands_alone(widget, folder):
     return page.as_uri()
 
 
+@pytest.mark.browser
 def test_fifth_defense_lives_in_the_page(fifth, browser, tmp_path):
     made = DefenseLab(grid=cells_of("none", "pruning", fifth))
     tab, faults = browser.new_page(viewport={"width": 900, "height": 900}), []
