@@ -1,15 +1,9 @@
-import os
-import shutil
-
 import pytest
 import torch
 
 from uninv_lib import Spec, prepare
 
-QUIET = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run "
-    "--disable-background-networking --disable-sync"
-)
+pytest_plugins = ["chromium"]
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -37,32 +31,3 @@ def convnet():
 @pytest.fixture
 def rng():
     return torch.Generator().manual_seed(0)
-
-
-@pytest.fixture(scope="session")
-def lacking():
-    """lacking(what): where something is not there, say what to do and skip; on the way to a release
-    that is a failure.
-    """
-    return pytest.fail if os.environ.get("CI") else pytest.skip
-
-
-@pytest.fixture(scope="session")
-def browser(lacking):
-    """A Chromium, of the system or of playwright."""
-    api = pytest.importorskip("playwright.sync_api")
-    with api.sync_playwright() as playwright:
-        system = (
-            shutil.which("chromium")
-            or shutil.which("chromium-browser")
-            or shutil.which("google-chrome")
-        )
-        try:
-            found = playwright.chromium.launch(executable_path=system, args=QUIET.split())
-        except api.Error as error:
-            lacking(
-                "no browser: install Debian's chromium, or run `playwright install "
-                f"chromium` ({error})"
-            )
-        yield found
-        found.close()

@@ -6,14 +6,15 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any
 
 import click
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 import uninv_lib
-from uninv_lib.methods import TABLES, owners
+from uninv_lib.methods import owners
+from uninv_lib.options import words_of
 from uninv_lib.runs.commands import CAUGHT, collect, report, sweep
 from uninv_lib.spec import Spec, explain, known_fields
 
@@ -24,33 +25,35 @@ def _spec_options(command: Callable[..., None]) -> Callable[..., None]:
     """
     told = owners()
     for name, (about, *_) in reversed(known_fields().items()):
+        methods = {method: own for method, (_, own) in told.get(name, {}).items()}
+        text = _of_methods(methods) if methods else _text(about)
         flag = f"--{name.replace('_', '-')}"
-        text = (
-            _of_methods(told[name]) if name in told else f"{about.description}{_words(name, about)}"
-        )
-        command = click.option(flag, name, default=None, help=f"{text}  {_default(about)}")(command)
+        default = _default(methods or {"": about})
+        command = click.option(flag, name, default=None, help=f"{text}  {default}")(command)
     return command
 
 
-def _of_methods(of: Mapping[str, tuple[str, FieldInfo]]) -> str:
+def _text(about: FieldInfo) -> str:
+    words = words_of(about)
+    return f"{about.description} [{' | '.join(words)}]" if words else str(about.description)
+
+
+def _of_methods(methods: Mapping[str, FieldInfo]) -> str:
     """What an option is, of each method that has it."""
     said: dict[str, list[str]] = {}
-    for method, (_, about) in of.items():
-        said.setdefault(str(about.description), []).append(method)
+    for method, about in methods.items():
+        said.setdefault(_text(about), []).append(method)
     return "; ".join(f"{', '.join(names)}: {text}" for text, names in said.items())
 
 
-def _words(name: str, about: FieldInfo) -> str:
-    """The names that a field takes."""
-    words = get_args(about.annotation) if get_origin(about.annotation) is Literal else ()
-    words = words or (tuple(TABLES[name]) if name in TABLES and name != "dataset" else ())
-    return f" [{' | '.join(words)}]" if words else ""
-
-
-def _default(about: FieldInfo) -> str:
-    if about.is_required():
+def _default(methods: Mapping[str, FieldInfo]) -> str:
+    """The default of a field, or of an option with the methods that have one."""
+    known = {name: about.default for name, about in methods.items() if not about.is_required()}
+    if not known:
         return "(has no default)"
-    return f"(default: {'none' if about.default in (None, ()) else about.default})"
+    value = next(iter(known.values()))
+    of = f" for {', '.join(known)}" if len(known) < len(methods) else ""
+    return f"(default: {'none' if value in (None, ()) else value}{of})"
 
 
 class Commands(click.Group):

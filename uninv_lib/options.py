@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from inspect import Parameter, signature
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, create_model
 from pydantic.fields import FieldInfo
@@ -69,13 +69,25 @@ def one_of(kind: str, table: Mapping[str, Any]) -> AfterValidator:
     return AfterValidator(OneOf(kind, table))
 
 
+def words_of(about: FieldInfo) -> tuple[str, ...]:
+    """The names that an option or a field takes, where it chooses from a few."""
+    if get_origin(about.annotation) is Literal:
+        return get_args(about.annotation)
+    tables = [part.func.table for part in about.metadata if _chooses(part)]
+    return tuple(name for table in tables for name in table)
+
+
+def _chooses(part: Any) -> bool:
+    return isinstance(part, AfterValidator) and isinstance(part.func, OneOf)
+
+
 def chosen(function: Callable[..., object], given: Mapping[str, Any]) -> list[Any]:
     """The entries that options of a method choose from tables."""
     return [
         part.func.table[given[name]]
         for name, about in options_of(function).items()
         for part in about.metadata
-        if isinstance(part, AfterValidator) and isinstance(part.func, OneOf)
+        if _chooses(part)
     ]
 
 

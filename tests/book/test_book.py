@@ -37,6 +37,7 @@ def write_project(root: Path) -> None:
         (root / name).mkdir()
     shutil.copy(PROJECT / "_config.yml", root)
     (root / "_toc.yml").write_text(TOC)
+    (root / "uninv_lib" / "__init__.py").touch()
     (root / "uninv_lib" / "tool.py").write_text("two = 2\n")
     (root / "results" / "run.json").write_text("{}\n")
     (root / "book" / "references.bib").write_text("")
@@ -46,7 +47,9 @@ def write_project(root: Path) -> None:
         "from IPython.display import Markdown\nMarkdown('A computed sentence of {doc}`01_first`.')"
     )
     write_chapter(
-        root, "02_second", f"import os\nprint('kernel', os.environ['TQDM_DISABLE'])\n{shows}"
+        root,
+        "02_second",
+        f"import os\nimport uninv_lib.tool\nprint('kernel', os.environ['TQDM_DISABLE'])\n{shows}",
     )
 
 
@@ -151,6 +154,10 @@ def change_library(root: Path) -> None:
     (root / "uninv_lib" / "tool.py").write_text("two = 3\n")
 
 
+def change_what_no_chapter_imports(root: Path) -> None:
+    (root / "uninv_lib" / "other.py").write_text("two = 3\n")
+
+
 def change_results(root: Path) -> None:
     (root / "results" / "run.json").write_text('{"psnr": 20}\n')
 
@@ -177,7 +184,8 @@ BOTH = ["01_first", "02_second"]
     ("change", "expected"),
     [
         (change_chapter, ["02_second"]),
-        (change_library, BOTH),
+        (change_library, ["02_second"]),
+        (change_what_no_chapter_imports, []),
         (change_results, BOTH),
         (tear_cache, ["01_first"]),
         (replace_cache, ["01_first"]),
@@ -239,7 +247,7 @@ def test_warning_of_sphinx_leaves_the_old_book(root: Path, monkeypatch: pytest.M
 def test_chapters_run_side_by_side(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(book, "execute", EXECUTE)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    code = "import os\nprint('threads', os.environ['OMP_NUM_THREADS'])"
+    code = "import os\nimport uninv_lib.tool\nprint('threads', os.environ['OMP_NUM_THREADS'])"
     write_chapter(root, "01_first", code)
     write_chapter(root, "02_second", code)
     chapters = [Path("book/01_first.ipynb"), Path("book/02_second.ipynb")]

@@ -11,6 +11,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from chromium import lacking
 
 HTML = Path(__file__).parents[2] / "_build" / "html"
 
@@ -24,7 +25,7 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="session")
-def html(lacking):
+def html():
     if not (HTML / "index.html").exists():
         lacking("no book in _build/html: run `make book` first")
     return HTML

@@ -35,8 +35,8 @@ HTML = ROOT / "_build" / "html"
 WIDGETS = {
     "draw": "book/index.html",
     "recovery": "book/03_feature_recovery.html",
-    "labels": "book/04_label_inference.html",
-    "defense": "book/06_defenses.html",
+    "labels": "book/05_label_inference.html",
+    "defense": "book/08_defenses.html",
 }
 LIGHT, DARK = "light", "dark"
 

@@ -29,7 +29,6 @@ def library(tmp_path, monkeypatch):
 
 def forget():
     code._code.cache_clear()
-    code.code_of_source.cache_clear()
 
 
 def of_run(library):

@@ -16,7 +16,7 @@ def none(
     retain: Split,
     *,
     rng: torch.Generator,
-    strength: Annotated[float, Field(ge=0, le=0, description="has none")] = 0.0,
+    strength: Annotated[float, Field(ge=0, le=0, description="0")] = 0.0,
 ) -> State:
     """The same state."""
     return unlearned

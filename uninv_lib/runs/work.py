@@ -106,13 +106,13 @@ class Notebook:
     source: str
 
     def code(self, inputs: Mapping[str, Any]) -> str:  # noqa: ARG002
-        """Hash of the notebook's cells and of all that they import."""
-        return digest(self.cells, code_of_source(self.cells))
+        """Hash of the notebook's cells and of all that they import, whatever the inputs."""
+        return self._code
 
     @cached_property
-    def cells(self) -> str:
-        """The code of its cells, without what only IPython understands."""
-        return code_of_cells(json.loads(self.source)["cells"])
+    def _code(self) -> str:
+        cells = code_of_cells(json.loads(self.source)["cells"])
+        return digest(cells, code_of_source(cells))
 
     def __call__(self, inputs: Mapping[str, Any]) -> dict[str, bytes]:
         """The executed notebook and the Records that it saved. Raises WorkError with the notebook

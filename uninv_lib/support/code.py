@@ -46,7 +46,6 @@ def _code(names: tuple[tuple[str, str], ...]) -> str:
     return closure.hash()
 
 
-@lru_cache
 def code_of_source(source: str, *, library: Path = LIBRARY) -> str:
     """The same of a text of Python, such as a notebook's cells: of all that it imports, and of
     whole packages with their tables, since it may choose any entry, and their pages' files (.js,

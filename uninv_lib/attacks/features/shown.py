@@ -34,9 +34,12 @@ def before_last_convolution(net: nn.Module) -> tuple[nn.Sequential, nn.Sequentia
     """The layers in front of the last convolution, and those from there on, which the search solves
     first.
 
-    Raises ValueError for a net that is no sequence of layers.
+    Raises ValueError for a net without one, or that is no sequence of layers.
     """
-    return halves(net, last_of(net))
+    cut = last_of(net)
+    if cut < 0:
+        raise ValueError("net: no convolution; allowed: a convnet")
+    return halves(net, cut)
 
 
 def recover_first_order(view: WhiteBoxView) -> Reconstruction:

@@ -1,0 +1,43 @@
+"""What a scene tells of its private samples."""
+
+import pytest
+import torch
+
+from uninv_lib import Spec, prepare
+from uninv_lib.scene import private_of
+from uninv_lib.training import sgd
+from uninv_lib.types import Split, State
+
+SMALL = {"dataset": "digits", "model": "linear", "budget": "smoke", "unlearning": "retrain"}
+
+
+def rows(split: Split) -> list[tuple[float, ...]]:
+    return sorted(tuple(sample.flatten().tolist()) for sample in split.inputs)
+
+
+def test_the_private_samples_of_a_scene_begin_with_the_forgotten_ones() -> None:
+    scene = prepare(Spec(**SMALL, private_size=12, request=5))
+    assert torch.equal(scene.private.inputs[:1], scene.forget.inputs)
+    assert torch.equal(scene.private.labels[:1], scene.forget.labels)
+    assert rows(scene.private) == rows(private_of(scene.spec))
+
+
+@pytest.mark.parametrize(("size", "counts"), [(130, (2, 1)), (129, (1, 0)), (128, (128, 127))])
+def test_last_minibatches_are_those_that_training_took(
+    size: int, counts: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[Split] = []
+    step = sgd.step
+
+    def seen(net: torch.nn.Module, state: State, split: Split, rate: float) -> State:
+        taken.append(split)
+        return step(net, state, split, rate)
+
+    monkeypatch.setattr(sgd, "step", seen)
+    scene = prepare(Spec(**SMALL, private_size=size, request=3, seed=2))
+    before, after = scene.last_minibatches()
+    assert (len(before), len(after)) == counts
+    steps = -(-size // 128)
+    assert torch.equal(before.inputs, taken[steps - 1].inputs)
+    if counts[1]:
+        assert torch.equal(after.inputs, taken[-1].inputs)
