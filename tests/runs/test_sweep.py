@@ -203,6 +203,7 @@ def test_parameters_that_a_notebook_does_not_take_are_refused_before_the_first_r
         planned(tmp_path, f"notebook: {CHAPTER}\ngrid: {grid}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", sorted(SWEEPS.glob("*.yaml")), ids=lambda file: file.stem)
 def test_the_committed_records_are_those_of_their_sweep(file):
     recorded = [record.spec for record in read(file.stem)]

@@ -122,6 +122,7 @@ def changed(library, file):
     forget()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "file"), INSIDE)
 def test_a_change_of_what_runs_gives_a_new_name(name, file, library):
     before = name(library)
