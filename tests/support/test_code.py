@@ -1,6 +1,7 @@
 """What a run depends on is found: a change of code that it runs renames it, any other does not."""
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
 
@@ -157,3 +158,10 @@ def test_a_chapter_that_shows_a_widget_depends_on_its_page(library):
     before = code.code_of_source(source, library=library)
     changed(library, "widgets/js/bench.js")
     assert code.code_of_source(source, library=library) != before
+
+
+def test_many_threads_may_ask_at_once():
+    source = "from uninv_lib import run\nfrom uninv_lib.widgets import DefenseLab"
+    with ThreadPoolExecutor(8) as pool:
+        code.parsed.cache_clear()
+        assert len(set(pool.map(code.code_of_source, [source] * 32))) == 1

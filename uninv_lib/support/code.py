@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import torch
@@ -52,7 +53,7 @@ def code_of_source(source: str, *, library: Path = LIBRARY) -> str:
     .css).
     """
     closure = Closure(library, tables=True)
-    closure.follow(ast.parse(source))
+    closure.follow(parsed(source))
     return closure.hash()
 
 
@@ -81,7 +82,7 @@ class Closure:
             self._add_front(module, file / "__init__.py", name)
         elif module not in self.texts:
             self.texts[module] = file.with_suffix(".py").read_text(encoding="utf-8")
-            self.follow(ast.parse(self.texts[module]))
+            self.follow(parsed(self.texts[module]))
 
     @staticmethod
     def _is_module(path: Path) -> bool:
@@ -99,7 +100,7 @@ class Closure:
         if f"{module}.{name}" in self.texts or name is None:
             return
         text = file.read_text(encoding="utf-8")
-        tree = ast.parse(text)
+        tree = parsed(text)
         if self.tables:
             if module not in self.texts:
                 self.texts[module] = text
@@ -122,6 +123,17 @@ class Closure:
                 self.texts[f"{module}/{file.name}"] = file.read_text(encoding="utf-8")
 
 
+PARSING = Lock()
+"""Python 3.11 counts the depth of its parser for all threads together, and two at once end it."""
+
+
+@lru_cache(maxsize=512)
+def parsed(text: str) -> ast.Module:
+    """The tree of a text of Python. Raises SyntaxError."""
+    with PARSING:
+        return ast.parse(text)
+
+
 def imports(tree: ast.AST) -> Iterator[tuple[str, str | None, str]]:
     """(module, name in it or None, as it is known here) of each import in the tree, at any
     depth.
@@ -142,6 +154,6 @@ def code_of_cells(cells: Sequence[Mapping[str, Any]]) -> str:
         lines = "".join(cell["source"]).split("\n") if cell["cell_type"] == "code" else []
         text = "\n".join(line for line in lines if line.lstrip()[:1] not in ("%", "!", "?"))
         with suppress(SyntaxError):
-            ast.parse(text)
+            parsed(text)
             texts.append(text)
     return "\n".join(texts)
