@@ -53,7 +53,7 @@ def table(source: Path, home: Path) -> pandas.DataFrame:
         import pandas
 
     if source.suffix in (".parquet", ".csv"):
-        found = _read(source)
+        found = _made_by_collect(source)
         links = [
             None if pandas.isna(link) else _relative(source.parent / link, home)
             for link in found["notebook"]
@@ -68,6 +68,16 @@ def table(source: Path, home: Path) -> pandas.DataFrame:
     return _typed(found)
 
 
+def _made_by_collect(source: Path) -> pandas.DataFrame:
+    try:
+        found = _read(source)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{source}: not a table of `collect`: {error}") from error
+    if absent := [name for name in ORIGIN if name not in found]:
+        raise ValueError(f"{source}: no column {', '.join(absent)}; allowed: a table of `collect`")
+    return found
+
+
 def _read(source: Path) -> pandas.DataFrame:
     import pandas
 
@@ -75,7 +85,11 @@ def _read(source: Path) -> pandas.DataFrame:
         return pandas.read_parquet(source)
     return _typed(
         pandas.read_csv(
-            source, keep_default_na=False, na_values=[""], dtype_backend="numpy_nullable"
+            source,
+            keep_default_na=False,
+            na_values=[""],
+            dtype_backend="numpy_nullable",
+            float_precision="round_trip",
         )
     )
 
@@ -158,7 +172,7 @@ def _runs(source: Path) -> Iterator[tuple[dict[str, Any], list[Record]]]:
         raise FileNotFoundError(f"{source}: no such file or folder")
     latest: dict[str, dict[str, Any]] = {}
     for name in sorted(Store(source).done()):
-        done = json.loads((source / name / DONE).read_text(encoding="utf-8"))
+        done = _done(source / name)
         if done["schema"] > SCHEMA:
             raise ValueError(
                 f"{source / name}: schema {done['schema']}; allowed: 1 to {SCHEMA}; update "
@@ -170,6 +184,16 @@ def _runs(source: Path) -> Iterator[tuple[dict[str, Any], list[Record]]]:
     for done in latest.values():
         records = source / done["run"] / RECORDS
         yield done, _records(records) if records.exists() else []
+
+
+def _done(run: Path) -> dict[str, Any]:
+    try:
+        done: dict[str, Any] = json.loads((run / DONE).read_text(encoding="utf-8"))
+        return {**done, **{name: done[name] for name in ("schema", "run", "inputs", "finished")}}
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ValueError(
+            f"{run}: {DONE} is damaged: {error!r}; move this folder away and sweep again"
+        ) from error
 
 
 def _records(file: Path) -> list[Record]:
