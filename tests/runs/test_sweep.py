@@ -24,6 +24,7 @@ from uninv_lib.runs.collect import collect, table
 from uninv_lib.runs.engine import WorkError
 from uninv_lib.runs.plan import Grid, PlanError, plan
 from uninv_lib.runs.report import report, varied
+from uninv_lib.runs.runner import describe
 from uninv_lib.runs.store import DONE, STALE, Store
 from uninv_lib.runs.work import complete, named
 
@@ -480,3 +481,15 @@ def test_a_last_record_counts_without_its_line_end_unless_it_is_torn(tmp_path):
     for text, count in ((line, 1), (f"{line}\n{line}", 2), (f"{line}\n{line[:50]}", 1)):
         file.write_text(text)
         assert len(read(file)) == count
+
+
+@pytest.mark.parametrize("mark", ["", "{}", "[]", '{"seconds": null}', None])
+def test_a_damaged_mark_of_a_finished_run_is_told_with_its_folder(tmp_path, mark):
+    store, (run, other) = Store(tmp_path), trivial.runs(2)
+    store.keep(run.name, complete(run))
+    assert store.mark(run.name)["run"] == run.name
+    (tmp_path / run.name / DONE).unlink()
+    if mark is not None:
+        (tmp_path / run.name / DONE).write_text(mark)
+    with pytest.raises(ValueError, match=f"{run.name}: done.json is damaged: .* sweep again"):
+        describe([run, other], store)

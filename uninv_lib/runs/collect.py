@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from uninv_lib.results import read, row
-from uninv_lib.runs.store import DONE, Store
+from uninv_lib.runs.store import Store
 from uninv_lib.runs.work import NOTEBOOK, RECORDS, SCHEMA
 from uninv_lib.spec import Record, known_fields
 from uninv_lib.support.extras import needs
@@ -171,8 +171,9 @@ def _runs(source: Path) -> Iterator[tuple[dict[str, Any], list[Record]]]:
     if not source.is_dir():
         raise FileNotFoundError(f"{source}: no such file or folder")
     latest: dict[str, dict[str, Any]] = {}
-    for name in sorted(Store(source).done()):
-        done = _done(source / name)
+    store = Store(source)
+    for name in sorted(store.done()):
+        done = store.mark(name)
         if done["schema"] > SCHEMA:
             raise ValueError(
                 f"{source / name}: schema {done['schema']}; allowed: 1 to {SCHEMA}; update "
@@ -184,16 +185,6 @@ def _runs(source: Path) -> Iterator[tuple[dict[str, Any], list[Record]]]:
     for done in latest.values():
         records = source / done["run"] / RECORDS
         yield done, _records(records) if records.exists() else []
-
-
-def _done(run: Path) -> dict[str, Any]:
-    try:
-        done: dict[str, Any] = json.loads((run / DONE).read_text(encoding="utf-8"))
-        return {**done, **{name: done[name] for name in ("schema", "run", "inputs", "finished")}}
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise ValueError(
-            f"{run}: {DONE} is damaged: {error!r}; move this folder away and sweep again"
-        ) from error
 
 
 def _records(file: Path) -> list[Record]:
