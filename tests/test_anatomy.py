@@ -223,3 +223,12 @@ def test_pruning_is_undone_in_nets_of_any_names(kind):
     moved = (view.after[weight] - view.before[weight])[:, told]
     assert (pruned[weight] == 0).any()
     assert ((found[weight] - view.before[weight])[:, told] - moved).norm() < 1e-6 * moved.norm()
+
+
+def test_a_net_that_gives_no_tensor_is_an_error():
+    class Pair(Backwards):
+        def forward(self, x):
+            return super().forward(x), x
+
+    with pytest.raises(ValueError, match="net: gives a tuple; allowed: logits, a tensor"):
+        anatomy_of(Pair(), SHAPE)

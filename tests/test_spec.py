@@ -56,6 +56,9 @@ from uninv_lib.spec import explain, known_fields
             {"knowledge": "everything"},
             "unknown assumption 'everything'; allowed: labels, pretrained",
         ),
+        ({"knowledge": None}, "knowledge\n  allowed: a list of names, or none, of labels"),
+        ({"knowledge": [["labels"]]}, "unknown assumption"),
+        ({"dataset": "digits:"}, "unknown dataset 'digits:'"),
     ],
 )
 def test_a_spec_that_cannot_run_names_the_field_and_what_is_allowed(fields, message):
@@ -202,3 +205,19 @@ def test_records_of_every_schema_load_and_lose_nothing_that_had_an_effect(name):
 def test_a_record_of_a_later_schema_is_an_error():
     with pytest.raises(ValidationError, match="schema: 99; allowed: 1 to 2"):
         Record(schema=99, spec={}, metrics={}, seconds={}, versions={}, commit=None, device="cpu")
+
+
+@pytest.mark.parametrize("spec", [None, "digits", [1]])
+@pytest.mark.parametrize("schema", [{}, {"schema": 2}])
+def test_a_record_without_a_spec_is_an_error_that_names_it(spec, schema):
+    given = {"metrics": {}, "seconds": {}, "versions": {}, "commit": None, "device": "cpu"}
+    with pytest.raises(ValidationError, match=r"spec\n.*valid dictionary"):
+        Record(spec=spec, **given, **schema)
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+def test_a_metric_that_is_no_number_is_written_and_read(value):
+    given = {"seconds": {}, "versions": {}, "commit": None, "device": "cpu"}
+    record = Record(spec=Spec(), metrics={"psnr": float(value)}, **given)
+    read = Record.model_validate_json(json.dumps(json.loads(record.model_dump_json())))
+    assert str(read.metrics["psnr"]) == value

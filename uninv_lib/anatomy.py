@@ -96,7 +96,7 @@ class Anatomy:
 
 def anatomy_of(net: nn.Module, input_shape: tuple[int, ...], state: State | None = None) -> Anatomy:
     """The anatomy of a net that takes (n, *input_shape), with this state, its own without; draws
-    from no global generator.
+    from no global generator. Raises ValueError where it gives no tensor.
     """
     state = fitting(net, state or {})
     inputs = tried(input_shape, state)
@@ -200,6 +200,9 @@ def _calls(net: nn.Module, state: State, inputs: Tensor) -> tuple[list[_Call], T
     finally:
         for handle in handles:
             handle.remove()
+    if not isinstance(output, Tensor):
+        kind = type(output).__name__
+        raise ValueError(f"net: gives a {kind}; allowed: logits, a tensor (n, classes)")
     return calls, output
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from uninv_lib.measure.features import NULLS, gains
-from uninv_lib.spec import Record, Spec
+from uninv_lib.spec import Record, Spec, explain
 from uninv_lib.support.extras import needs
 
 if TYPE_CHECKING:
@@ -44,14 +47,33 @@ def grid(**axes: Any) -> list[Spec]:
 
 def read(file: Path | str) -> list[Record]:
     """The Records of a file, or of results/NAME.jsonl for a bare NAME. A torn last line is left
-    out.
+    out. Raises FileNotFoundError, and ValueError that names the line which is no Record.
     """
     path = RESULTS / f"{file}.jsonl" if isinstance(file, str) else file
     if not path.is_file():
         there = ", ".join(sorted(p.stem for p in RESULTS.glob("*.jsonl"))) or "nothing"
         raise FileNotFoundError(f"results: no {path.name} in {path.parent}; there: {there}")
-    lines = path.read_text(encoding="utf-8").split("\n")
-    return [Record.model_validate_json(line) for line in lines[:-1] if line]
+    *lines, last = path.read_text(encoding="utf-8").split("\n")
+    if _is_json(last):
+        lines.append(last)
+    return [_record(line, number) for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def _is_json(line: str) -> bool:
+    """Whether a last line, which no line's end follows, is whole all the same."""
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
+
+
+def _record(line: str, number: int) -> Record:
+    try:
+        return Record.model_validate_json(line)
+    except ValidationError as error:
+        fault = explain(error).split("\n")[0]
+        raise ValueError(f"line {number} is no Record: {fault}") from error
 
 
 def row(record: Record) -> dict[str, Any]:

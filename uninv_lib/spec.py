@@ -55,7 +55,9 @@ def _assumptions(value: Any) -> Any:
     """
     if isinstance(value, str):
         value = [name for name in value.replace(",", " ").split() if name != "none"]
-    return tuple(sorted(set(value)))
+    if not isinstance(value, (list, tuple, set, frozenset)):
+        raise ValueError(f"allowed: a list of names, or none, of {', '.join(ASSUMPTIONS)}")
+    return tuple(sorted(set(map(str, value))))
 
 
 def _known_assumptions(value: tuple[str, ...]) -> tuple[str, ...]:
@@ -261,7 +263,7 @@ with catch_warnings():  # of a field that has the name of a method of pydantic's
         do not. Reads Records of older schemas, too.
         """
 
-        model_config = ConfigDict(frozen=True, extra="forbid")
+        model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
         schema: int = SCHEMA  # type: ignore[assignment]
         spec: Spec
@@ -274,7 +276,8 @@ with catch_warnings():  # of a field that has the name of a method of pydantic's
         @model_validator(mode="before")
         @classmethod
         def _of_any_schema(cls, found: Any) -> Any:
-            return upgrade(found) if isinstance(found, Mapping) and "spec" in found else found
+            holds = isinstance(found, Mapping) and isinstance(found.get("spec"), (Mapping, Spec))
+            return upgrade(found) if holds else found
 
 
 def explain(error: ValidationError) -> str:
@@ -283,5 +286,6 @@ def explain(error: ValidationError) -> str:
     for fault in error.errors(include_url=False):
         field = ".".join(map(str, fault["loc"]))
         message = fault["msg"].removeprefix("Value error, ")
-        lines.append(f"{field}: {message} (came: {fault['input']!r})" if field else message)
+        came = "" if fault["type"] == "missing" else f" (came: {fault['input']!r})"
+        lines.append(f"{field}: {message}{came}" if field else message)
     return "\n".join(lines)

@@ -19,11 +19,12 @@ from hypothesis import strategies as some
 from uninv_lib import Spec
 from uninv_lib.__main__ import main
 from uninv_lib.results import row
-from uninv_lib.runs import RESULTS, grid, read
+from uninv_lib.runs import RESULTS, frame, grid, read
 from uninv_lib.runs.collect import collect, table
 from uninv_lib.runs.engine import WorkError
 from uninv_lib.runs.plan import Grid, PlanError, plan
 from uninv_lib.runs.report import report, varied
+from uninv_lib.runs.runner import describe
 from uninv_lib.runs.store import DONE, STALE, Store
 from uninv_lib.runs.work import complete, named
 
@@ -163,7 +164,9 @@ def test_all_faults_are_told_at_once_with_where_they_are(tmp_path):
         ),
         ("spec: {}\ngrid: {'seed, model_seed': [1], seed: [2]}", "seed: given twice"),
         ("spec: {}\ngrid: {seed: []}", "at least 1 item"),
-        ("spec: {}\ngrid: {seed: 3}", "valid list"),
+        ("spec: {}\ngrid: {seed: 3}", r"seed.list: Input should be a valid list \(came: 3\)$"),
+        ("spec: {[seed]: 3}", "line 1: a list or a mapping as a key; allowed: a name"),
+        ("spec: {knowledge: 3}", "knowledge: allowed: a list of names"),
         ("spec: {}\ngrid: {seed: {start: 0}}", "count: Field required"),
         ("spec: {}\ngird: {}", "gird: Extra inputs are not permitted"),
         ("spec: {", "grid.yaml"),
@@ -201,6 +204,28 @@ def test_parameters_that_a_notebook_does_not_take_are_refused_before_the_first_r
 ):
     with pytest.raises(PlanError, match=message.replace("?", r"\?")):
         planned(tmp_path, f"notebook: {CHAPTER}\ngrid: {grid}")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"cells": 3}'])
+def test_what_is_no_notebook_is_told_by_its_name(tmp_path, text):
+    (tmp_path / "odd.ipynb").write_text(text)
+    with pytest.raises(ValueError, match=r"notebook: odd.ipynb: .* allowed: format 4"):
+        planned(tmp_path, "notebook: odd.ipynb")
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        ("size = lambda: 3", "parameter size: default lambda: 3; allowed: a literal"),
+        ("size: Tensor[int] = 3", "odd.ipynb: name 'Tensor' is not defined; allowed: a plain type"),
+    ],
+)
+def test_a_parameter_that_no_grid_can_vary_is_told_by_its_name(tmp_path, cell, message):
+    made = nbformat.v4.new_notebook(metadata={"kernelspec": KERNEL})
+    made.cells = [nbformat.v4.new_code_cell(cell, metadata={"tags": ["parameters"]})]
+    nbformat.write(made, tmp_path / "odd.ipynb")
+    with pytest.raises(ValueError, match=message.replace("[", r"\[")):
+        planned(tmp_path, "notebook: odd.ipynb")
 
 
 @pytest.mark.slow
@@ -375,12 +400,20 @@ def test_old_records_load_as_tables(file, tmp_path):
         ("empty", "t.parquet", "no finished run"),
         ("empty", "t.jsonl", "no Record"),
         ("empty", "t.xlsx", "allowed endings: .parquet, .csv, .jsonl"),
-        ("rows.jsonl", "t.csv", "not a file of Records"),
+        ("rows.jsonl", "t.csv", "not a file of Records: line 1 is no Record: spec: Field required"),
+        ("rows.csv", "t.parquet", "no column run, seconds, finished"),
+        ("nothing.csv", "t.parquet", "nothing.csv: not a table of `collect`"),
+        ("broken.parquet", "t.csv", "broken.parquet: not a table of `collect`"),
+        ("damaged", "t.csv", "done.json is damaged"),
     ],
 )
 def test_what_cannot_be_collected_is_told(tmp_path, source, target, message):
     (tmp_path / "empty").mkdir()
     (tmp_path / "rows.jsonl").write_text('{"psnr": 1}\n')
+    (tmp_path / "rows.csv").write_text("psnr\n1\n")
+    (tmp_path / "nothing.csv").touch()
+    (tmp_path / "broken.parquet").touch()
+    (tmp_path / "damaged" / ("0" * 16)).mkdir(parents=True)
     result = CliRunner().invoke(main, ["collect", str(tmp_path / source), str(tmp_path / target)])
     assert result.exit_code == 1
     assert message in result.stderr
@@ -434,3 +467,30 @@ def test_a_key_that_a_grid_file_has_twice_is_an_error(tmp_path):
         planned(tmp_path, text)
     anchored = "- spec: &small {dataset: digits, seed: 1}\n- spec: {<<: *small, seed: 2}\n"
     assert [run.inputs["seed"] for run in planned(tmp_path, anchored)] == [1, 2]
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_table_keeps_every_bit_of_a_number(tmp_path, ending):
+    collect(RESULTS / "features.jsonl", tmp_path / f"t.{ending}")
+    kept, found = table(tmp_path / f"t.{ending}", tmp_path), frame(read("features"))
+    for name in read("features")[0].metrics:
+        assert kept[name].tolist() == found[name].tolist()
+
+
+def test_a_last_record_counts_without_its_line_end_unless_it_is_torn(tmp_path):
+    line, file = (RESULTS / "features.jsonl").read_text().split("\n")[0], tmp_path / "r.jsonl"
+    for text, count in ((line, 1), (f"{line}\n{line}", 2), (f"{line}\n{line[:50]}", 1)):
+        file.write_text(text)
+        assert len(read(file)) == count
+
+
+@pytest.mark.parametrize("mark", ["", "{}", "[]", '{"seconds": null}', None])
+def test_a_damaged_mark_of_a_finished_run_is_told_with_its_folder(tmp_path, mark):
+    store, (run, other) = Store(tmp_path), trivial.runs(2)
+    store.keep(run.name, complete(run))
+    assert store.mark(run.name)["run"] == run.name
+    (tmp_path / run.name / DONE).unlink()
+    if mark is not None:
+        (tmp_path / run.name / DONE).write_text(mark)
+    with pytest.raises(ValueError, match=f"{run.name}: done.json is damaged: .* sweep again"):
+        describe([run, other], store)

@@ -1,5 +1,6 @@
 """What a run depends on is found: a change of code that it runs renames it, any other does not."""
 
+import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
@@ -10,6 +11,7 @@ import pytest
 from uninv_lib import Spec, prepare
 from uninv_lib.book.build import chapter_key
 from uninv_lib.experiment import code_of_run, probes_of
+from uninv_lib.runs.work import Notebook
 from uninv_lib.scene import pretrain
 from uninv_lib.support import code
 
@@ -165,3 +167,40 @@ def test_many_threads_may_ask_at_once():
     with ThreadPoolExecutor(8) as pool:
         code.parsed.cache_clear()
         assert len(set(pool.map(code.code_of_source, [source] * 32))) == 1
+
+
+CELLS = ["files = !ls", "run?", "a = %time run()", "if files:\n    %time run()", "%time run()"]
+
+
+@pytest.mark.parametrize("line", CELLS)
+def test_what_a_cell_imports_counts_beside_what_only_ipython_understands(line):
+    cell = {"cell_type": "code", "source": f"from uninv_lib import run\n{line}\nx = 1"}
+    found = code.code_of_cells([cell])
+    assert found.startswith("from uninv_lib import run\n")
+    assert found.endswith("\nx = 1")
+
+
+def test_a_run_of_a_notebook_is_renamed_by_whatever_changes_in_a_code_cell():
+    def coded(source, kind="code"):
+        cells = [{"cell_type": kind, "source": [source]}]
+        return Notebook("a.ipynb", json.dumps({"cells": cells})).code({})
+
+    assert coded("files = !ls a") != coded("files = !ls b")
+    assert coded("read me", "markdown") == coded("read again", "markdown")
+
+
+def test_a_method_of_a_users_own_counts_by_its_file(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    found = []
+    for number, text in enumerate(("def mine(): ...", "def mine(): return 1")):
+        (tmp_path / f"own{number}.py").write_text(text)
+        found.append(code.code_of(import_module(f"own{number}").mine))
+    assert found[0] != found[1]
+    assert code.code_of(print) == code.code_of(len)
+
+
+def test_a_relative_import_is_followed(library):
+    (library / "support" / "near.py").write_text("from . import files\nfrom ..data import parts\n")
+    found = code.Closure(library)
+    found.add("uninv_lib.support.near")
+    assert {"uninv_lib.support.files", "uninv_lib.data.parts"} <= found.texts.keys()

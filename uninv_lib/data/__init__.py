@@ -39,8 +39,9 @@ def _takes_path(name: str) -> bool:
 
 def source_of(name: object) -> tuple[str, str]:
     """(the source, the path or nothing) of a data set's name. Raises ValueError for another."""
-    source, _, path = str(name).partition(":")
-    if not isinstance(name, str) or source not in SOURCES or _takes_path(source) != bool(path):
+    source, colon, path = str(name).partition(":")
+    whole = isinstance(name, str) and source in SOURCES and bool(colon) == bool(path)
+    if not whole or _takes_path(source) != bool(path):
         raise ValueError(unknown("dataset", name, names()))
     return source, path
 

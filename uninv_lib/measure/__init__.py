@@ -127,12 +127,17 @@ def metrics_of(kind: type) -> dict[str, Metric]:
 
 
 def measure(outcome: Outcome) -> dict[str, float]:
-    """All metrics of an outcome, by name and suffix."""
-    return {
-        f"{name}{suffix}": value
-        for name, metric in metrics_of(type(outcome.found)).items()
-        for suffix, value in metric.function(outcome).items()
-    }
+    """All metrics of an outcome, by name and suffix. Raises RuntimeError that names one which
+    fails.
+    """
+    found: dict[str, float] = {}
+    for name, metric in metrics_of(type(outcome.found)).items():
+        try:
+            values = metric.function(outcome)
+            found |= {f"{name}{suffix}": float(value) for suffix, value in values.items()}
+        except Exception as error:
+            raise RuntimeError(f"metric {name!r}: {error!r}") from error
+    return found
 
 
 def metric_of(name: str) -> tuple[str, Metric] | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from uninv_lib.results import read, row
-from uninv_lib.runs.store import DONE, Store
+from uninv_lib.runs.store import Store
 from uninv_lib.runs.work import NOTEBOOK, RECORDS, SCHEMA
 from uninv_lib.spec import Record, known_fields
 from uninv_lib.support.extras import needs
@@ -53,7 +53,7 @@ def table(source: Path, home: Path) -> pandas.DataFrame:
         import pandas
 
     if source.suffix in (".parquet", ".csv"):
-        found = _read(source)
+        found = _made_by_collect(source)
         links = [
             None if pandas.isna(link) else _relative(source.parent / link, home)
             for link in found["notebook"]
@@ -68,6 +68,16 @@ def table(source: Path, home: Path) -> pandas.DataFrame:
     return _typed(found)
 
 
+def _made_by_collect(source: Path) -> pandas.DataFrame:
+    try:
+        found = _read(source)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{source}: not a table of `collect`: {error}") from error
+    if absent := [name for name in ORIGIN if name not in found]:
+        raise ValueError(f"{source}: no column {', '.join(absent)}; allowed: a table of `collect`")
+    return found
+
+
 def _read(source: Path) -> pandas.DataFrame:
     import pandas
 
@@ -75,7 +85,11 @@ def _read(source: Path) -> pandas.DataFrame:
         return pandas.read_parquet(source)
     return _typed(
         pandas.read_csv(
-            source, keep_default_na=False, na_values=[""], dtype_backend="numpy_nullable"
+            source,
+            keep_default_na=False,
+            na_values=[""],
+            dtype_backend="numpy_nullable",
+            float_precision="round_trip",
         )
     )
 
@@ -157,8 +171,9 @@ def _runs(source: Path) -> Iterator[tuple[dict[str, Any], list[Record]]]:
     if not source.is_dir():
         raise FileNotFoundError(f"{source}: no such file or folder")
     latest: dict[str, dict[str, Any]] = {}
-    for name in sorted(Store(source).done()):
-        done = json.loads((source / name / DONE).read_text(encoding="utf-8"))
+    store = Store(source)
+    for name in sorted(store.done()):
+        done = store.mark(name)
         if done["schema"] > SCHEMA:
             raise ValueError(
                 f"{source / name}: schema {done['schema']}; allowed: 1 to {SCHEMA}; update "

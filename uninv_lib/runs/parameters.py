@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, create_model
+from pydantic import BaseModel, ConfigDict, PydanticUndefinedAnnotation, create_model
 
 from uninv_lib.methods import applicable, read_options
 from uninv_lib.runs.work import Notebook, Run, named
 from uninv_lib.spec import Spec, known_fields
+from uninv_lib.support.code import code_of_cells
 from uninv_lib.support.extras import needs
 from uninv_lib.types import unknown
 
@@ -31,10 +32,19 @@ def notebook_runs(path: Path) -> Callable[[Mapping[str, Any]], Run]:
     ValueError for what is no notebook, and OSError.
     """
     source = path.read_text(encoding="utf-8")
-    json.loads(source)["cells"]
-    found = papermill.inspect_notebook(str(path))
+    try:
+        code_of_cells(json.loads(source)["cells"])
+        found = papermill.inspect_notebook(str(path))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"notebook: {path.name}: {error!r}; allowed: format 4") from error
     types: dict[str, Any] = {name: _type_and_default(about) for name, about in found.items()}
     typed = create_model("Parameters", __config__=STRICT, **types)
+    try:
+        typed.model_rebuild()
+    except PydanticUndefinedAnnotation as error:
+        raise ValueError(
+            f"notebook: {path.name}: {error.message}; allowed: a plain type"
+        ) from error
     work = Notebook(path.name, source)
 
     def make(fields: Mapping[str, Any]) -> Run:
@@ -56,8 +66,12 @@ def notebook_runs(path: Path) -> Callable[[Mapping[str, Any]], Run]:
 
 
 def _type_and_default(about: Mapping[str, Any]) -> tuple[Any, Any]:
-    annotation = about["inferred_type_name"]
-    return (Any if annotation == "None" else annotation), ast.literal_eval(about["default"])
+    annotation, default = about["inferred_type_name"], about["default"]
+    try:
+        return (Any if annotation == "None" else annotation), ast.literal_eval(default)
+    except (ValueError, SyntaxError) as error:
+        told = f"parameter {about['name']}: default {default}; allowed: a literal"
+        raise ValueError(told) from error
 
 
 def _core(names: Mapping[str, Any]) -> type[BaseModel]:

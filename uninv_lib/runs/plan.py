@@ -7,7 +7,16 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from uninv_lib.results import combinations, names_of
 from uninv_lib.runs.work import Run, code_of_spec, named, run_spec
@@ -27,7 +36,11 @@ class Once(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML has no types
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """As YAML does it. Raises PlanError for a key given twice."""
-        keys = Counter(key.value for key, _ in node.value if key.tag != MERGE)
+        plain = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        if len(plain) < len(node.value):
+            line = node.start_mark.line + 1
+            raise PlanError(f"line {line}: a list or a mapping as a key; allowed: a name")
+        keys = Counter(key.value for key in plain if key.tag != MERGE)
         if twice := sorted(name for name, times in keys.items() if times > 1):
             line = node.start_mark.line + 1
             raise PlanError(f"line {line}: {', '.join(twice)}: given twice; allowed: once")
@@ -48,7 +61,15 @@ class Count(BaseModel):
     count: int = Field(ge=1)
 
 
-Axis = Annotated[list[Any], Field(min_length=1)] | Count
+def _kind(axis: Any) -> str:
+    """Which of the two forms of an axis was meant, so that one fault is told of one."""
+    return "count" if isinstance(axis, (dict, Count)) else "list"
+
+
+Axis = Annotated[
+    Annotated[list[Any], Field(min_length=1), Tag("list")] | Annotated[Count, Tag("count")],
+    Discriminator(_kind),
+]
 
 
 class Grid(BaseModel):

@@ -11,7 +11,7 @@ import torch
 from tqdm import tqdm
 
 from uninv_lib.runs.engine import Outcome, connect, each, size
-from uninv_lib.runs.store import DONE, Store
+from uninv_lib.runs.store import Store
 from uninv_lib.runs.work import Run, complete, pretrain_once, run_spec
 from uninv_lib.spec import Spec
 
@@ -61,9 +61,7 @@ def _expected(missing: Sequence[Run], finished: Sequence[Run], store: Store) -> 
     for run in finished:
         known = times.setdefault(_kind(run), [])
         if len(known) < TIMED:
-            known.append(
-                json.loads((store.folder / run.name / DONE).read_text(encoding="utf-8"))["seconds"]
-            )
+            known.append(store.mark(run.name)["seconds"])
     if not times:
         return None
     typical = {kind: statistics.median(known) for kind, known in times.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -10,9 +11,18 @@ import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 DONE = "done.json"
 """The mark of a finished run, written after all its other files."""
+MARK: dict[str, Any] = {
+    "schema": int,
+    "run": str,
+    "inputs": dict,
+    "finished": str,
+    "seconds": (int, float),
+}
+"""What it says at least, and the types."""
 NAME = re.compile(r"[0-9a-f]{16}")
 STALE = 3600.0
 """Seconds. Writing a run's files takes much less, so an older draft is a dead process's."""
@@ -41,6 +51,20 @@ class Store:
     def has(self, name: str) -> bool:
         """Whether the run of this name is finished."""
         return (self.folder / name).is_dir()
+
+    def mark(self, name: str) -> dict[str, Any]:
+        """What DONE says of a finished run. Raises ValueError that names its folder where that is
+        damaged.
+        """
+        folder = self.folder / name
+        try:
+            told: dict[str, Any] = json.loads((folder / DONE).read_text(encoding="utf-8"))
+            if not all(isinstance(told[key], kind) for key, kind in MARK.items()):
+                raise ValueError(f"allowed: {', '.join(MARK)}")
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            advice = "move this folder away and sweep again"
+            raise ValueError(f"{folder}: {DONE} is damaged: {error!r}; {advice}") from error
+        return told
 
     def keep(self, name: str, files: Mapping[str, bytes]) -> None:
         """Keep the files of a finished run, in their order, and forget that it ever failed. Raises

@@ -106,13 +106,16 @@ class Notebook:
     source: str
 
     def code(self, inputs: Mapping[str, Any]) -> str:  # noqa: ARG002
-        """Hash of the notebook's cells and of all that they import, whatever the inputs."""
+        """Hash of the notebook's code cells, word by word, and of all that they import, whatever
+        the inputs.
+        """
         return self._code
 
     @cached_property
     def _code(self) -> str:
-        cells = code_of_cells(json.loads(self.source)["cells"])
-        return digest(cells, code_of_source(cells))
+        cells = json.loads(self.source)["cells"]
+        texts = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+        return digest(texts, code_of_source(code_of_cells(cells)))
 
     def __call__(self, inputs: Mapping[str, Any]) -> dict[str, bytes]:
         """The executed notebook and the Records that it saved. Raises WorkError with the notebook

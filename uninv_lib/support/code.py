@@ -10,6 +10,7 @@ himself.
 from __future__ import annotations
 
 import ast
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -30,18 +31,30 @@ def code_of(*functions: Callable[..., object]) -> str:
     """Hash of torch's version and of all the code of this library that these functions may run, 16
     hex digits.
 
-    Functions of other packages count by nothing; those of a user's own file count by that file.
-    Raises SyntaxError where a file of the library is none of Python.
+    Of others, such as a user's own in a notebook, their file or cell counts, if it is Python's, and
+    not what it imports. Raises SyntaxError where a file of the library is none of Python.
     """
     names = {
         (getattr(f, "__module__", None) or "", f.__qualname__.split(".")[0]) for f in functions
     }
-    return _code(tuple(sorted(names)))
+    others = {f for f in functions if _package(getattr(f, "__module__", None)) != PACKAGE}
+    return _code(tuple(sorted(names)), tuple(sorted(map(_text, others))))
+
+
+def _package(module: str | None) -> str:
+    return (module or "").partition(".")[0]
+
+
+def _text(function: Callable[..., object]) -> str:
+    """The file or the cell that a function stands in; nothing of what is not written in Python."""
+    with suppress(OSError, TypeError):
+        return "".join(inspect.findsource(inspect.unwrap(function))[0])
+    return ""
 
 
 @lru_cache
-def _code(names: tuple[tuple[str, str], ...]) -> str:
-    closure = Closure(LIBRARY)
+def _code(names: tuple[tuple[str, str], ...], others: tuple[str, ...]) -> str:
+    closure = Closure(LIBRARY, texts={f"other {i}": text for i, text in enumerate(others)})
     for module, name in names:
         closure.add(module, name)
     return closure.hash()
@@ -74,7 +87,7 @@ class Closure:
     def add(self, module: str, name: str | None = None) -> None:
         """A module of the library, or what one name in it stands for."""
         file = self.library.joinpath(*module.split(".")[1:])
-        if module.split(".")[0] != PACKAGE:
+        if _package(module) != PACKAGE:
             return
         if name and self._is_module(file / name):
             self.add(f"{module}.{name}")
@@ -82,15 +95,15 @@ class Closure:
             self._add_front(module, file / "__init__.py", name)
         elif module not in self.texts:
             self.texts[module] = file.with_suffix(".py").read_text(encoding="utf-8")
-            self.follow(parsed(self.texts[module]))
+            self.follow(parsed(self.texts[module], f"{file}.py"), module.rpartition(".")[0])
 
     @staticmethod
     def _is_module(path: Path) -> bool:
         return path.with_suffix(".py").exists() or (path / "__init__.py").exists()
 
-    def follow(self, tree: ast.AST) -> None:
-        """Add what the imports of a tree lead to."""
-        for module, name, _ in imports(tree):
+    def follow(self, tree: ast.AST, package: str = "") -> None:
+        """Add what the imports of a tree lead to, relative ones from this package."""
+        for module, name, _ in imports(tree, package):
             self.add(module, name)
 
     def _add_front(self, module: str, file: Path, name: str | None) -> None:
@@ -100,20 +113,20 @@ class Closure:
         if f"{module}.{name}" in self.texts or name is None:
             return
         text = file.read_text(encoding="utf-8")
-        tree = parsed(text)
+        tree = parsed(text, str(file))
         if self.tables:
             if module not in self.texts:
                 self.texts[module] = text
                 self._add_pages(module, file.parent)
-                self.follow(tree)
+                self.follow(tree, module)
             return
-        for origin, original, known in imports(tree):
+        for origin, original, known in imports(tree, module):
             if known == name:
                 self.add(origin, original)
         for node in tree.body:
             if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name == name:
                 self.texts[f"{module}.{name}"] = ast.get_source_segment(text, node) or ""
-                self.follow(node)
+                self.follow(node, module)
                 for used in {n.id for n in ast.walk(node) if isinstance(n, ast.Name)} - {name}:
                     self._add_front(module, file, used)
 
@@ -128,32 +141,57 @@ PARSING = Lock()
 
 
 @lru_cache(maxsize=512)
-def parsed(text: str) -> ast.Module:
-    """The tree of a text of Python. Raises SyntaxError."""
+def parsed(text: str, file: str = "<cell>") -> ast.Module:
+    """The tree of a text of Python. Raises SyntaxError, which names the file."""
     with PARSING:
-        return ast.parse(text)
+        return ast.parse(text, file)
 
 
-def imports(tree: ast.AST) -> Iterator[tuple[str, str | None, str]]:
+def imports(tree: ast.AST, package: str = "") -> Iterator[tuple[str, str | None, str]]:
     """(module, name in it or None, as it is known here) of each import in the tree, at any
-    depth.
+    depth; relative ones from this package.
     """
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((a.name, None, a.asname or a.name) for a in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield from ((node.module, a.name, a.asname or a.name) for a in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = _absolute(node, package)
+            yield from ((module, a.name, a.asname or a.name) for a in node.names)
+
+
+def _absolute(node: ast.ImportFrom, package: str) -> str:
+    above = package.split(".")
+    base = above[: len(above) + 1 - node.level] if node.level else []
+    return ".".join([*base, *([node.module] if node.module else [])])
+
+
+MAGIC = ("%", "!", "?")
+"""How a line begins that only IPython understands."""
 
 
 def code_of_cells(cells: Sequence[Mapping[str, Any]]) -> str:
-    """The Python of a notebook's code cells: without lines that only IPython understands, and
-    without cells that are no Python at all.
+    """The Python of a notebook's code cells: without lines that only IPython understands, as
+    `files = !ls` and `run?` are, too.
     """
     texts = []
     for cell in cells:
         lines = "".join(cell["source"]).split("\n") if cell["cell_type"] == "code" else []
-        text = "\n".join(line for line in lines if line.lstrip()[:1] not in ("%", "!", "?"))
-        with suppress(SyntaxError):
-            parsed(text)
-            texts.append(text)
+        texts.append(_python([_idle(n) if n.lstrip()[:1] in MAGIC else n for n in lines]))
     return "\n".join(texts)
+
+
+def _python(lines: list[str]) -> str:
+    """These lines, those at which Python stumbles made idle, or left out if that does not help."""
+    while lines:
+        try:
+            parsed("\n".join(lines))
+            break
+        except SyntaxError as error:
+            at = min(error.lineno or 1, len(lines))
+            idle = _idle(lines[at - 1])
+            lines = [*lines[: at - 1], *[idle] * (idle != lines[at - 1]), *lines[at:]]
+    return "\n".join(lines)
+
+
+def _idle(line: str) -> str:
+    return f"{line[: len(line) - len(line.lstrip())]}pass"
