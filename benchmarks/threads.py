@@ -1,13 +1,13 @@
 """How long a recovery takes on an idle machine and beside a busy process: python
-benchmarks/threads.py [--turns N] [--budget NAME]; benchmark_threads.jsonl.
+benchmarks/threads.py [--turns N] [--budget NAME] [--all]; benchmark_threads.jsonl.
 
 A photograph's recovery from a convnet, each time in a process of its own, for the OpenMP runtime
-reads once how its threads wait. The ways: `passive`, as `import uninv_lib` sets it, with torch's
-own number of threads; `spinning`, the runtime's own way, which this replaced; `brief`, which spins
-a 300th of that; and `one` thread. In each turn every way runs alone and beside one process that
-only counts, so that what else the machine does falls on all alike. Rows hold the seconds, and the
-ratios within a turn; `load` is the system's load average at the beginning, which says whether the
-machine was idle.
+reads once how its threads wait. The ways: `brief`, as `import uninv_lib` sets it, with torch's own
+number of threads; `one` thread; with --all also `spinning`, libgomp's own way, which this replaced,
+and `sleeping`, at once: both may take minutes in place of seconds. In each turn every way runs
+alone and beside one process that only counts, so that what else the machine does falls on all
+alike. Rows hold the seconds, and the ratios within a turn; `load` is the system's load average at
+the beginning, which says whether the machine was idle.
 """
 
 import json
@@ -22,7 +22,7 @@ import click
 
 from uninv_lib.results import RESULTS
 from uninv_lib.support.provenance import versions
-from uninv_lib.support.threads import PASSIVE
+from uninv_lib.support.threads import OWN
 
 RECOVERY = """
 import torch
@@ -30,13 +30,12 @@ from uninv_lib import Spec, run
 spec = Spec(dataset="photos", model="convnet", width=8, device="cpu", budget="BUDGET")
 print(run(spec).seconds["attack"])
 """
-WAYS = {
-    "passive": {},
-    "spinning": {"GOMP_SPINCOUNT": "300000"},  # libgomp's default: a variable that is set stands
-    "brief": {"GOMP_SPINCOUNT": "1000"},
-    "one": {"OMP_NUM_THREADS": "1"},
+WAYS = {"brief": {}, "one": {"OMP_NUM_THREADS": "1"}}
+SLOW = {  # what is set stands
+    "spinning": {"GOMP_SPINCOUNT": "300000"},
+    "sleeping": {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"},
 }
-UNSET = {*PASSIVE, "OMP_NUM_THREADS", "MKL_NUM_THREADS"}
+UNSET = {*OWN, "OMP_NUM_THREADS", "MKL_NUM_THREADS"}
 
 
 @contextmanager
@@ -58,7 +57,11 @@ def seconds(way: str, budget: str, busy: bool) -> float:
     program = [sys.executable, "-c", RECOVERY.replace("BUDGET", budget)]
     with neighbour(busy):
         told = subprocess.run(
-            program, env=environment | WAYS[way], check=True, capture_output=True, text=True
+            program,
+            env=environment | (WAYS | SLOW)[way],
+            check=True,
+            capture_output=True,
+            text=True,
         )
     return float(told.stdout)
 
@@ -80,16 +83,18 @@ def row(way: str, turns: list[tuple[float, float]]) -> dict[str, object]:
 @click.command()
 @click.option("--turns", default=3, help="of every way, alone and beside the busy process")
 @click.option("--budget", default="quick", help="effort of the recovery, as of a Spec")
-def main(turns: int, budget: str) -> None:
+@click.option("--all", "all_ways", is_flag=True, help="the ways that may take minutes, too")
+def main(turns: int, budget: str, all_ways: bool) -> None:
+    ways = [*WAYS, *(SLOW if all_ways else ())]
     load = round(os.getloadavg()[0], 2)
     seconds("one", budget, busy=False)  # trains and keeps the model
-    found: dict[str, list[tuple[float, float]]] = {way: [] for way in WAYS}
+    found: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
     for _ in range(turns):
-        for way in WAYS:
+        for way in ways:
             found[way].append((seconds(way, budget, False), seconds(way, budget, True)))
     machine = {"budget": budget, "cores": os.cpu_count(), "load": load, "versions": versions()}
     with (RESULTS / "benchmark_threads.jsonl").open("w", encoding="utf-8") as out:
-        for way in WAYS:
+        for way in ways:
             line = json.dumps(row(way, found[way]) | machine)
             print(line)
             out.write(line + "\n")

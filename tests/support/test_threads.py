@@ -1,4 +1,4 @@
-"""Threads wait passively wherever the library computes: set before torch is loaded, and inherited
+"""Threads wait briefly wherever the library computes: set before torch is loaded, and inherited
 by kernels and workers.
 """
 
@@ -15,11 +15,12 @@ import pytest
 from uninv_lib.book.execute import papermill_run
 from uninv_lib.runs.engine import connect
 from uninv_lib.support import threads
-from uninv_lib.support.threads import PASSIVE
+from uninv_lib.support.threads import BRIEF, OWN
 
 ROOT = Path(__file__).parents[2]
-BARE = {name: word for name, word in os.environ.items() if name not in PASSIVE}
-SEEN = f"{{name: os.environ.get(name) for name in {list(PASSIVE)}}}"
+BARE = {name: word for name, word in os.environ.items() if name not in OWN}
+SET = {**dict.fromkeys(OWN), **BRIEF}
+SEEN = f"{{name: os.environ.get(name) for name in {list(OWN)}}}"
 
 
 def tell(program, **more):
@@ -31,7 +32,7 @@ def tell(program, **more):
 
 
 def variables():
-    return {name: os.environ.get(name) for name in PASSIVE}
+    return {name: os.environ.get(name) for name in OWN}
 
 
 def test_they_are_set_before_torch_is_loaded():
@@ -43,13 +44,13 @@ def test_they_are_set_before_torch_is_loaded():
         "sys.meta_path.insert(0, Watch())\n"
         "import uninv_lib"
     )
-    assert json.loads(tell(program)[0]) == PASSIVE
+    assert json.loads(tell(program)[0]) == SET
 
 
 @pytest.mark.parametrize(("name", "word"), [("OMP_WAIT_POLICY", "ACTIVE"), ("KMP_BLOCKTIME", "9")])
 def test_what_the_user_has_set_stands_alone(name, word):
     told, _ = tell(f"import os, json, uninv_lib\nprint(json.dumps({SEEN}))", **{name: word})
-    assert json.loads(told) == {**dict.fromkeys(PASSIVE), name: word}
+    assert json.loads(told) == {**dict.fromkeys(OWN), name: word}
 
 
 LATE = """
@@ -75,37 +76,37 @@ def test_a_torch_that_came_first_is_remarked_once_where_several_threads_work(
 
 def test_the_command_line_sets_them_first():
     program = f"import os, json, uninv_lib.__main__\nprint(json.dumps({SEEN}))"
-    assert json.loads(tell(program)[0]) == PASSIVE
+    assert json.loads(tell(program)[0]) == SET
 
 
 @pytest.fixture
-def passive(monkeypatch):
+def brief(monkeypatch):
     """This process as it is where uninv_lib was imported first."""
-    for name in PASSIVE:
+    for name in OWN:
         monkeypatch.delenv(name, raising=False)
-    threads.wait_passively()
+    threads.wait_briefly()
 
 
-def test_kernels_inherit_them(passive, tmp_path):
+def test_kernels_inherit_them(brief, tmp_path):
     code = f"import os\nprint({SEEN})"
     cell = nbformat.v4.new_code_cell(code, id="code")
     source = tmp_path / "notebook.ipynb"
     nbformat.write(nbformat.v4.new_notebook(cells=[cell]), source)
     made = papermill_run(source, None, {}, folder=tmp_path)
-    assert made.cells[0].outputs[0].text.strip() == str(PASSIVE)
+    assert made.cells[0].outputs[0].text.strip() == str(SET)
 
 
 @pytest.mark.cluster
-def test_workers_inherit_them(passive):
+def test_workers_inherit_them(brief):
     with connect(workers=1) as client:
-        assert client.submit(variables).result() == PASSIVE
+        assert client.submit(variables).result() == SET
 
 
 def test_the_remark_says_what_to_do(monkeypatch):
     monkeypatch.setattr(threads, "TOO_LATE", True)
     monkeypatch.setattr("torch.get_num_threads", lambda: 2)
     threads.remark.cache_clear()
-    with pytest.warns(UserWarning, match="Import uninv_lib first, or set OMP_WAIT_POLICY=PASSIVE"):
+    with pytest.warns(UserWarning, match="Import uninv_lib first, or set GOMP_SPINCOUNT=1000"):
         threads.remark()
     with warnings.catch_warnings(record=True) as again:
         threads.remark()

@@ -1,10 +1,12 @@
-"""Threads that wait sleep. Two that wait busily stall each other where a core has other work.
+"""Threads that wait go to sleep soon. Two that wait busily stall each other where a core has other
+work.
 
 torch shares the loops of a layer among threads, thousands of times in a recovery, and its OpenMP
 runtime lets those that are done spin until the last one is. Beside another program that one is not
-on a core, but kept off it by those that spin: measured in benchmarks/threads.py. The runtime
-(libgomp in torch's wheels for Linux, LLVM's or Intel's elsewhere) reads these variables once, when
-it is loaded: so `uninv_lib` imports this file before torch, and what it starts inherits them.
+on a core, but kept off it by those that spin. To sleep at once is no remedy: then every loop waits
+for the scheduler. Measured in benchmarks/threads.py. The runtime (libgomp in torch's wheels for
+Linux, LLVM's or Intel's elsewhere) reads these variables once, when it is loaded: so `uninv_lib`
+imports this file before torch, and what it starts inherits them.
 """
 
 from __future__ import annotations
@@ -14,22 +16,25 @@ import sys
 import warnings
 from functools import lru_cache
 
-PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"}
-"""The standard's word, libgomp's number of turns, and the milliseconds of LLVM's and Intel's."""
+BRIEF = {"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "1"}
+"""libgomp's number of turns (ours, measured in benchmarks/threads.py; its own is 300,000), and the
+milliseconds of LLVM's and Intel's (the least but none; theirs is 200)."""
+OWN = (*BRIEF, "OMP_WAIT_POLICY")
+"""Where a user has set one of these, nothing is set."""
 
 
-def wait_passively() -> bool:
-    """Set PASSIVE for this process and its children, unless the user has set one of the three.
+def wait_briefly() -> bool:
+    """Set BRIEF for this process and its children, unless the user has chosen how threads wait.
 
     Returns whether it comes too late for this process, because torch was loaded before.
     """
-    if PASSIVE.keys() & os.environ.keys():
+    if any(name in os.environ for name in OWN):
         return False
-    os.environ.update(PASSIVE)
+    os.environ.update(BRIEF)
     return "torch" in sys.modules
 
 
-TOO_LATE = wait_passively()
+TOO_LATE = wait_briefly()
 
 
 @lru_cache(maxsize=1)
@@ -41,7 +46,7 @@ def remark() -> None:
         warnings.warn(
             f"torch was imported before uninv_lib, so that its {torch.get_num_threads()} threads "
             "wait busily: beside other work on the same cores they may take ten times as long. "
-            "Import uninv_lib first, or set OMP_WAIT_POLICY=PASSIVE before Python starts, or call "
+            "Import uninv_lib first, or set GOMP_SPINCOUNT=1000 before Python starts, or call "
             "torch.set_num_threads(1)",
             stacklevel=2,
         )
