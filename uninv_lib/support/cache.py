@@ -46,7 +46,8 @@ def kept(stage: str, key: str, compute: Callable[[], dict[str, Tensor]]) -> dict
     """
     file = home() / stage / f"{key}.safetensors"
     try:
-        return load_file(file)
+        # copies, aligned as what was just computed is: sums over others differ in their last bits
+        return {name: tensor.clone() for name, tensor in load_file(file).items()}
     except (OSError, SafetensorError):
         tensors = compute()
     try:
