@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from uninv_lib import figures
+from uninv_lib.anatomy import anatomy_of
 from uninv_lib.attacks import recover_features
 from uninv_lib.data import load
 from uninv_lib.defenses import DEFENSES
@@ -111,6 +112,7 @@ class DrawForgetLeak(Widget):
         for name, split in splits.items():
             parts[name] = [start, start + len(split)]
             start += len(split)
+        mean, std = anatomy_of(net, data.input_shape, state).affine()  # the same for each pixel
         super().__init__(
             live=live,
             axes={**AXES, "method": list(UNLEARNING), "defense": list(DEFENSES)},
@@ -120,8 +122,8 @@ class DrawForgetLeak(Widget):
             digits=b"".join(_grey(split.inputs) for split in splits.values()),
             labels=[label for split in splits.values() for label in split.labels.tolist()],
             parts=parts,
-            mean=state["0.mean"].item(),
-            std=state["0.std"].item(),
+            mean=mean.flatten()[0].item(),
+            std=std.flatten()[0].item(),
         )
 
     def cell_of(self, fields: Mapping[str, Any], live: Live, pictures: Pictures) -> dict[str, Any]:
