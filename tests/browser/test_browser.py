@@ -494,9 +494,9 @@ def test_obfuscation_hides_as_theory_says(visit):
     tab = drawn_seven(visit)
     radio(tab, "Defense", "obfuscation")
     for position, s in ((3, 1), (4, 2), (5, 3)):
-        address = tab.url
         slide(tab, "Strength", position)
-        tab.wait_for_function("(address) => location.href !== address", arg=address)
+        told = "(s) => new RegExp(`strength=${s}(&|$)`).test(location.hash)"
+        tab.wait_for_function(told, arg=s)
         found = []
         for seed in range(1, 21):
             tab.evaluate(
