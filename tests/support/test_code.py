@@ -3,6 +3,7 @@
 import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 
@@ -62,8 +63,14 @@ def of_pretraining(library):
         return kept_as(patch, "uninv_lib.training.pretraining", lambda: pretrain(FEATURES))
 
 
+@lru_cache(maxsize=1)
+def labelled():
+    """One scene for all: its models, and with them the names of what is kept, are the same."""
+    return prepare(LABELS)
+
+
 def of_probes(library):
-    scene = prepare(LABELS)
+    scene = labelled()
     with pytest.MonkeyPatch.context() as patch:
         return kept_as(patch, "uninv_lib.experiment", lambda: probes_of(scene))
 
