@@ -45,11 +45,10 @@ def kept(stage: str, key: str, compute: Callable[[], dict[str, Tensor]]) -> dict
     a file; where the folder cannot be written the result is returned all the same.
     """
     file = home() / stage / f"{key}.safetensors"
-    try:
-        # copies, aligned as what was just computed is: sums over others differ in their last bits
-        return {name: tensor.clone() for name, tensor in load_file(file).items()}
-    except (OSError, SafetensorError):
-        tensors = compute()
+    found = _read(file)
+    if found is not None:
+        return found
+    tensors = compute()
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=file.parent, suffix=".part")
@@ -57,5 +56,13 @@ def kept(stage: str, key: str, compute: Callable[[], dict[str, Tensor]]) -> dict
         save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, temporary)
         os.replace(temporary, file)
     except OSError:
-        pass
-    return tensors
+        return tensors
+    return _read(file) or tensors  # as it will be read again, in its layout, too
+
+
+def _read(file: Path) -> dict[str, Tensor] | None:
+    """The tensors of a file, in memory of their own; None where it is absent, torn or foreign."""
+    try:
+        return {name: tensor.clone() for name, tensor in load_file(file).items()}
+    except (OSError, SafetensorError):
+        return None
