@@ -72,12 +72,11 @@ def attack(
     """What the Spec's attack gives on its view of a scene, or, where it knows of the defense, on
     what ADAPTIVE makes of it; and its generator as it is then. Raises what the attack raises.
     """
-    spec, noise, rng = scene.spec, scene.noise(), _rng(scene.spec)
+    spec, noise = scene.spec, scene.noise()
     view = _user(scene, noise) if sees(spec) is BlackBoxView else scene.white_box()
     if knows and isinstance(view, WhiteBoxView):
         view = ADAPTIVE[spec.defense](view)
-    keep = partial(_keep, scene, noise)
-    session = Session([rng], progress=progress, watch=numbered(watch), keep=keep)
+    session = _session(scene, noise, progress, watch)
     try:
         found: Reconstruction | LabelScores = ATTACKS[spec.attack].function(
             view, session=session, budget=spec.budget, **spec.options("attack")
@@ -86,13 +85,21 @@ def attack(
         if not isinstance(view, WhiteBoxView):
             raise
         found = grey(view)
-    return found, rng
+    return found, session.rng
 
 
-def _rng(spec: Spec) -> torch.Generator:
-    """The generator of a Record's attack: probes are the same for all requests."""
-    black_box = sees(spec) is BlackBoxView
-    return rng_of("probes", spec.seed) if black_box else rng_of("attack", spec.seed, spec.request)
+def _session(
+    scene: Scene, noise: Iterable[torch.Generator], progress: Progress, watch: Watch | None = None
+) -> Session:
+    """The session of a Record's attack, with a generator of its own; that of probes is the same for
+    all requests.
+    """
+    spec = scene.spec
+    drawn = (
+        ("probes", spec.seed) if sees(spec) is BlackBoxView else ("attack", spec.seed, spec.request)
+    )
+    keep = partial(_keep, scene, noise)
+    return Session([rng_of(*drawn)], progress=progress, watch=numbered(watch), keep=keep)
 
 
 def _user(scene: Scene, noise: tuple[torch.Generator, torch.Generator]) -> BlackBoxView:
@@ -127,11 +134,8 @@ def probes_of(scene: Scene, *, progress: Progress = False) -> tuple[Tensor, int]
     Made of the model before, so kept on disk for all requests under it.
     """
     spec, noise = scene.spec, scene.noise()
-    keep = partial(_keep, scene, noise)
-    session = Session([_rng(spec)], progress=progress, keep=keep)
-    return probes_of_budget(
-        _user(scene, noise), session=session, budget=spec.budget, probes=spec.probes
-    )
+    view, session = _user(scene, noise), _session(scene, noise, progress)
+    return probes_of_budget(view, session=session, budget=spec.budget, probes=spec.probes)
 
 
 def knowing(scene: Scene, *, progress: Progress = False) -> Reconstruction:
