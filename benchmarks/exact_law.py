@@ -19,6 +19,7 @@ from uninv_lib.attacks.features.nuisance import (
     recover_together,
     without_common,
 )
+from uninv_lib.attacks.inspection import inspect_view
 from uninv_lib.attacks.search.update import NothingChanged, difference, labels_of_bias
 from uninv_lib.forecast import stated_cosine
 from uninv_lib.models import logits
@@ -128,7 +129,7 @@ def ratio(company: Company, recovered: list[Tensor]) -> list[float]:
 def picture(view: WhiteBoxView) -> Tensor:
     """The closed form's; grey where rounding lost the update."""
     try:
-        return analytic.recover(view).inputs
+        return analytic.recover(inspect_view(view)).inputs
     except NothingChanged:
         return torch.full((1, *view.input_shape), 0.5)
 
@@ -180,7 +181,7 @@ def measured(company: Company) -> dict[str, Tensor | list[float]]:
     if company.size > 128:
         found["cosine_order"] = cosine(projected(update, company.nuisance([0, 1])), g)
         found["cosine_batch"] = _by_last_batch(company, g, update)
-    if analytic.applies(views[0]):
+    if analytic.applies(inspect_view(views[0])):
         found["psnr"] = ratio(company, [picture(v) for v in views])
         found["psnr_median"] = ratio(company, [picture(v) for v in cleaned])
         found["psnr_meeting"] = ratio(company, [r.inputs for r in recover_together(views)])

@@ -10,6 +10,7 @@ from uninv_lib.anatomy import anatomy_of, anatomy_of_view
 from uninv_lib.attacks import recover_features
 from uninv_lib.attacks.adaptive.pruning import unmask
 from uninv_lib.attacks.features import analytic
+from uninv_lib.attacks.inspection import inspect_view
 from uninv_lib.attacks.search.layerwise import split_of
 from uninv_lib.attacks.search.sequence import in_sequence
 from uninv_lib.defenses.pruning import pruning
@@ -158,7 +159,7 @@ def test_what_is_no_normalisation_is_not_undone(layer):
     found = anatomy_of(net.double(), SHAPE)
     assert found.normalisation is None
     view, _ = seen(net)
-    assert not analytic.applies(view)
+    assert not analytic.applies(inspect_view(view))
     with pytest.raises(ValueError, match=r"net: .*; allowed: a net that begins so"):
         found.affine()
 
@@ -177,8 +178,8 @@ def test_the_closed_form_needs_no_names(kind, forgotten, rng):
 def test_several_samples_are_not_followed_through_what_is_no_relu(kind):
     net = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), kind(), nn.Linear(32, 10))
     view, _ = seen(net.double(), 2)
-    assert not analytic.applies(view)
-    assert analytic.applies(replace(view, num_forgotten=1))
+    assert not analytic.applies(inspect_view(view))
+    assert analytic.applies(inspect_view(replace(view, num_forgotten=1)))
 
 
 @pytest.mark.parametrize("kind", [Residual, Backwards, Twice, first_three, bare])

@@ -152,13 +152,14 @@ class Reconstruction:
 
     inputs: (n, *input_shape) in [0, 1]; labels: (n,) int64, known or inferred; loss: (restarts,
     iterations), the cost at each iteration, NaN where a restart stopped early; seconds: wall time
-    of the attack.
+    of the attack; remarks: sentences about what was assumed, and what stood in its way.
     """
 
     inputs: Tensor
     labels: Tensor
     loss: Tensor
     seconds: float
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from uninv_lib.attacks import (
     recover_batch,
     recover_features,
 )
+from uninv_lib.attacks.inspection import inspect_view
 from uninv_lib.attacks.labels.probes import Counted
 from uninv_lib.attacks.search.costs import (
     cosine_cost,
@@ -255,7 +256,9 @@ def test_the_inner_representation_found_is_close_to_that_of_the_forgotten_sample
         prepare(Spec(dataset="digits", width=8, budget="smoke", request=request))
         for request in range(3)
     ]
-    targets = stack([target_of(scene.white_box(), error_known=True) for scene in scenes])
+    targets = stack(
+        [target_of(inspect_view(scene.white_box()), error_known=True) for scene in scenes]
+    )
     session = Session([torch.Generator().manual_seed(i) for i in range(3)], chunk=3)
     phases = Phases(400, 200, 100, 1, 1)
     inner, _ = find_inner(targets, picture=None, free=[], phases=phases, session=session)
@@ -350,7 +353,7 @@ def test_a_convolution_may_give_the_logits(convnet, rng, forgotten):
     ]
     forget = convnet.dataset.private.take(torch.arange(forgotten))
     view = _one_step(convnet.trained.net[0], layers, forget)
-    target = target_of(view, error_known=True)
+    target = target_of(inspect_view(view), error_known=True)
     error = logits(view.net, view.before, forget.inputs.double()).softmax(1) - one_hot(
         forget.labels, 10
     )
@@ -408,7 +411,8 @@ def test_requests_to_other_models_go_in_other_batches(convnet):
     again = prepare(convnet.spec.but(request=1))
     several = prepare(convnet.spec.but(forget_size=2))
     targets = [
-        target_of(scene.white_box(), error_known=True) for scene in (convnet, other, again, several)
+        target_of(inspect_view(scene.white_box()), error_known=True)
+        for scene in (convnet, other, again, several)
     ]
     assert alike(targets) == [[0, 2], [1], [3]]
 

@@ -11,6 +11,7 @@ from uninv_lib import Spec, metrics, prepare, run
 from uninv_lib.anatomy import anatomy_of_view, entered, joined
 from uninv_lib.attacks import Session, recover_features
 from uninv_lib.attacks.features import second_order
+from uninv_lib.attacks.inspection import inspect_view
 from uninv_lib.attacks.labels.by_parameters import SCORES, labels_of_parameters
 from uninv_lib.attacks.search.update import NothingChanged
 from uninv_lib.methods import applicable
@@ -70,7 +71,7 @@ def test_an_optimum_out_of_reach_is_an_error(monkeypatch, linear):
 def test_with_the_retained_samples_for_public_ones_the_recovery_is_exact(requests):
     for found in requests:
         view = replace(found.white_box(), public=found.retain.inputs)
-        recovery = second_order.recover(view, session=Session([torch.Generator()]))
+        recovery = second_order.recover(inspect_view(view), session=Session([torch.Generator()]))
         assert metrics.psnr(recovery.inputs, found.forget.inputs).min() > 60
         assert torch.equal(recovery.labels, found.forget.labels)
 
@@ -92,7 +93,7 @@ def test_public_samples_suffice_where_the_first_order_fails(requests):
 def test_several_samples_are_told_apart(dtype):
     found = scene(forget_size=2, dtype=dtype)
     view = replace(found.white_box(), public=found.retain.inputs, labels=found.forget.labels)
-    recovery = second_order.recover(view, session=Session([torch.Generator()]))
+    recovery = second_order.recover(inspect_view(view), session=Session([torch.Generator()]))
     assert (
         metrics.psnr(metrics.match(recovery.inputs, found.forget.inputs), found.forget.inputs).min()
         > 30
@@ -176,5 +177,7 @@ def test_where_rounding_took_the_last_bias_no_length_is_known_and_nothing_breaks
     )
     assert torch.equal(second_order.last_features(unmoved).features, torch.zeros(1, 30))
     assert (
-        second_order.recover(unmoved, session=Session([torch.Generator()])).inputs.isfinite().all()
+        second_order.recover(inspect_view(unmoved), session=Session([torch.Generator()]))
+        .inputs.isfinite()
+        .all()
     )

@@ -16,6 +16,7 @@ import torch
 from uninv_lib import load, metrics, prepare, run
 from uninv_lib.attacks.adaptive.pruning import unmask
 from uninv_lib.attacks.features import analytic
+from uninv_lib.attacks.inspection import inspect_view
 from uninv_lib.book.verify import SCRIPT
 from uninv_lib.defenses.pruning import pruning
 from uninv_lib.experiment import knowing
@@ -633,7 +634,7 @@ def test_page_computes_what_the_library_computes(visit, model, method, defense, 
     if defense == "pruning":
         after = pruning(after, trained, retain, rng=rng, strength=strength)
     view = WhiteBoxView(net, before, after, (1, 8, 8), 1)
-    found = analytic.recover(unmask(view) if knows and defense == "pruning" else view)
+    found = analytic.recover(inspect_view(unmask(view) if knows and defense == "pruning" else view))
     theirs = (
         torch.tensor(given["x"]).reshape(1, 1, 8, 8) * pretrained["0.std"] + pretrained["0.mean"]
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import torch
 
 from uninv_lib.book.execute import papermill_run
 from uninv_lib.runs.engine import connect
@@ -111,3 +112,16 @@ def test_the_remark_says_what_to_do(monkeypatch):
     with warnings.catch_warnings(record=True) as again:
         threads.remark()
     assert not again
+
+
+@pytest.mark.parametrize(("width", "number"), [(8, 1), (1000, 2)])
+def test_a_small_net_has_one_thread_and_torchs_number_comes_back(monkeypatch, width, number):
+    before, net = torch.get_num_threads(), torch.nn.Linear(width, width)
+    monkeypatch.setattr(threads, "SMALL", 1e6)
+    try:
+        torch.set_num_threads(2)
+        with threads.fitting_threads(lambda: net(torch.zeros(1, width))):
+            assert torch.get_num_threads() == number
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

@@ -17,6 +17,7 @@ from uninv_lib.attacks.features.analytic import analytic
 from uninv_lib.attacks.features.fast import BEST, FAST, best, fast, solve
 from uninv_lib.attacks.features.paper import PAPER, paper
 from uninv_lib.attacks.features.second_order import second_order
+from uninv_lib.attacks.inspection import Inspection, inspect_view
 from uninv_lib.attacks.labels import answers
 from uninv_lib.attacks.labels.answers import infer_labels
 from uninv_lib.attacks.labels.by_parameters import labels_of_parameters
@@ -48,14 +49,14 @@ __all__ = [
 class Attack:
     """function: (view, *, session, budget, options) -> Reconstruction or LabelScores, where the
     view's annotation says which one it sees; assumes: fields of the view that it needs beyond the
-    threat model; settings: what `recover_features` may change of it; together: (views, settings,
-    session) -> results, of an attack that has settings.
+    threat model; settings: what `recover_features` may change of it; together: (inspected
+    views, settings, session) -> results, of an attack that has settings.
     """
 
     function: Callable[..., Any]
     assumes: tuple[str, ...] = ()
     settings: Any = None
-    together: Callable[[Sequence[Any], Any, Session], list[Reconstruction]] | None = None
+    together: Callable[[Sequence[Inspection], Any, Session], list[Reconstruction]] | None = None
 
 
 ATTACKS: dict[str, Attack] = {
@@ -119,7 +120,8 @@ def recover_batch(
     session = Session(rngs, progress=progress, watch=watch, memory=memory)
     chosen = ATTACKS[attack]
     if chosen.together is not None:
-        return chosen.together(views, changed(chosen.settings, settings), session)
+        requests = [inspect_view(view) for view in views]
+        return chosen.together(requests, changed(chosen.settings, settings), session)
     if settings:
         raise ValueError(f"settings: {sorted(settings)}; allowed of {attack!r}: none")
     return [chosen.function(view, session=session.of([i])) for i, view in enumerate(views)]

@@ -13,6 +13,7 @@ from uninv_lib import metrics
 from uninv_lib.anatomy import Anatomy, anatomy_of_view
 from uninv_lib.attacks import Session, baselines
 from uninv_lib.attacks.features import second_order
+from uninv_lib.attacks.inspection import inspect_view
 from uninv_lib.attacks.search.last_layer import Separated
 from uninv_lib.scene import Scene, rng_of
 from uninv_lib.types import LabelScores, Reconstruction, WhiteBoxView
@@ -70,7 +71,9 @@ class Outcome:
             found["_adaptive"] = self.knowing.inputs
         if "_first_order" in self.orders and second_order.is_linear(self.anatomy):
             session = Session([rng_of("attack", self.scene.spec.seed)])
-            found["_first_order"] = second_order.recover(self._first_order, session=session).inputs
+            found["_first_order"] = second_order.recover(
+                inspect_view(self._first_order), session=session
+            ).inputs
         return {name: metrics.match(inputs, truth) for name, inputs in found.items()}
 
     @cached_property

@@ -8,7 +8,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from uninv_lib.anatomy import Anatomy, anatomy_of_view, both, joined, within
+from uninv_lib.anatomy import Anatomy, both, joined, within
+from uninv_lib.attacks.inspection import Inspection, inspect_view
 from uninv_lib.attacks.search.last_layer import separate
 from uninv_lib.attacks.search.update import NothingChanged, forgotten_gradient, labels_of_bias
 from uninv_lib.attacks.session import Session
@@ -25,20 +26,20 @@ def analytic(view: WhiteBoxView, *, session: Session, budget: str = "default") -
 
     Raises ValueError where it does not apply, and what `recover` raises.
     """
-    anatomy = anatomy_of_view(view)
-    if not applies(view, anatomy):
+    request = inspect_view(view)
+    if not applies(request):
         raise ValueError(
             f"attack: 'analytic' with {view.num_forgotten} forgotten; allowed: {APPLIES}"
         )
-    return recover(view, anatomy)
+    return recover(request)
 
 
-def applies(view: WhiteBoxView, anatomy: Anatomy | None = None) -> bool:
+def applies(request: Inspection) -> bool:
     """Whether the samples can be read off: one, where the first layer with parameters is linear and
     has a bias; several, fewer than the classes, where linear layers with bias and ReLU are all
     there is; and what reaches the first is the inputs, at most normalised.
     """
-    anatomy = anatomy or anatomy_of_view(view)
+    view, anatomy = request.view, request.anatomy
     if anatomy.normalisation is None:
         return False
     if view.num_forgotten == 1:
@@ -46,13 +47,13 @@ def applies(view: WhiteBoxView, anatomy: Anatomy | None = None) -> bool:
     return anatomy.dense and view.num_forgotten < len(view.before[anatomy.head[1]])
 
 
-def recover(view: WhiteBoxView, anatomy: Anatomy | None = None) -> Reconstruction:
+def recover(request: Inspection) -> Reconstruction:
     """The forgotten samples in closed form, where `applies` says so; the normalisation is undone.
 
     Raises ValueError where the models do not match, NothingChanged where they agree.
     """
     started = time.perf_counter()
-    anatomy = anatomy or anatomy_of_view(view)
+    view, anatomy = request.view, request.anatomy
     update, point = forgotten_gradient(view)
     x, labels = (_one if view.num_forgotten == 1 else _several)(view, anatomy, update, point)
     inputs = anatomy.inputs_of(x)
@@ -61,6 +62,7 @@ def recover(view: WhiteBoxView, anatomy: Anatomy | None = None) -> Reconstructio
         labels.to(inputs.device),
         torch.zeros(1, 1).to(inputs),
         time.perf_counter() - started,
+        request.remarks,
     )
 
 

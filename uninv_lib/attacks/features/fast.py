@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from uninv_lib.anatomy import anatomy_of_view
 from uninv_lib.attacks.features import analytic
+from uninv_lib.attacks.inspection import Inspection, inspect_view
 from uninv_lib.attacks.search.recovery import search
 from uninv_lib.attacks.search.settings import Changes, Settings, changed
 from uninv_lib.attacks.session import Session
@@ -39,26 +39,20 @@ def fast(view: WhiteBoxView, *, session: Session, budget: str = "default") -> Re
     the last layer's: `separate`) and backpropagated through the dummy inputs, so that no label is
     needed; where the closed form `analytic` applies, it is taken. Raises what `search` raises.
     """
-    return solve([view], changed(FAST, BUDGETS[budget]), session)[0]
+    return solve([inspect_view(view)], changed(FAST, BUDGETS[budget]), session)[0]
 
 
 def best(view: WhiteBoxView, *, session: Session, budget: str = "default") -> Reconstruction:
     """As `fast`, with more time."""
-    return solve([view], changed(BEST, BEST_BUDGETS[budget]), session)[0]
+    return solve([inspect_view(view)], changed(BEST, BEST_BUDGETS[budget]), session)[0]
 
 
 def solve(
-    views: Sequence[WhiteBoxView], settings: Settings, session: Session
+    requests: Sequence[Inspection], settings: Settings, session: Session
 ) -> list[Reconstruction]:
     """The samples of each request: in closed form where it applies, else by search."""
-    known = [anatomy_of_view(view) for view in views]
-    found = {
-        i: analytic.recover(view, anatomy)
-        for i, (view, anatomy) in enumerate(zip(views, known, strict=True))
-        if analytic.applies(view, anatomy)
-    }
-    rest = [i for i in range(len(views)) if i not in found]
-    some, anatomies = [views[i] for i in rest], [known[i] for i in rest]
-    searched = search(some, settings, session.of(rest), anatomies)
+    found = {i: analytic.recover(r) for i, r in enumerate(requests) if analytic.applies(r)}
+    rest = [i for i in range(len(requests)) if i not in found]
+    searched = search([requests[i] for i in rest], settings, session.of(rest))
     found |= dict(zip(rest, searched, strict=True))
-    return [found[i] for i in range(len(views))]
+    return [found[i] for i in range(len(requests))]

@@ -16,8 +16,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from uninv_lib.anatomy import anatomy_of_view, both, joined
+from uninv_lib.anatomy import both, joined
 from uninv_lib.attacks.features import analytic
+from uninv_lib.attacks.inspection import inspect_view
 from uninv_lib.attacks.search.update import difference
 from uninv_lib.types import Reconstruction, WhiteBoxView
 
@@ -92,7 +93,7 @@ def labels_of_requests(views: Sequence[WhiteBoxView]) -> Tensor:
     ASSUMPTION: as `meeting`, 3 requests or more under one model before. Raises ValueError for
     another net, and what `without_common` raises.
     """
-    last = anatomy_of_view(views[0]).head
+    last = inspect_view(views[0]).anatomy.head
     updates = torch.stack([joined(update, last) for update in _updates(views, 3)])
     entered = meeting(updates)
     labels = []
@@ -113,8 +114,9 @@ def recover_together(views: Sequence[WhiteBoxView]) -> list[Reconstruction]:
     """
     started = time.perf_counter()
     updates = _updates(views, 3)
-    anatomy = anatomy_of_view(views[0])
-    if not analytic.applies(views[0], anatomy):
+    request = inspect_view(views[0])
+    anatomy = request.anatomy
+    if not analytic.applies(request):
         raise ValueError(
             "net: its first layer is not linear with bias; allowed: linear, mlp, or "
             "without_common(views)"
@@ -149,7 +151,7 @@ def private_size_of(view: WhiteBoxView) -> int:
             f"{view.num_forgotten} forgotten; "
             "allowed: pretrained known, one forgotten"
         )
-    last = anatomy_of_view(view).head
+    last = inspect_view(view).anatomy.head
     change = joined(difference(view.net, view.before, view.after), last)
     step = joined(difference(view.net, view.before, view.pretrained), last)
     sizes = torch.arange(2, LARGEST + 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from uninv_lib.attacks.inspection import inspect_view
 from uninv_lib.attacks.search.recovery import search
 from uninv_lib.attacks.search.settings import Changes, Settings, changed
 from uninv_lib.attacks.session import Session
@@ -24,4 +25,4 @@ def paper(view: WhiteBoxView, *, session: Session, budget: str = "default") -> R
 
     Assumes `view.labels`. Raises what `search` raises.
     """
-    return search([view], changed(PAPER, BUDGETS[budget]), session)[0]
+    return search([inspect_view(view)], changed(PAPER, BUDGETS[budget]), session)[0]

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from uninv_lib.anatomy import Anatomy, anatomy_of_view, entered, features_of, joined
+from uninv_lib.attacks.inspection import Inspection, inspect_view
 from uninv_lib.attacks.search.costs import total_variation
 from uninv_lib.attacks.search.descent import Share, annealed, descend
 from uninv_lib.attacks.search.last_layer import Separated, separate
@@ -57,19 +58,19 @@ def second_order(
 
     Assumes `view.public`. Raises ValueError without, and what `recover` raises.
     """
-    return solve([view], changed(Search(), BUDGETS[budget]), session)[0]
+    return solve([inspect_view(view)], changed(Search(), BUDGETS[budget]), session)[0]
 
 
 def solve(
-    views: Sequence[WhiteBoxView], settings: Search, session: Session
+    requests: Sequence[Inspection], settings: Search, session: Session
 ) -> list[Reconstruction]:
     """The samples of each request."""
     found = []
-    for i, view in enumerate(views):
-        if view.public is None:
+    for i, request in enumerate(requests):
+        if request.view.public is None:
             raise ValueError("view.public: None; attack 'second_order' assumes public samples")
         with session.of([i]).steps(settings.iterations, "recovery") as own:
-            found.append(recover(view, session=own, settings=settings))
+            found.append(recover(request, session=own, settings=settings))
     return found
 
 
@@ -122,7 +123,7 @@ def last_features(view: WhiteBoxView, anatomy: Anatomy | None = None) -> Separat
 
 
 def recover(
-    view: WhiteBoxView,
+    request: Inspection,
     *,
     session: Session,
     settings: Search = Search(),
@@ -133,7 +134,7 @@ def recover(
     Raises what `last_layer_gradient` and `separate` raise.
     """
     started = time.perf_counter()
-    anatomy = anatomy_of_view(view)
+    view, anatomy = request.view, request.anatomy
     found = last_features(view, anatomy)
     like = view.before[anatomy.head[0]]
     features = found.features.to(like)
@@ -141,7 +142,8 @@ def recover(
         inputs, loss = anatomy.inputs_of(features), torch.zeros(1, 1).to(like)
     else:
         inputs, loss = _inputs_with(view, anatomy, features, session, settings)
-    return Reconstruction(inputs, found.labels.to(like.device), loss, time.perf_counter() - started)
+    labels, seconds = found.labels.to(like.device), time.perf_counter() - started
+    return Reconstruction(inputs, labels, loss, seconds, request.remarks)
 
 
 def is_linear(anatomy: Anatomy) -> bool:

@@ -13,6 +13,7 @@ from uninv_lib.attacks.features.nuisance import (
     recover_together,
 )
 from uninv_lib.attacks.features.second_order import first_order, recover
+from uninv_lib.attacks.inspection import inspect_view
 from uninv_lib.attacks.search.layerwise import halves, last_of
 from uninv_lib.attacks.search.softpool import soft_pools
 from uninv_lib.attacks.search.update import forgotten_gradient
@@ -47,4 +48,4 @@ def recover_first_order(view: WhiteBoxView) -> Reconstruction:
 
     Raises what the attack raises.
     """
-    return recover(first_order(view), session=Session([torch.Generator()]))
+    return recover(inspect_view(first_order(view)), session=Session([torch.Generator()]))

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import torch
 
-from uninv_lib.anatomy import anatomy_of_view, entered, joined
+from uninv_lib.anatomy import entered, joined
 from uninv_lib.attacks.features.second_order import first_order, last_layer_gradient
+from uninv_lib.attacks.inspection import inspect_view
 from uninv_lib.types import LabelScores, WhiteBoxView
 
 SCORES = ("bias", "logit", "curvature")
@@ -27,7 +28,8 @@ def labels_of_parameters(view: WhiteBoxView, *, score: str = "logit") -> LabelSc
         raise ValueError(f"score: {score!r}; allowed: {', '.join(SCORES)}")
     if score != "bias" and view.public is None:
         raise ValueError(f"view.public: None; score {score!r} assumes public samples")
-    anatomy = anatomy_of_view(view)
+    request = inspect_view(view)
+    view, anatomy = request.view, request.anatomy
     moved = last_layer_gradient(view if score == "curvature" else first_order(view), anatomy)
     if score == "bias" or view.public is None:
         return LabelScores(moved[:, -1], moved[:, -1].argsort(), 0)

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from uninv_lib.anatomy import Anatomy, anatomy_of_view, features_of
+from uninv_lib.anatomy import features_of
+from uninv_lib.attacks.inspection import Inspection
 from uninv_lib.attacks.search.costs import (
     angle_cost,
     cosine_cost,
@@ -33,7 +34,9 @@ from uninv_lib.attacks.search.settings import Settings
 from uninv_lib.attacks.search.stacking import Data
 from uninv_lib.attacks.search.target import Goal, Targets, alike, stack, target_of
 from uninv_lib.attacks.session import Session
-from uninv_lib.types import Reconstruction, WhiteBoxView
+from uninv_lib.models import logits
+from uninv_lib.support.threads import fitting_threads
+from uninv_lib.types import Reconstruction
 
 
 def cost_and_parts(
@@ -182,7 +185,11 @@ def _best_of(targets: Targets, settings: Settings, session: Session) -> _Best:
         [[] for _ in range(len(targets))],
         settings.enough,
     )
-    with session.steps(settings.most(turns), "recovery") as session:
+    one = targets.like.new_zeros(targets.shape)
+    with (
+        fitting_threads(lambda: logits(targets.net, targets.point, one)),
+        session.steps(settings.most(turns), "recovery") as session,
+    ):
         for kind in turns:
             todo = (best.cost >= settings.enough).nonzero()[:, 0]
             if not len(todo):
@@ -194,13 +201,9 @@ def _best_of(targets: Targets, settings: Settings, session: Session) -> _Best:
 
 
 def search(
-    views: Sequence[WhiteBoxView],
-    settings: Settings,
-    session: Session,
-    anatomies: Sequence[Anatomy] | None = None,
+    requests: Sequence[Inspection], settings: Settings, session: Session
 ) -> list[Reconstruction]:
-    """The samples of each request; those to the same model run as one batch. anatomies: of the
-    views, where they are known.
+    """The samples of each request; those to the same model run as one batch.
 
     A restart of kind "layerwise" (where the net has convolutions behind a pooling) solves the last
     layers first, see `layerwise`; "plain" goes from noise by the cost alone, "head" also by what
@@ -210,12 +213,8 @@ def search(
     """
     found: dict[int, Reconstruction] = {}
     started = time.perf_counter()
-    known = anatomies or [anatomy_of_view(view) for view in views]
-    targets = [
-        target_of(view, anatomy, error_known=settings.error_known)
-        for view, anatomy in zip(views, known, strict=True)
-    ]
-    read = (time.perf_counter() - started) / max(1, len(views))
+    targets = [target_of(request, error_known=settings.error_known) for request in requests]
+    read = (time.perf_counter() - started) / max(1, len(requests))
     for group in alike(targets):
         started, some = time.perf_counter(), stack([targets[i] for i in group])
         within = replace(session.of(group), chunk=chunk_of(some, session.memory))
@@ -228,5 +227,6 @@ def search(
         for i, inputs, labels, history in zip(
             group, best.inputs, some.labels, best.history, strict=True
         ):
-            found[i] = Reconstruction(inputs, labels, torch.stack(history), seconds)
-    return [found[i] for i in range(len(views))]
+            loss, remarks = torch.stack(history), requests[i].remarks
+            found[i] = Reconstruction(inputs, labels, loss, seconds, remarks)
+    return [found[i] for i in range(len(requests))]

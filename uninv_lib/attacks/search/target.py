@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from uninv_lib.anatomy import Anatomy, anatomy_of_view, both
+from uninv_lib.anatomy import Anatomy, both
+from uninv_lib.attacks.inspection import Inspection
 from uninv_lib.attacks.search.known import ErrorsKnown, Known, LabelsKnown, SumKnown
 from uninv_lib.attacks.search.last_layer import TOLD_APART, separate
 from uninv_lib.attacks.search.sequence import in_sequence
@@ -65,13 +66,14 @@ class Targets:
         return replace(self, goals=rows(self.goals, index), labels=self.labels[index])
 
 
-def target_of(view: WhiteBoxView, anatomy: Anatomy | None = None, *, error_known: bool) -> Targets:
+def target_of(request: Inspection, *, error_known: bool) -> Targets:
     """One request. error_known: the output errors are read off the update; without, as published,
     the labels are an assumption.
     """
+    view = request.view
     update, point = forgotten_gradient(view)
     scale = torch.stack([change.norm() for change in update.values()]).norm()
-    opened, names = in_sequence(anatomy or anatomy_of_view(view), point)
+    opened, names = in_sequence(request.anatomy, point)
     update = {name: update[old] / scale for name, old in names.items() if old in update}
     point = {name: point[old] for name, old in names.items()}
     known, labels = _read(view, opened, point, update) if error_known else _published(view, update)
