@@ -9,6 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from uninv_lib.attacks.inspection.batches import by_own_statistics
 from uninv_lib.models import logits
 from uninv_lib.types import State
 
@@ -79,5 +80,6 @@ def dummy_gradient(
     3).
     """
     parameters = {name: point[name] for name, _ in net.named_parameters()}
-    slopes = torch.func.grad(lambda p: objective(logits(net, {**point, **p}, x)))(parameters)
+    with by_own_statistics():
+        slopes = torch.func.grad(lambda p: objective(logits(net, {**point, **p}, x)))(parameters)
     return list(slopes.values())
