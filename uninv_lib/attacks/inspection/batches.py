@@ -49,24 +49,32 @@ def by_own_statistics() -> Iterator[None]:
         _RUN.reset(token)
 
 
-def statistics_cost(net: nn.Module, point: State, inputs: Tensor) -> Tensor | None:
+def statistics_cost(net: nn.Module, point: State, inputs: Tensor) -> Tensor | float:
     """How far what enters the prepared layers is from their known mean and deviation, in units of
-    the deviation, averaged; None where no layer is prepared.
+    the deviation, averaged; 0 where no layer is prepared.
     """
+    if not prepared(net):
+        return 0.0
     run = _Run(False, [])
     token = _RUN.set(run)
     try:
         logits(net, point, inputs)
     finally:
         _RUN.reset(token)
-    return torch.stack(run.away).mean() if run.away else None
+    return torch.stack(run.away).mean() if run.away else 0.0
 
 
 def prepare(layer: nn.Module, *, each: bool, known: bool) -> None:
     """Makes a layer of a net that is ours normalise so. each: by every sample's own statistics, as
     InstanceNorm; known: whether its buffers hold those of the forgotten samples.
     """
-    layer.forward = partial(_within, layer.forward, each, known)  # type: ignore[method-assign]
+    layer.forward = partial(_within, layer.forward, each, known)
+
+
+def prepared(net: nn.Module) -> bool:
+    """Whether a layer of the net is so."""
+    own = (vars(layer).get("forward") for layer in net.modules())
+    return any(isinstance(forward, partial) and forward.func is _within for forward in own)
 
 
 def _within(

@@ -1,84 +1,105 @@
-"""Whether the net was in train() while it unlearned, read off its running statistics."""
+"""Whether the net was in train() while it unlearned, and what follows from that."""
 
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from uninv_lib.anatomy import fitting, within
+from uninv_lib.anatomy import within
 from uninv_lib.attacks.inspection.batches import prepare
+from uninv_lib.attacks.inspection.draws import Mask, drawing, mask_of
+from uninv_lib.attacks.inspection.moments import Moments, moments_of, takes_each
 from uninv_lib.attacks.inspection.result import Reading
-from uninv_lib.models import logits
-from uninv_lib.types import State, WhiteBoxView
-
-MOMENTA = (0.001, 0.003, 0.01, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
-"""Of which the first that gives no negative variance is taken where a layer's own gives one."""
+from uninv_lib.types import WhiteBoxView
 
 
-def batch_statistics(reading: Reading) -> Reading:
-    """A net whose layers that normalised by the forgotten samples' own statistics do so again, with
-    those statistics in the place of the running ones.
+def modes(reading: Reading) -> Reading:
+    """A net in eval() that normalises and drops as the one did that unlearned.
+
+    What it did shows in what differs between the two models. A net in eval() is taken to have been
+    so, unless its running statistics moved; one in train() likewise, unless it has such and they
+    did not. The user's net and states stay as they are.
     """
     view = reading.view
-    layers = {name: layer for name, layer in view.net.named_modules() if _moved(view, name, layer)}
-    if not layers:
-        return reading
-    net = copy.deepcopy(view.net).eval()
-    steps = {_steps(view, name) for name in layers}
-    counts = _counts(net, view, list(layers))
-    before = dict(view.before)
-    for name, layer in layers.items():
-        found = _statistics(view, name, layer, counts[name])
-        before |= found
-        each = isinstance(layer, nn.modules.instancenorm._InstanceNorm)
-        prepare(net.get_submodule(name), each=each, known=True)
-    return reading.but(view=replace(view, net=net, before=before))
+    ours = replace(view, net=copy.deepcopy(view.net).eval())
+    norms = {n: m for n, m in ours.net.named_modules() if hasattr(m, "track_running_stats")}
+    kept = {n: m for n, m in norms.items() if getattr(m, "running_mean", None) is not None}
+    moments = moments_of(ours, kept)
+    if moments.steps or _training(view.net) or len(kept) < len(norms):
+        reading = _by_batch(reading.but(view=ours), norms, moments)
+    stood = any(view.net.get_submodule(name).training for name in kept)
+    if moments.steps or (_training(view.net) and not stood):
+        reading = _dropped(reading, view.net)
+    return reading.but(*moments.remarks)
 
 
-def _buffers(name: str) -> tuple[str, str]:
-    return within(name, "running_mean"), within(name, "running_var")
+def _training(net: nn.Module) -> bool:
+    return any(layer.training for layer in net.modules())
 
 
-def _moved(view: WhiteBoxView, name: str, layer: nn.Module) -> bool:
-    """Whether a layer's running statistics are others after."""
-    states = view.before, view.after
-    return all(n in state for n in _buffers(name) for state in states) and any(
-        not torch.equal(view.before[n], view.after[n]) for n in _buffers(name)
-    )
+def _by_batch(reading: Reading, norms: Mapping[str, nn.Module], moments: Moments) -> Reading:
+    """With the layers that moved, and those that keep no statistics, normalising by what enters
+    them. The net is the reading's own.
+    """
+    view, one = reading.view, reading.view.num_forgotten == 1
+    for name, layer in norms.items():
+        known, alone = name in moments.layers, takes_each(layer)
+        if known or getattr(layer, "running_mean", None) is None:
+            prepare(layer, each=alone or one, known=known and (one or not alone))
+    view = replace(view, before={**view.before, **moments.state})
+    if moments.steps:
+        view = _still(view)
+    if moments.steps > 1 and view.unlearning_steps is None:
+        view = replace(view, unlearning_steps=moments.steps)
+    return reading.but(view=view)
 
 
-def _steps(view: WhiteBoxView, name: str) -> int:
-    counter = within(name, "num_batches_tracked")
-    return int(view.after[counter] - view.before[counter])
+def _still(view: WhiteBoxView) -> WhiteBoxView:
+    """Without the change of tensors that rounding alone moved: of biases in front of a layer that
+    takes their mean away.
+    """
+    after = dict(view.after)
+    for name, _ in view.net.named_parameters():
+        before, own = view.before.get(name), after.get(name)
+        if before is not None and own is not None and before.shape == own.shape:
+            noise = torch.finfo(own.dtype).eps * before.norm()
+            if (own - before).norm() <= noise:
+                after[name] = before
+    return replace(view, after=after)
 
 
-def _counts(net: nn.Module, view: WhiteBoxView, names: list[str]) -> dict[str, int]:
-    """Values a channel that a layer saw at once."""
-    counts: dict[str, int] = {}
-    handles = [
-        net.get_submodule(name).register_forward_pre_hook(
-            lambda layer, given, name=name: counts.__setitem__(
-                name, given[0].numel() // given[0].shape[1]
+def _dropped(reading: Reading, net: nn.Module) -> Reading:
+    """With the masks of dropout that the update shows, and what stands in the way where it does
+    not. net: the user's.
+    """
+    view, before = reading.view, dict(reading.view.before)
+    remarks, obstacles = list[str](), list[str]()
+    for draw in drawing(_to_spend(net), view.input_shape):
+        mask = mask_of(draw, view)
+        kind = f"{draw.name!r} ({type(draw.layer).__name__})"
+        if mask is None:
+            obstacles.append(
+                f"net: {kind} drew at random in train(), and no update shows what; allowed: a net "
+                "that unlearned in eval(), or one sample and dropout in front of a linear layer"
             )
-        )
-        for name in names
-    ]
-    state = fitting(net, view.before)
-    like = next(t for t in state.values() if t.is_floating_point())
-    with torch.no_grad():
-        logits(net, state, like.new_zeros(view.num_forgotten, *view.input_shape))
-    for handle in handles:
-        handle.remove()
-    return counts
+        else:
+            view.net.set_submodule(draw.name, Mask(mask))
+            before[within(draw.name, "kept")] = mask
+            remarks.append(f"net: what {kind} dropped is read off the update of {draw.behind!r}")
+    view = replace(view, before=before)
+    return reading.but(*remarks, view=view, obstacles=(*reading.obstacles, *obstacles))
 
 
-def _statistics(view: WhiteBoxView, name: str, layer: nn.Module, count: int) -> dict[str, Tensor]:
-    found = {}
-    m = layer.momentum
-    for n, factor in zip(_buffers(name), (1, (count - 1) / count)):
-        before, after = view.before[n].double(), view.after[n].double()
-        found[n] = ((before + (after - before) / m) * factor).to(view.before[n])
-    return found
+def _to_spend(net: nn.Module) -> nn.Module:
+    """A copy in train(), as far as the net is where it is so at all, but for what normalises."""
+    own = copy.deepcopy(net)
+    if not _training(own):
+        own.train()
+    for layer in own.modules():
+        if hasattr(layer, "track_running_stats"):
+            layer.eval()
+    return own
