@@ -127,10 +127,7 @@ def cost_of_truth(scene, settings: Settings) -> float | None:
     """What the forgotten sample itself costs: above it the search has failed, not the prior. None
     for several.
     """
-    target, truth = (
-        target_of(inspect_view(scene.white_box()), error_known=True),
-        scene.forget.inputs,
-    )
+    target, truth = target_of(inspect_view(scene.white_box()), error_known=True), scene.forget.inputs
     if len(truth) > 1:
         return None
     cost, _, _ = cost_and_parts(target, settings, truth, rows_of(target.goals, 0), [])
@@ -315,9 +312,7 @@ def _step(scenes: list, compiled: bool) -> dict:
         "over_7_forwards": round(each / (7 * one), 3),
         "first_s": round(first, 2),
         "peak_mib": round(_peak_mib(scenes[0]), 1),
-        "layers_mib": round(
-            bytes_of(target_of(inspect_view(views[0]), error_known=True)) / 2**20, 3
-        ),
+        "layers_mib": round(bytes_of(target_of(inspect_view(views[0]), error_known=True)) / 2**20, 3),
     }
 
 
