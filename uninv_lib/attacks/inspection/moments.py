@@ -43,7 +43,7 @@ def moments_of(view: WhiteBoxView, layers: Mapping[str, nn.Module]) -> Moments:
     value a channel, of which no variance is known.
     """
     moved = {name: layer for name, layer in layers.items() if _moved(view, name)}
-    steps = max((_steps(view, name) for name in moved), default=0)
+    steps = max((_steps(view, name, layer) for name, layer in moved.items()), default=0)
     if not moved:
         return Moments({}, (), 0, ())
     if steps < 1 or (view.pretrained is not None and view.private_size is not None):
@@ -78,10 +78,12 @@ def _moved(view: WhiteBoxView, name: str) -> bool:
     )
 
 
-def _steps(view: WhiteBoxView, name: str) -> int:
-    """How often the layer was called between the two models; once, where it does not count."""
+def _steps(view: WhiteBoxView, name: str, layer: nn.Module) -> int:
+    """How often the layer was called between the two models; once, where it does not count, as
+    InstanceNorm.
+    """
     counter = within(name, "num_batches_tracked")
-    if counter not in view.before or counter not in view.after:
+    if takes_each(layer) or counter not in view.before or counter not in view.after:
         return view.unlearning_steps or 1
     return int(view.after[counter] - view.before[counter])
 
