@@ -111,10 +111,10 @@ def _takes(call: _Call, given: Tensor) -> bool:
 
 
 def _scale(layer: nn.Module, entered: Tensor) -> float | None:
-    """Of what a layer keeps of ones, None where it does another thing to them."""
+    """Of what a layer keeps of ones, more than 1; None where it does another thing to them."""
     given = layer(torch.ones_like(entered))
-    kept = given[given != 0]
-    return kept[0].item() if len(kept) and bool((kept == kept[0]).all()) else None
+    scale = given.max().item()
+    return scale if scale > 1 and bool(((given == 0) | (given == scale)).all()) else None
 
 
 def mask_of(draw: Draw, view: WhiteBoxView) -> Tensor | None:
