@@ -1,11 +1,12 @@
 """What comes back from nets that the library did not build, as users train and unlearn them: python
-benchmarks/own_nets.py [--case NAME ...] [--requests N] [--first N]; benchmark_own_nets.jsonl.
+benchmarks/own_nets.py [--case NAME ...] [--requests N] [--first N] [--samples N] [--iterations N];
+benchmark_own_nets.jsonl.
 
 A case is a function of one request's samples that gives the view of them; CASES holds them by name,
 and a new one is a function there. Each request forgets other persons of the photographs by one step
 of gradient ascent in plain PyTorch. Rows hold the PSNR of every sample in dB, beside that of the
 mean of its class, which anybody knows, the attack's lowest cost, its remarks, and the error where
-it refuses. --first passes over requests; rows of other cases stay in the file.
+it refuses. --first passes over requests; rows of other requests stay in the file.
 """
 
 import copy
@@ -122,15 +123,16 @@ CASES: dict[str, Case] = {
 }
 
 
-def row(name: str, people: list[int]) -> dict[str, object]:
+def row(name: str, people: list[int], iterations: int) -> dict[str, object]:
     forget = data().private.take(torch.tensor(people))
     public = data().public
     mean = torch.stack([public.inputs[public.labels == y].mean(0) for y in forget.labels])
     known = metrics.psnr(mean, forget.inputs)
-    found = {"benchmark": "own_nets", "case": name, "people": people, "class_mean_db": tidy(known)}
+    found = {"benchmark": "own_nets", "case": name, "people": people, "iterations": iterations}
+    found |= {"class_mean_db": tidy(known)}
     try:
         recovered = recover_features(
-            CASES[name](forget), rng=torch.Generator().manual_seed(0), attack="fast"
+            CASES[name](forget), rng=torch.Generator().manual_seed(0), iterations=iterations
         )
     except ValueError as error:
         return found | {"refused": str(error)}
@@ -143,6 +145,10 @@ def row(name: str, people: list[int]) -> dict[str, object]:
     }
 
 
+def key(row: dict[str, object]) -> tuple[object, ...]:
+    return row["case"], row["people"], row["iterations"]
+
+
 def tidy(ratios: torch.Tensor) -> list[float]:
     return [round(ratio, 2) for ratio in ratios.tolist()]
 
@@ -152,19 +158,20 @@ def tidy(ratios: torch.Tensor) -> list[float]:
 @click.option("--requests", default=8, help="of every case")
 @click.option("--first", default=0, help="the first of them")
 @click.option("--samples", default=1, help="that a request forgets at once")
-def main(cases: tuple[str, ...], requests: int, first: int, samples: int) -> None:
+@click.option("--iterations", default=300, help="of attack 'fast', whose own are 300")
+def main(cases: tuple[str, ...], requests: int, first: int, samples: int, iterations: int) -> None:
     chosen = cases or tuple(CASES)
     rows = []
     for name in chosen:
         for start in range(first * samples, (first + requests) * samples, samples):
-            rows.append(row(name, list(range(start, start + samples))))
+            rows.append(row(name, list(range(start, start + samples)), iterations))
             print(json.dumps(rows[-1]), flush=True)
         ratios = [ratio for r in rows if r["case"] == name for ratio in r.get("db", [])]
         if ratios:
             print(f"{name}: median {statistics.median(ratios):.1f} dB", flush=True)
-    mine = {(r["case"], tuple(r["people"])) for r in rows}
     lines = FILE.read_text(encoding="utf-8").splitlines() if FILE.exists() else []
-    old = [r for r in map(json.loads, lines) if (r["case"], tuple(r["people"])) not in mine]
+    mine = [key(r) for r in rows]
+    old = [r for r in map(json.loads, lines) if key(r) not in mine]
     with FILE.open("w", encoding="utf-8") as out:
         for each in old + [r | {"versions": versions()} for r in rows]:
             out.write(json.dumps(each) + "\n")

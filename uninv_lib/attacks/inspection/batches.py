@@ -8,7 +8,7 @@ states together tell the batch's mean and variance in front of every such layer,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
@@ -37,16 +37,20 @@ _RUN: ContextVar[_Run | None] = ContextVar("run", default=None)
 
 
 @contextmanager
-def by_own_statistics() -> Iterator[None]:
-    """Within, prepared layers normalise by the statistics of what enters them, as in train();
-    without, by the known ones, which is the same for the forgotten samples and takes every sample
-    alone.
-    """
-    token = _RUN.set(_Run(True, []))
+def _running(run: _Run) -> Iterator[None]:
+    token = _RUN.set(run)
     try:
         yield
     finally:
         _RUN.reset(token)
+
+
+def by_own_statistics() -> AbstractContextManager[None]:
+    """Within, prepared layers normalise by the statistics of what enters them, as in train();
+    without, by the known ones, which is the same for the forgotten samples and takes every sample
+    alone.
+    """
+    return _running(_Run(True, []))
 
 
 def statistics_cost(net: nn.Module, point: State, inputs: Tensor) -> Tensor | float:
@@ -56,11 +60,8 @@ def statistics_cost(net: nn.Module, point: State, inputs: Tensor) -> Tensor | fl
     if not prepared(net):
         return 0.0
     run = _Run(False, [])
-    token = _RUN.set(run)
-    try:
+    with _running(run):
         logits(net, point, inputs)
-    finally:
-        _RUN.reset(token)
     return torch.stack(run.away).mean() if run.away else 0.0
 
 
