@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 
 from uninv_lib import Spec, data, prepare
+from uninv_lib.data import folder
 from uninv_lib.support.cache import digest, home, kept
 from uninv_lib.support.torchvision import import_torchvision
 from uninv_lib.training.pretraining import fast_in_bfloat16
@@ -88,12 +89,115 @@ def test_a_bad_image_folder_says_what_to_do(tmp_path):
         data.load(f"imagefolder:{tmp_path / 'nowhere'}")
     with pytest.raises(ValueError, match="allowed: two or more"):
         data.load(f"imagefolder:{image_folder(tmp_path / 'one', classes=('a',))}")
+    with pytest.raises(ValueError, match="4 images in .*; allowed: 5 or more"):
+        data.load(f"imagefolder:{image_folder(tmp_path / 'few', shapes=((6, 6), (6, 6)))}")
     with pytest.raises(ValueError, match="resize all images to one size"):
         data.load(f"imagefolder:{image_folder(tmp_path / 'odd', shapes=((6, 6), (6, 7)))}")
     broken = image_folder(tmp_path / "broken")
     (broken / "a" / "0.png").write_text("no picture")
     with pytest.raises(ValueError, match="is not an image; remove it"):
         data.load(f"imagefolder:{broken}")
+
+
+def folder_of(root, image, name="0.png", **options):
+    """A folder of two classes, in which every image is this one."""
+    for kind in "ab":
+        (root / kind).mkdir(parents=True)
+        for i in range(4):
+            image.save(root / kind / f"{i}{name}", **options)
+    return f"imagefolder:{root}"
+
+
+RAMP = np.linspace(0, 1, 36).reshape(6, 6)
+GREY = {
+    "one bit": (Image.fromarray(RAMP > 0.5), "x.png", (RAMP > 0.5) * 1.0),
+    "8 bits": (Image.fromarray((255 * RAMP).astype(np.uint8)), "x.png", RAMP),
+    "8 bits, opaque": (Image.fromarray((255 * RAMP).astype(np.uint8)).convert("LA"), "x.png", RAMP),
+    "16 bits": (Image.fromarray((65535 * RAMP).astype(np.uint16)), "x.png", RAMP),
+    "16 bits of TIFF": (Image.fromarray((65535 * RAMP).astype(np.uint16)), "x.tif", RAMP),
+    "16 bits as 32": (Image.fromarray((65535 * RAMP).astype(np.uint16)), "x.pgm", RAMP),
+    "floats": (Image.fromarray(RAMP.astype(np.float32)), "x.tiff", RAMP),
+}
+
+
+@pytest.mark.parametrize("kind", GREY)
+def test_grey_is_scaled_by_its_depth(tmp_path, kind):
+    image, name, expected = GREY[kind]
+    found = data.load(folder_of(tmp_path, image, name))
+    assert found.input_shape == (1, 6, 6)
+    assert found.public.inputs[0, 0].numpy() == pytest.approx(expected, abs=1 / 255)
+
+
+def test_twelve_bits_of_a_tiff_are_twelve(tmp_path):
+    image = Image.fromarray((4095 * RAMP).astype(np.uint16))
+    image.save(tmp_path / "x.tif")
+    with Image.open(tmp_path / "x.tif") as found:
+        found.tag_v2[folder.BITS_PER_SAMPLE] = (12,)
+        assert folder._pixels(found) == pytest.approx(RAMP, abs=1 / 4095)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "P", "RGBA", "CMYK"])
+def test_colour_is_three_channels_and_8_bits_are_what_they_were(tmp_path, mode):
+    rng = np.random.default_rng(0)
+    image = Image.fromarray(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8)).convert(mode)
+    found = data.load(folder_of(tmp_path, image, "x.tif")).public.inputs[0]
+    expected = np.array(image.convert("RGB"))
+    assert torch.equal(found, torch.from_numpy(expected).permute(2, 0, 1).float() / 255)
+
+
+REFUSED = {
+    "has integers of 32 bits": (Image.fromarray((1000 * RAMP).astype(np.int32)), "x.tif"),
+    "has floats from 0 to 9; allowed: from 0 to 1": (
+        Image.fromarray((9 * RAMP).astype(np.float32)),
+        "x.tif",
+    ),
+    "is transparent .alpha from 0 of 255": (Image.new("RGBA", (6, 6)), "x.png"),
+}
+
+
+@pytest.mark.parametrize("message", REFUSED)
+def test_pixels_without_a_scale_or_a_colour_are_refused_with_the_file_s_name(tmp_path, message):
+    image, name = REFUSED[message]
+    with pytest.raises(ValueError, match=rf"a/0{name} {message}"):
+        data.load(folder_of(tmp_path, image, name))
+
+
+@pytest.mark.parametrize("broken", ["cut short", "empty", "no picture", "a folder"])
+def test_a_file_that_cannot_be_read_is_named(tmp_path, broken):
+    name = folder_of(tmp_path, GREY["16 bits"][0], "x.png")
+    file = tmp_path / "a" / "0x.png"
+    whole = file.read_bytes()
+    file.unlink()
+    if broken == "a folder":
+        file.mkdir()
+    else:
+        contents = {"cut short": whole[:-40], "empty": b"", "no picture": b"no picture"}
+        file.write_bytes(contents[broken])
+    with pytest.raises(ValueError, match=r"a/0x\.png (is not an image|cannot be read)"):
+        data.load(name)
+
+
+def test_what_systems_leave_behind_is_passed_over(tmp_path):
+    name = folder_of(tmp_path, GREY["8 bits"][0], "x.png")
+    expected = data.load(name)
+    for folder_name in ("__MACOSX", ".git", "a/.thumbnails", "b/@eaDir"):
+        (tmp_path / folder_name).mkdir()
+        (tmp_path / folder_name / "x").touch()
+    for file in (".DS_Store", "Thumbs.db", "desktop.ini", "a/.DS_Store", "a/Thumbs.db"):
+        (tmp_path / file).touch()
+    for file in ("b/desktop.ini", "b/._0x.png"):
+        (tmp_path / file).touch()
+    data.load.cache_clear()
+    found = data.load(name)
+    assert found.class_names == expected.class_names == ("a", "b")
+    assert torch.equal(found.public.inputs, expected.public.inputs)
+
+
+def test_train_and_test_have_the_same_classes(tmp_path):
+    image_folder(tmp_path / "train")
+    image_folder(tmp_path / "test", classes=("a", "c"))
+    with pytest.raises(ValueError, match="dataset: b, c: in one of train and test"):
+        data.load(f"imagefolder:{tmp_path}")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1.5, -0.1])
