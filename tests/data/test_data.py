@@ -89,7 +89,7 @@ def test_a_bad_image_folder_says_what_to_do(tmp_path):
         data.load(f"imagefolder:{tmp_path / 'nowhere'}")
     with pytest.raises(ValueError, match="allowed: two or more"):
         data.load(f"imagefolder:{image_folder(tmp_path / 'one', classes=('a',))}")
-    with pytest.raises(ValueError, match="4 images in .*; allowed: 5 or more"):
+    with pytest.raises(ValueError, match=r"4 images in .*; allowed: 5 or more"):
         data.load(f"imagefolder:{image_folder(tmp_path / 'few', shapes=((6, 6), (6, 6)))}")
     with pytest.raises(ValueError, match="resize all images to one size"):
         data.load(f"imagefolder:{image_folder(tmp_path / 'odd', shapes=((6, 6), (6, 7)))}")

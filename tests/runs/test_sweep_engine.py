@@ -23,6 +23,7 @@ from distributed import Future
 from uninv_lib.__main__ import main
 from uninv_lib.runs import engine
 from uninv_lib.runs.engine import DIED, Outcome, connect, each
+from uninv_lib.runs.limit import Limit
 from uninv_lib.runs.runner import WRITES, run_missing
 from uninv_lib.runs.store import DONE, Store
 
@@ -194,6 +195,33 @@ def test_a_result_that_a_living_cluster_loses_is_made_again(harm):
     assert sorted((outcome.value, outcome.attempts) for outcome in found) == [
         (i, 1 + (i == 1)) for i in range(8)
     ]
+
+
+@pytest.mark.parametrize(("retry", "attempts"), [(False, 1), (True, 3)])
+def test_a_run_that_hangs_is_ended_with_what_it_started_and_blocks_no_other(
+    cluster, tmp_path, retry, attempts
+):
+    store, child = Store(tmp_path / "runs"), tmp_path / "child"
+    (hanging,) = trivial.runs(1, hangs=str(child))
+    others = trivial.runs(8)
+    limit = Limit(0.3, retry)
+    errors = run_missing(
+        [others[0], hanging, *others[1:]], store, scheduler=cluster.address, limit=limit
+    )
+    assert errors == {hanging.name: "timeout: not finished after 0.3 s"}
+    told = json.loads((store.failed / hanging.name / "failure.json").read_text())
+    assert (told["attempts"], told["late"]) == (attempts, True)
+    assert "time.sleep(600)" in told["traceback"]
+    assert whole(store.folder) == list(range(8))
+    with suppress(psutil.NoSuchProcess):
+        assert psutil.Process(int(child.read_text())).status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_process_that_dies_in_time_ran_not_out_of_it(cluster, tmp_path):
+    store, (poisoned,) = Store(tmp_path), trivial.runs(1, dies=True)
+    errors = run_missing([poisoned], store, scheduler=cluster.address, limit=Limit(60))
+    assert errors == {poisoned.name: DIED}
+    assert not json.loads((store.failed / poisoned.name / "failure.json").read_text())["late"]
 
 
 def test_two_sweeps_share_a_folder(cluster, tmp_path):

@@ -17,6 +17,7 @@ import torch
 from uninv_lib.experiment import code_of_run
 from uninv_lib.experiment import run as run_experiment
 from uninv_lib.runs.engine import WorkError, each
+from uninv_lib.runs.limit import UNLIMITED, Limit
 from uninv_lib.runs.store import DONE
 from uninv_lib.scene import device_of, pretrain
 from uninv_lib.spec import Spec
@@ -74,9 +75,9 @@ def code_of_spec(inputs: Mapping[str, Any]) -> str:
     return code_of_run(Spec(**inputs))
 
 
-def pretrain_once(client: Client, specs: Iterable[Spec]) -> None:
+def pretrain_once(client: Client, specs: Iterable[Spec], limit: Limit = UNLIMITED) -> None:
     """Do the pretraining that several of these Specs share, so that each finds it kept; failures
-    show in the runs.
+    show in the runs. The limit is that of a run, which would else do it itself.
     """
     firsts = {
         (
@@ -90,7 +91,7 @@ def pretrain_once(client: Client, specs: Iterable[Spec]) -> None:
         ): s
         for s in specs
     }
-    for _ in each(client, firsts.values(), _pretrain):
+    for _ in each(client, firsts.values(), _pretrain, limit):
         pass
 
 
