@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from uninv_lib import Spec, data, prepare
+from uninv_lib import Spec, data, prepare, run
 from uninv_lib.data import folder
 from uninv_lib.support.cache import digest, home, kept
 from uninv_lib.support.torchvision import import_torchvision
@@ -198,6 +198,83 @@ def test_train_and_test_have_the_same_classes(tmp_path):
     image_folder(tmp_path / "test", classes=("a", "c"))
     with pytest.raises(ValueError, match="dataset: b, c: in one of train and test"):
         data.load(f"imagefolder:{tmp_path}")
+
+
+ROWS = [f"{i},{10 - i},3,{'no' if i % 2 else 'yes'}" for i in range(10)]
+
+
+def csv_file(folder, *lines, header="age,height,same,ill", encoding="utf-8"):
+    file = folder / "people.csv"
+    file.write_text("\n".join([header, *lines]), encoding=encoding)
+    return f"table:{file}"
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_a_table_is_scaled_and_cut_in_three(tmp_path, separator, encoding):
+    header, *rows = (line.replace(",", separator) for line in ["age,height,same,ill", *ROWS])
+    found = data.load(csv_file(tmp_path, *rows, "", header=header, encoding=encoding))
+    assert (len(found.public), len(found.private), len(found.test)) == (5, 3, 2)
+    assert (found.class_names, found.kind, found.input_shape) == (("no", "yes"), "table", (3,))
+    every = torch.cat([s.inputs for s in (found.public, found.private, found.test)])
+    labels = torch.cat([s.labels for s in (found.public, found.private, found.test)])
+    age = (9 * every[:, 0]).round().int()
+    assert sorted(age.tolist()) == list(range(10))
+    assert torch.allclose(every[:, 1], 1 - every[:, 0])
+    assert torch.equal(every[:, 2], torch.zeros(10))
+    assert labels.tolist() == [1 - i % 2 for i in age.tolist()]
+
+
+def test_the_class_of_a_table_may_stand_in_any_column(tmp_path):
+    name = csv_file(tmp_path, *(f"{'ab'[i % 2]},{i}" for i in range(10)), header="kind,size")
+    assert data.load(name, class_column="kind").class_names == ("a", "b")
+    with pytest.raises(
+        ValueError, match=r"class_column: unknown column 'kin'; did you mean 'kind'"
+    ):
+        data.load(name, class_column="kin")
+    with pytest.raises(
+        ValueError, match="column 'size': 10 classes in 10 rows; allowed: 2 or more"
+    ):
+        data.load(name)
+
+
+BAD_CELLS = {
+    ",5,3,yes": r"allowed: numbers.*\nrow 12, column 'age': nothing$",
+    "7,NA,3,no": r"row 12, column 'height': NA$",
+    "7,tall,inf,no": r"row 12, column 'height': tall\nrow 12, column 'same': inf$",
+    "a,b,c,no\nd,e,f,no": r"row 12, column 'same': c\nand 3 more$",
+    "7,3,3,": "row 12, column 'ill': no class; allowed: a class in each row",
+    "7,3,yes": "row 12: 3 cells; allowed: 4, as in row 1",
+    '"7\n",x,3,yes': r"row 12, column 'height': x$",
+    "\n7,x,3,yes": r"row 13, column 'height': x$",
+}
+
+
+@pytest.mark.parametrize("lines", BAD_CELLS)
+def test_a_cell_that_is_no_number_is_named_by_row_and_column(tmp_path, lines):
+    with pytest.raises(ValueError, match=f"(?s)people.csv.*{BAD_CELLS[lines]}"):
+        data.load(csv_file(tmp_path, *ROWS, lines))
+
+
+def test_a_bad_table_says_what_to_do(tmp_path):
+    with pytest.raises(FileNotFoundError, match="is not a file; table:PATH takes a CSV file"):
+        data.load(f"table:{tmp_path}")
+    with pytest.raises(ValueError, match="4 rows below a header; allowed: 5 or more"):
+        data.load(csv_file(tmp_path, *ROWS[:4]))
+    with pytest.raises(ValueError, match=r"row 1: columns \['a'\]; allowed: a name each, once"):
+        data.load(csv_file(tmp_path, *ROWS, header="a,a,b,ill"))
+    with pytest.raises(ValueError, match="allowed: two or more, one with the class"):
+        data.load(csv_file(tmp_path, *"121212", header="ill"))
+    with pytest.raises(ValueError, match="is not UTF-8"):
+        data.load(csv_file(tmp_path, *ROWS, "ä,1,1,1", encoding="latin-1"))
+
+
+def test_a_table_of_a_user_s_is_attacked(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = [",".join(f"{x:.3f}" for x in rng.random(6)) + f",{'ab'[i % 2]}" for i in range(60)]
+    name = csv_file(tmp_path, *rows, header="p,q,r,s,t,u,kind")
+    spec = Spec(dataset=name, model="linear", budget="smoke", private_size=8, class_column="kind")
+    assert run(spec.but(device="cpu")).metrics["psnr"] > 40
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1.5, -0.1])

@@ -39,8 +39,16 @@ runs = trivial.runs(int(count), sleep=float(sleep))
 errors = run_missing(runs, Store(Path(out)), scheduler=address)
 sys.exit(len(errors))
 """
-RUNS = 200
-MOMENTS = ["worker"] * 12 + ["client"] * 5 + ["scheduler"] * 3
+WORKER = """
+import sys
+from distributed.cli.dask_worker import main
+from distributed.utils import get_mp_context
+get_mp_context().set_forkserver_preload(["trivial"])
+sys.exit(main())
+"""
+"""A worker whose successors need not import torch again: a killed one is back at once."""
+RUNS = 100
+MOMENTS = ["worker"] * 12 + ["client"] * 2 + ["scheduler"] * 2
 
 
 class Cluster:
@@ -55,6 +63,7 @@ class Cluster:
         settings = {
             f"{scheduler}ALLOWED_FAILURES": "0",
             f"{scheduler}WORKER_SATURATION": "1.0",
+            "DASK_DISTRIBUTED__WORKER__MULTIPROCESSING_METHOD": "forkserver",
             "OMP_NUM_THREADS": "1",
         }
         self.environment = os.environ | settings | {"PYTHONPATH": paths}
@@ -70,8 +79,8 @@ class Cluster:
         self.address = json.loads(self.file.read_text())["address"]
         for _ in range(2):
             self._python(
-                "-m",
-                "distributed.cli.dask_worker",
+                "-c",
+                WORKER,
                 "--nthreads",
                 "1",
                 "--memory-limit",
@@ -94,15 +103,12 @@ class Cluster:
         )
 
     def workers(self):
-        """The processes that compute, below their nannies."""
+        """The processes that compute, below those that fork them for their nannies."""
         found = []
         for nanny in self.processes[1:]:
             with suppress(psutil.Error):  # it has just died
-                found += [
-                    c
-                    for c in psutil.Process(nanny.pid).children()
-                    if "spawn_main" in " ".join(c.cmdline())
-                ]
+                for child in psutil.Process(nanny.pid).children():
+                    found += child.children() * ("forkserver" in " ".join(child.cmdline()))
         return found
 
     def _python(self, *words, mine=True):
@@ -331,9 +337,9 @@ def test_any_process_may_be_killed_at_any_moment(tmp_path):
                     cluster.start()
                 count += 40 * (len(whole(out)) == count)
                 client = cluster.client(out, count, sleep)
-        client.wait()
-        client = cluster.client(out, count, sleep)  # tries again what was killed three times
-        assert client.wait() == 0
+        if client.wait() != 0:  # tries again what was killed three times
+            client = cluster.client(out, count, sleep)
+            assert client.wait() == 0
     finally:
         client.kill()
         cluster.stop()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from uninv_lib.data.parts import cut
+from uninv_lib.data.parts import FEWEST, cut
 from uninv_lib.types import Dataset, Split
 
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 LITTER = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "icon\r"}
 """What Windows, macOS and file servers leave beside pictures, in lower case."""
-FEWEST = 5
-"""Images of which each part of the cut has one."""
 SIXTEEN_BITS = ("PNG", "PPM")
 """Formats whose grey pixels Pillow may give as 32-bit integers, though they have 16 bits."""
 BITS_PER_SAMPLE = 258
