@@ -281,6 +281,21 @@ def test_a_notebook_is_executed_with_its_parameters_and_kept_with_its_records(no
     assert json.loads(files[DONE])["notebook"] == "small.ipynb"
 
 
+def test_a_notebook_is_told_only_what_was_chosen(tmp_path, monkeypatch):
+    """Its default of an option that the chosen method lacks stays a default, which it passes over;
+    so does a size that it adapts to the data.
+    """
+    told = []
+    monkeypatch.setattr(
+        "uninv_lib.book.execute.papermill_run",
+        lambda _source, _output, parameters, **_: told.append(parameters),
+    )
+    (run,) = planned(tmp_path, f"notebook: {CHAPTER}\ngrid: {{unlearning: [retrain], seed: [0]}}")
+    run.work(run.inputs)
+    assert told[0].keys() == {"unlearning", "PAPERMILL_OUTPUT_PATH"}
+    assert run.inputs["private_size"] == 32
+
+
 def test_a_notebook_that_fails_is_kept_as_far_as_it_came(notebook):
     with pytest.raises(WorkError, match=r"cell 4 \(id .*\) failed(.|\n)*as told") as failure:
         complete(notebook[1])

@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -101,10 +101,13 @@ def _pretrain(spec: Spec) -> None:
 
 @dataclass(frozen=True)
 class Notebook:
-    """Executes a notebook of this source with the inputs as parameters."""
+    """Executes a notebook of this source with the inputs as parameters; those that are as its
+    defaults are not injected, so that the notebook knows what was chosen.
+    """
 
     name: str
     source: str
+    defaults: Mapping[str, Any] = field(default_factory=dict)
 
     def code(self, inputs: Mapping[str, Any]) -> str:  # noqa: ARG002
         """Hash of the notebook's code cells, word by word, and of all that they import, whatever
@@ -129,7 +132,8 @@ class Notebook:
             source.write_text(self.source, encoding="utf-8")
             output.parent.mkdir()
             try:
-                parameters = {**inputs, "PAPERMILL_OUTPUT_PATH": str(output)}
+                chosen = {n: v for n, v in inputs.items() if (n, v) not in self.defaults.items()}
+                parameters = {**chosen, "PAPERMILL_OUTPUT_PATH": str(output)}
                 papermill_run(
                     source, output, parameters, folder=Path(folder), threads=torch.get_num_threads()
                 )
