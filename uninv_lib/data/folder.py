@@ -75,7 +75,7 @@ class _Refused(Exception):
 def _pixels(image: Image.Image) -> np.ndarray:
     """By the depth of the image: 1, 8 and 16 bits, and floats that lie in [0, 1]."""
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format in SIXTEEN_BITS):
-        return np.asarray(image, dtype=np.float32) / np.float32(2 ** _bits(image) - 1)
+        return _scaled(image, 2 ** _bits(image) - 1)
     if image.mode == "I":
         raise _Refused(
             "has integers of 32 bits, whose white is not known; allowed: 8 or 16 bits, or floats "
@@ -88,7 +88,12 @@ def _pixels(image: Image.Image) -> np.ndarray:
         if least < 255:
             raise _Refused(f"is transparent (alpha from {least} of 255); put it on a background")
     mode = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
-    return np.asarray(image.convert(mode), dtype=np.float32) / np.float32(255)
+    return _scaled(image.convert(mode), 255)
+
+
+def _scaled(image: Image.Image, white: int) -> np.ndarray:
+    pixels: np.ndarray = np.asarray(image, dtype=np.float32) / np.float32(white)
+    return pixels
 
 
 def _bits(image: Image.Image) -> int:

@@ -187,7 +187,7 @@ def each(
                 _, item, before = flying.pop(future.key)
                 outcome = _outcome(future, item, before.attempts + 1 if before else 1)
                 if outcome.error == DIED and limit.seconds:
-                    outcome = _if_late(client, future.key, outcome, limit)
+                    outcome = _if_late(client, str(future.key), outcome, limit)
                 if (
                     outcome.error == DIED and before
                 ):  # perhaps taken along by another: its own error says more
