@@ -70,7 +70,8 @@ def split_of(net: nn.Module) -> int | None:
 
 def last_of(net: nn.Module) -> int:
     """Where the last layer or block with a convolution stands, -1 where there is none."""
-    return max([-1, *(i for i, layer in enumerate(net.children()) if _convolutions(layer))])
+    layers = list(net._modules.values())  # one that stands there twice counts twice
+    return max([-1, *(i for i, layer in enumerate(layers) if layer and _convolutions(layer))])
 
 
 def _convolutions(layer: nn.Module) -> list[nn.Conv2d]:

@@ -8,16 +8,15 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
 
-from uninv_lib.anatomy import Anatomy, both
+from uninv_lib.anatomy import Anatomy
 from uninv_lib.attacks.inspection import Inspection
-from uninv_lib.attacks.search.known import ErrorsKnown, Known, LabelsKnown, SumKnown
-from uninv_lib.attacks.search.last_layer import TOLD_APART, separate
+from uninv_lib.attacks.search.known import Known
 from uninv_lib.attacks.search.sequence import in_sequence
 from uninv_lib.attacks.search.stacking import joined, rows, same_kind, stackable
-from uninv_lib.attacks.search.update import error_without_bias, forgotten_gradient, labels_of_bias
-from uninv_lib.types import State, WhiteBoxView
+from uninv_lib.attacks.search.told import published, told
+from uninv_lib.attacks.search.update import forgotten_gradient
+from uninv_lib.types import State
 
 
 @stackable
@@ -39,7 +38,7 @@ class Targets:
 
     anatomy: of the net as `in_sequence` opens it, whose names the others use; goals: a stack, each
     tensor with the targets in front; labels: (targets, n) int64; shape: of one request's samples,
-    (n, *input_shape).
+    (n, *input_shape); remarks: on what was inferred.
     """
 
     anatomy: Anatomy
@@ -47,6 +46,7 @@ class Targets:
     shape: tuple[int, ...]
     goals: Goal
     labels: Tensor
+    remarks: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -76,47 +76,11 @@ def target_of(request: Inspection, *, error_known: bool) -> Targets:
     opened, names = in_sequence(request.anatomy, point)
     update = {name: update[old] / scale for name, old in names.items() if old in update}
     point = {name: point[old] for name, old in names.items()}
-    known, labels = _read(view, opened, point, update) if error_known else _published(view, update)
+    read = told if error_known else published
+    known, labels, *remarks = read(view, opened, point, update)
     one = rows(Goal(update, known), None)
-    return Targets(opened, point, (view.num_forgotten, *view.input_shape), one, labels[None])
-
-
-def _published(view: WhiteBoxView, update: dict[str, Tensor]) -> tuple[Known, Tensor]:
-    if view.labels is None:
-        raise ValueError("view.labels: None; attack 'paper' assumes the forgotten samples' labels")
-    labels = view.labels.to(next(iter(update.values())).device)
-    return LabelsKnown(labels=labels), labels
-
-
-def _read(
-    view: WhiteBoxView, anatomy: Anatomy, point: State, update: dict[str, Tensor]
-) -> tuple[Known, Tensor]:
-    """What the last layer's update tells of the errors, and the labels."""
-    layer = anatomy.classifier
-    weight, bias = both(layer)
-    slopes, linear = update[weight], isinstance(anatomy.net.get_submodule(layer), nn.Linear)
-    if view.num_forgotten == 1 and linear and bias not in update:
-        errors, features = error_without_bias(point[weight], slopes)
-        return ErrorsKnown(errors=errors[None], features=features[None]), errors.argmin()[None]
-    if bias not in update:
-        raise ValueError(
-            f"net: {layer!r} without a bias; allowed then: a linear one and one forgotten sample"
-        )
-    errors = update[bias]
-    labels = labels_of_bias(errors, view.num_forgotten) if view.labels is None else view.labels
-    if view.num_forgotten == 1:
-        # Of a linear layer the update is e hᵀ, and e is known; of a convolution it mixes what
-        # stands at each position.
-        reached = (slopes.T @ errors)[None] / errors.square().sum() if linear else None
-        return ErrorsKnown(errors=errors[None], features=reached), labels.to(errors.device)
-    if linear and view.num_forgotten < len(errors):
-        found = separate(view, anatomy, point, update)
-        if found.cost < TOLD_APART:
-            each = found.errors.to(errors) * (errors.norm() / found.errors.sum(0).norm()).to(errors)
-            known = ErrorsKnown(errors=each, features=found.features.to(errors))
-            return known, found.labels.to(errors.device)
-    onehot = one_hot(labels.to(errors.device), len(errors)).to(errors)
-    return SumKnown(total=errors, onehot=onehot), labels.to(errors.device)
+    shape = (view.num_forgotten, *view.input_shape)
+    return Targets(opened, point, shape, one, labels[None], tuple(filter(None, remarks)))
 
 
 def alike(targets: list[Targets]) -> list[list[int]]:
