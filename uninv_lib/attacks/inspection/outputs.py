@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -54,7 +55,7 @@ def one_output(reading: Reading) -> Reading:
     """
     view = reading.view
     state = fitting(view.net, view.before)
-    run = _run(view.net, state, tried(view.input_shape, state))
+    run = _run(copy.deepcopy(view.net).eval(), state, tried(view.input_shape, state))
     if isinstance(run.given, Tensor) and view.output is None:
         if run.given.ndim != 1:
             return reading
@@ -74,7 +75,7 @@ def one_output(reading: Reading) -> Reading:
     if beside:
         others = ", ".join(map(repr, beside))
         remarks.append(f"net: the layers of its outputs {others} moved, too; all are matched")
-    net = OneOutput(view.net, (name, *beside))
+    net = OneOutput(view.net, (name, *beside)).train(view.net.training)
     states: dict[str, Any] = {
         which: {f"net.{n}": t for n, t in getattr(view, which).items()}
         for which in ("before", "after", "pretrained")
