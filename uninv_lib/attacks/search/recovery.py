@@ -30,6 +30,7 @@ from uninv_lib.attacks.search.layerwise import (
     split_of,
 )
 from uninv_lib.attacks.search.memory import chunk_of
+from uninv_lib.attacks.search.operators import twice_differentiable
 from uninv_lib.attacks.search.settings import Settings
 from uninv_lib.attacks.search.stacking import Data
 from uninv_lib.attacks.search.target import Goal, Targets, alike, stack, target_of
@@ -186,8 +187,13 @@ def _best_of(targets: Targets, settings: Settings, session: Session) -> _Best:
         settings.enough,
     )
     one = targets.like.new_zeros(targets.shape)
+
+    def run() -> Tensor:
+        return logits(targets.net, targets.point, one)
+
     with (
-        fitting_threads(lambda: logits(targets.net, targets.point, one)),
+        twice_differentiable(run),
+        fitting_threads(run),
         session.steps(settings.most(turns), "recovery") as session,
     ):
         for kind in turns:
