@@ -33,7 +33,8 @@ def _pdist(input: Tensor, p: float = 2.0) -> Tensor:
 
 def _lengths(away: Tensor, p: float) -> Tensor:
     """Of the last dimension; a vector of zeros has length 0 and no slope."""
-    return torch.linalg.vector_norm(away, p, dim=-1)
+    lengths: Tensor = torch.linalg.vector_norm(away, p, dim=-1)
+    return lengths
 
 
 COMPOSED: Mapping[Callable[..., Any], Callable[..., Any]] = {
