@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -22,6 +23,8 @@ class Known(ABC):
     """
 
     features: Tensor | None = None
+    scaled: ClassVar[bool] = True
+    """Whether the objective's gradient has the length of the update, not its direction alone."""
 
     @abstractmethod
     def objective(self, logits: Tensor, free: list[Tensor]) -> Tensor:
@@ -42,6 +45,7 @@ class LabelsKnown(Known):
     """
 
     labels: Tensor
+    scaled: ClassVar[bool] = False
 
     def objective(self, logits: Tensor, free: list[Tensor]) -> Tensor:
         """Cross-entropy with the known labels."""

@@ -1,4 +1,5 @@
-"""Operators without a second derivative, which the search takes, as compositions that have one.
+"""Operators whose second derivative is missing or wrong, as compositions that have one: the search
+takes it.
 
 Attention runs by its mathematical kernel and nn.MultiheadAttention by its slow path; what a net
 calls of `COMPOSED` is replaced, and a net that calls none runs as it is.
@@ -6,7 +7,7 @@ calls of `COMPOSED` is replaced, and a net that calls none runs as it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -33,8 +34,64 @@ def _pdist(input: Tensor, p: float = 2.0) -> Tensor:
 
 def _lengths(away: Tensor, p: float) -> Tensor:
     """Of the last dimension; a vector of zeros has length 0 and no slope."""
-    lengths: Tensor = torch.linalg.vector_norm(away, p, dim=-1)
-    return lengths
+    none = (away == 0).all(-1)
+    lengths: Tensor = torch.linalg.vector_norm(away.masked_fill(none[..., None], 1), p, dim=-1)
+    return lengths.masked_fill(none, 0)
+
+
+def _layer_norm(
+    input: Tensor,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    plain = functional.layer_norm(input, normalized_shape, eps=eps)
+    return _scaled(plain, weight, bias)
+
+
+def _instance_norm(
+    input: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    plain = functional.instance_norm(
+        input, running_mean, running_var, None, None, use_input_stats, momentum, eps
+    )
+    return _scaled(plain, *_by_channel(input, weight, bias))
+
+
+def _batch_norm(
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    if not training:
+        return functional.batch_norm(
+            input, running_mean, running_var, weight, bias, False, momentum, eps
+        )
+    plain = functional.batch_norm(input, running_mean, running_var, None, None, True, momentum, eps)
+    return _scaled(plain, *_by_channel(input, weight, bias))
+
+
+def _by_channel(input: Tensor, *parts: Tensor | None) -> list[Tensor | None]:
+    shape = -1, *[1] * (input.ndim - 2)
+    return [None if part is None else part.reshape(shape) for part in parts]
+
+
+def _scaled(values: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    values = values if weight is None else values * weight
+    return values if bias is None else values + bias
 
 
 COMPOSED: Mapping[Callable[..., Any], Callable[..., Any]] = {
@@ -42,9 +99,13 @@ COMPOSED: Mapping[Callable[..., Any], Callable[..., Any]] = {
     torch.cdist: _cdist,
     torch.pdist: _pdist,
     functional.pdist: _pdist,
+    functional.layer_norm: _layer_norm,
+    functional.instance_norm: _instance_norm,
+    functional.batch_norm: _batch_norm,
 }
 """All that torch.nn.functional has without a second derivative, beside attention and what takes
-integers; tried one by one."""
+integers; and the norms whose second derivative torch.func.vmap gets wrong where they have a weight
+(torch 2.13, without a word). Each operator was held against finite differences."""
 
 
 class _Composing(TorchFunctionMode):
@@ -61,8 +122,9 @@ class _Composing(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        self.used |= func in COMPOSED
-        return COMPOSED.get(func, func)(*args, **(kwargs or {}))
+        named = dict(kwargs or {})
+        self.used |= func in COMPOSED and named.get("training", True)
+        return COMPOSED.get(func, func)(*args, **named)
 
 
 @contextmanager

@@ -48,7 +48,7 @@ def cost_and_parts(
     """
     slopes = dummy_gradient(targets.net, targets.point, lambda z: goal.known.objective(z, free), x)
     prior = settings.tv * total_variation(x).mean()
-    measure = relative_cost if settings.error_known else cosine_cost
+    measure = relative_cost if goal.known.scaled else cosine_cost
     return measure(slopes, goal.updates()) + prior, slopes, prior
 
 
@@ -176,9 +176,8 @@ class _Best:
 
 
 def _best_of(targets: Targets, settings: Settings, session: Session) -> _Best:
-    kinds = [kind for kind in settings.kinds if kind != "layerwise" or split_of(targets.net)] or [
-        "plain"
-    ]
+    cut = split_of(targets.net) if targets.goals.known.scaled else None
+    kinds = [kind for kind in settings.kinds if kind != "layerwise" or cut] or ["plain"]
     turns = [kinds[i % len(kinds)] for i in range(settings.restarts)]
     best = _Best(
         targets.like.new_full((len(targets),), torch.inf),
@@ -233,6 +232,6 @@ def search(
         for i, inputs, labels, history in zip(
             group, best.inputs, some.labels, best.history, strict=True
         ):
-            loss, remarks = torch.stack(history), requests[i].remarks
+            loss, remarks = torch.stack(history), requests[i].remarks + targets[i].remarks
             found[i] = Reconstruction(inputs, labels, loss, seconds, remarks)
     return [found[i] for i in range(len(requests))]

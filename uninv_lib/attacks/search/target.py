@@ -12,12 +12,18 @@ from torch.nn.functional import one_hot
 
 from uninv_lib.anatomy import Anatomy, both
 from uninv_lib.attacks.inspection import Inspection
+from uninv_lib.attacks.search.error import Shown, shown
 from uninv_lib.attacks.search.known import ErrorsKnown, Known, LabelsKnown, SumKnown
 from uninv_lib.attacks.search.last_layer import TOLD_APART, separate
 from uninv_lib.attacks.search.sequence import in_sequence
 from uninv_lib.attacks.search.stacking import joined, rows, same_kind, stackable
 from uninv_lib.attacks.search.update import error_without_bias, forgotten_gradient, labels_of_bias
 from uninv_lib.types import State, WhiteBoxView
+
+NOT_SHOWN = (
+    "net: no parameter's update is the output error; the search is over the whole net, by the "
+    "angle of the update alone"
+)
 
 
 @stackable
@@ -39,7 +45,7 @@ class Targets:
 
     anatomy: of the net as `in_sequence` opens it, whose names the others use; goals: a stack, each
     tensor with the targets in front; labels: (targets, n) int64; shape: of one request's samples,
-    (n, *input_shape).
+    (n, *input_shape); remarks: of how they were read.
     """
 
     anatomy: Anatomy
@@ -47,6 +53,7 @@ class Targets:
     shape: tuple[int, ...]
     goals: Goal
     labels: Tensor
+    remarks: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -73,12 +80,20 @@ def target_of(request: Inspection, *, error_known: bool) -> Targets:
     view = request.view
     update, point = forgotten_gradient(view)
     scale = torch.stack([change.norm() for change in update.values()]).norm()
+    seen = shown(request.anatomy, point) if error_known else Shown(None, False)
     opened, names = in_sequence(request.anatomy, point)
     update = {name: update[old] / scale for name, old in names.items() if old in update}
     point = {name: point[old] for name, old in names.items()}
-    known, labels = _read(view, opened, point, update) if error_known else _published(view, update)
-    one = rows(Goal(update, known), None)
-    return Targets(opened, point, (view.num_forgotten, *view.input_shape), one, labels[None])
+    error = next((name for name, old in names.items() if old == seen.error), None)
+    remarks: tuple[str, ...] = ()
+    if not error_known:
+        known, labels = _published(view, update)
+    elif error is None and not (seen.features and view.num_forgotten == 1):
+        (known, labels), remarks = _own_errors(view, opened, update), (NOT_SHOWN,)
+    else:
+        known, labels = _read(view, opened, point, update, Shown(error, seen.features))
+    shape, one = (view.num_forgotten, *view.input_shape), rows(Goal(update, known), None)
+    return Targets(opened, point, shape, one, labels[None], remarks)
 
 
 def _published(view: WhiteBoxView, update: dict[str, Tensor]) -> tuple[Known, Tensor]:
@@ -88,28 +103,46 @@ def _published(view: WhiteBoxView, update: dict[str, Tensor]) -> tuple[Known, Te
     return LabelsKnown(labels=labels), labels
 
 
+def _own_errors(
+    view: WhiteBoxView, anatomy: Anatomy, update: dict[str, Tensor]
+) -> tuple[Known, Tensor]:
+    """Labels alone, guessed by the last layer where they are not known: each pulls its own class
+    down there.
+    """
+    labels = view.labels
+    if labels is None and anatomy.last is not None:
+        weight, bias = both(anatomy.last)
+        pulled = update.get(bias, update.get(weight))
+        if pulled is not None:
+            labels = labels_of_bias(
+                pulled.flatten(1).sum(1) if pulled.ndim > 1 else pulled, view.num_forgotten
+            )
+    if labels is None:
+        raise ValueError(
+            "net: no parameter of it shows the output error, nor has it a last layer that shows "
+            "the labels; allowed: a net with a bias on its logits, or view.labels"
+        )
+    labels = labels.to(next(iter(update.values())).device)
+    return LabelsKnown(labels=labels), labels
+
+
 def _read(
-    view: WhiteBoxView, anatomy: Anatomy, point: State, update: dict[str, Tensor]
+    view: WhiteBoxView, anatomy: Anatomy, point: State, update: dict[str, Tensor], seen: Shown
 ) -> tuple[Known, Tensor]:
     """What the last layer's update tells of the errors, and the labels."""
-    layer = anatomy.classifier
-    weight, bias = both(layer)
-    slopes, linear = update[weight], isinstance(anatomy.net.get_submodule(layer), nn.Linear)
-    if view.num_forgotten == 1 and linear and bias not in update:
-        errors, features = error_without_bias(point[weight], slopes)
+    weight, bias = both(anatomy.last) if anatomy.last is not None else ("", "")
+    if seen.error is None:
+        errors, features = error_without_bias(point[weight], update[weight])
         return ErrorsKnown(errors=errors[None], features=features[None]), errors.argmin()[None]
-    if bias not in update:
-        raise ValueError(
-            f"net: {layer!r} without a bias; allowed then: a linear one and one forgotten sample"
-        )
-    errors = update[bias]
+    errors = update[seen.error].flatten()
     labels = labels_of_bias(errors, view.num_forgotten) if view.labels is None else view.labels
     if view.num_forgotten == 1:
         # Of a linear layer the update is e hᵀ, and e is known; of a convolution it mixes what
         # stands at each position.
-        reached = (slopes.T @ errors)[None] / errors.square().sum() if linear else None
+        slopes = update[weight] if seen.features else None
+        reached = None if slopes is None else (slopes.T @ errors)[None] / errors.square().sum()
         return ErrorsKnown(errors=errors[None], features=reached), labels.to(errors.device)
-    if linear and view.num_forgotten < len(errors):
+    if seen.features and seen.error == bias and view.num_forgotten < len(errors):
         found = separate(view, anatomy, point, update)
         if found.cost < TOLD_APART:
             each = found.errors.to(errors) * (errors.norm() / found.errors.sum(0).norm()).to(errors)
