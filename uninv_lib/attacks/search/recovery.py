@@ -15,12 +15,12 @@ from uninv_lib.anatomy import features_of
 from uninv_lib.attacks.inspection import Inspection
 from uninv_lib.attacks.search.costs import (
     angle_cost,
-    cosine_cost,
     dummy_gradient,
     relative_cost,
     total_variation,
 )
 from uninv_lib.attacks.search.descent import Cost, Descent, Share, annealed, descend, halved
+from uninv_lib.attacks.search.fit import doubts
 from uninv_lib.attacks.search.layerwise import (
     call,
     distance,
@@ -48,8 +48,7 @@ def cost_and_parts(
     """
     slopes = dummy_gradient(targets.net, targets.point, lambda z: goal.known.objective(z, free), x)
     prior = settings.tv * total_variation(x).mean()
-    measure = relative_cost if goal.known.scaled else cosine_cost
-    return measure(slopes, goal.updates()) + prior, slopes, prior
+    return goal.measure(slopes, goal.updates()) + prior, slopes, prior
 
 
 @dataclass(frozen=True)
@@ -228,10 +227,11 @@ def search(
             raise FloatingPointError(
                 "recovery: the cost was not finite in any restart; try another rng or a lower lr"
             )
+        doubted = doubts(some, best.inputs)
         seconds = read + (time.perf_counter() - started) / len(group)
-        for i, inputs, labels, history in zip(
-            group, best.inputs, some.labels, best.history, strict=True
+        for i, inputs, labels, history, doubt in zip(
+            group, best.inputs, some.labels, best.history, doubted, strict=True
         ):
-            loss, remarks = torch.stack(history), requests[i].remarks + targets[i].remarks
-            found[i] = Reconstruction(inputs, labels, loss, seconds, remarks)
+            remarks = requests[i].remarks + targets[i].remarks + doubt
+            found[i] = Reconstruction(inputs, labels, torch.stack(history), seconds, remarks)
     return [found[i] for i in range(len(requests))]

@@ -12,6 +12,7 @@ from torch.nn.functional import one_hot
 
 from uninv_lib.anatomy import Anatomy, both
 from uninv_lib.attacks.inspection import Inspection
+from uninv_lib.attacks.search.costs import cosine_cost, relative_cost
 from uninv_lib.attacks.search.error import Shown, shown
 from uninv_lib.attacks.search.known import ErrorsKnown, Known, LabelsKnown, SumKnown
 from uninv_lib.attacks.search.last_layer import TOLD_APART, separate
@@ -37,6 +38,12 @@ class Goal:
     def updates(self) -> list[Tensor]:
         """Of all parameters, in the order of the net."""
         return list(self.update.values())
+
+    def measure(self, slopes: list[Tensor], target: list[Tensor]) -> Tensor:
+        """How far they are apart: by their differences where the objective has the length of the
+        update, else by their angle.
+        """
+        return (relative_cost if self.known.scaled else cosine_cost)(slopes, target)
 
 
 @dataclass(frozen=True)
