@@ -4,6 +4,7 @@ and defense.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -111,15 +112,22 @@ class Scene:
 
 
 def device_of(device: str, dtype: str = "float32") -> torch.device:
-    """The device asked for; "auto" takes CUDA, then MPS, then CPU. Raises ValueError where it is
-    not there.
+    """The device asked for; "auto" takes CUDA, else the CPU: on MPS max-pooling has no second
+    derivative, and a warning says so where that would be there. Raises ValueError where it is not
+    there.
     """
     there = {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
         "cpu": True,
     }
-    name = next(d for d in there if there[d]) if device == "auto" else device
+    name = ("cuda" if there["cuda"] else "cpu") if device == "auto" else device
+    if device == "auto" and name == "cpu" and there["mps"]:
+        warnings.warn(
+            "device: 'auto' takes the CPU, for on mps max-pooling has no second derivative, which "
+            "the search needs; allowed for a net without: device='mps'",
+            stacklevel=2,
+        )
     if not there[name]:
         allowed = ", ".join(d for d in there if there[d])
         raise ValueError(f"device: {name!r} is not on this machine; allowed: auto, {allowed}")
