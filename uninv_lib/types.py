@@ -127,6 +127,7 @@ class WhiteBoxView:
     unlearning_steps: int | None = None
     public: Tensor | None = None
     weight_decay: float | None = None
+    step: str | None = None
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ def cost_and_parts(
     slopes = dummy_gradient(targets.net, targets.point, lambda z: goal.known.objective(z, free), x)
     prior = settings.tv * total_variation(x).mean()
     measure = relative_cost if settings.error_known else cosine_cost
-    return measure(slopes, goal.updates()) + prior, slopes, prior
+    return goal.away(measure, slopes, goal.update) + prior, slopes, prior
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class _Search:
     def angle(self, variables: list[Tensor], goal: Goal, share: float) -> tuple[Tensor, Tensor]:
         x, *free = variables
         cost, slopes, prior = cost_and_parts(self.targets, self.settings, x, goal, free)
-        return cost, angle_cost(slopes, goal.updates()) + prior if share < 0.5 else cost
+        return cost, goal.away(angle_cost, slopes, goal.update) + prior if share < 0.5 else cost
 
     def layerwise(self) -> Cost:
         """Steers by what the picture gives in front of the split, which is to be `inner`."""

@@ -4,6 +4,7 @@ layer tells.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,6 +13,7 @@ from torch.nn.functional import one_hot
 
 from uninv_lib.anatomy import Anatomy, both
 from uninv_lib.attacks.inspection import Inspection
+from uninv_lib.attacks.search.costs import Measure, sign_cost
 from uninv_lib.attacks.search.known import ErrorsKnown, Known, LabelsKnown, SumKnown
 from uninv_lib.attacks.search.last_layer import TOLD_APART, separate
 from uninv_lib.attacks.search.sequence import in_sequence
@@ -19,18 +21,40 @@ from uninv_lib.attacks.search.stacking import joined, rows, same_kind, stackable
 from uninv_lib.attacks.search.update import error_without_bias, forgotten_gradient, labels_of_bias
 from uninv_lib.types import State, WhiteBoxView
 
-
+import os
+LAM=float(os.environ.get('LAM','1'))
 @stackable
 @dataclass(frozen=True)
 class Goal:
-    """update: by parameter name, of length 1 over all; known: of the samples behind it."""
+    """update: by parameter name, of length 1 over all; known: of the samples behind it; weights:
+    how much each entry of the update counts, None for all alike.
+    """
 
     update: dict[str, Tensor]
     known: Known
+    weights: dict[str, Tensor] | None = None
+    signs: dict[str, Tensor] | None = None
 
     def updates(self) -> list[Tensor]:
         """Of all parameters, in the order of the net."""
         return list(self.update.values())
+
+    def away(self, measure: Measure, slopes: list[Tensor], names: Iterable[str]) -> Tensor:
+        """How far by this measure a dummy gradient in these parameters is from their update."""
+        names = list(names)
+        target = [self.update[name] for name in names]
+        whole = slopes
+        if self.weights is not None:
+            weights = [self.weights[name] for name in names]
+            slopes, target = (
+                [w * t for w, t in zip(weights, part, strict=True)] for part in (slopes, target)
+            )
+        cost = measure(slopes, target)
+        if self.signs is None:
+            return cost
+        signs = [self.signs[name] for name in names]
+        by_sign = sign_cost(whole, signs)
+        return LAM * cost + by_sign if self.weights is not None and LAM else by_sign
 
 
 @dataclass(frozen=True)
@@ -74,10 +98,14 @@ def target_of(request: Inspection, *, error_known: bool) -> Targets:
     update, point = forgotten_gradient(view)
     scale = torch.stack([change.norm() for change in update.values()]).norm()
     opened, names = in_sequence(request.anatomy, point)
+    update_names = list(update)
     update = {name: update[old] / scale for name, old in names.items() if old in update}
     point = {name: point[old] for name, old in names.items()}
-    known, labels = _read(view, opened, point, update) if error_known else _published(view, update)
-    one = rows(Goal(update, known), None)
+    known, labels = _read(request, opened, point, update) if error_known else _published(view, update)
+    kept = request.weights
+    weights = None if kept is None else {n: kept[old] for n, old in names.items() if old in kept}
+    signs = None if request.signs is None else {n: request.signs[old] for n, old in names.items() if old in update_names}
+    one = rows(Goal(update, known, weights, signs), None)
     return Targets(opened, point, (view.num_forgotten, *view.input_shape), one, labels[None])
 
 
@@ -89,10 +117,10 @@ def _published(view: WhiteBoxView, update: dict[str, Tensor]) -> tuple[Known, Te
 
 
 def _read(
-    view: WhiteBoxView, anatomy: Anatomy, point: State, update: dict[str, Tensor]
+    request: Inspection, anatomy: Anatomy, point: State, update: dict[str, Tensor]
 ) -> tuple[Known, Tensor]:
     """What the last layer's update tells of the errors, and the labels."""
-    layer = anatomy.classifier
+    view, layer = request.view, anatomy.classifier
     weight, bias = both(layer)
     slopes, linear = update[weight], isinstance(anatomy.net.get_submodule(layer), nn.Linear)
     if view.num_forgotten == 1 and linear and bias not in update:
@@ -104,12 +132,12 @@ def _read(
         )
     errors = update[bias]
     labels = labels_of_bias(errors, view.num_forgotten) if view.labels is None else view.labels
-    if view.num_forgotten == 1:
+    if view.num_forgotten == 1 and request.errors_told:
         # Of a linear layer the update is e hᵀ, and e is known; of a convolution it mixes what
         # stands at each position.
         reached = (slopes.T @ errors)[None] / errors.square().sum() if linear else None
         return ErrorsKnown(errors=errors[None], features=reached), labels.to(errors.device)
-    if linear and view.num_forgotten < len(errors):
+    if linear and request.errors_told and view.num_forgotten < len(errors):
         found = separate(view, anatomy, point, update)
         if found.cost < TOLD_APART:
             each = found.errors.to(errors) * (errors.norm() / found.errors.sum(0).norm()).to(errors)
