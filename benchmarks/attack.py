@@ -26,13 +26,14 @@ from uninv_lib.attacks.search.memory import bytes_of
 from uninv_lib.attacks.search.recovery import cost_and_parts
 from uninv_lib.attacks.search.settings import Settings, changed
 from uninv_lib.attacks.search.stacking import rows as rows_of
-from uninv_lib.attacks.search.target import target_of
+from uninv_lib.attacks.search.target import Targets, target_of
 from uninv_lib.methods import applicable
 from uninv_lib.models import logits
 from uninv_lib.runs import RESULTS
 from uninv_lib.scene import device_of
 from uninv_lib.support.provenance import device_name, versions
 from uninv_lib.training import evaluate
+from uninv_lib.types import WhiteBoxView
 
 FILE = RESULTS / "benchmark_attack.jsonl"
 POINTS = 40  # of a curve
@@ -123,11 +124,16 @@ def _class_mean(scene) -> torch.Tensor:
     return baselines.class_mean(scene.forget.labels, scene.dataset.public.to(scene.forget.inputs))
 
 
+def _target(view: WhiteBoxView) -> Targets:
+    return target_of(inspect_view(view), error_known=True)
+
+
 def cost_of_truth(scene, settings: Settings) -> float | None:
     """What the forgotten sample itself costs: above it the search has failed, not the prior. None
     for several.
     """
-    target, truth = target_of(inspect_view(scene.white_box()), error_known=True), scene.forget.inputs
+    target = _target(scene.white_box())
+    truth = scene.forget.inputs
     if len(truth) > 1:
         return None
     cost, _, _ = cost_and_parts(target, settings, truth, rows_of(target.goals, 0), [])
@@ -312,7 +318,7 @@ def _step(scenes: list, compiled: bool) -> dict:
         "over_7_forwards": round(each / (7 * one), 3),
         "first_s": round(first, 2),
         "peak_mib": round(_peak_mib(scenes[0]), 1),
-        "layers_mib": round(bytes_of(target_of(inspect_view(views[0]), error_known=True)) / 2**20, 3),
+        "layers_mib": round(bytes_of(_target(views[0])) / 2**20, 3),
     }
 
 

@@ -2,9 +2,10 @@
 benchmarks/threads.py [--turns N] [--budget NAME] [--all]; benchmark_threads.jsonl.
 
 A photograph's recovery from a convnet, each time in a process of its own, for the OpenMP runtime
-reads once how its threads wait. The ways: `brief`, as `import uninv_lib` sets it, with torch's own
-number of threads; `one` thread; with --all also `spinning`, libgomp's own way, which this replaced,
-and `sleeping`, at once: both may take minutes in place of seconds. In each turn every way runs
+reads once how its threads wait. The ways: `default`, as the library does it, one thread for a net
+of this size; `brief`, torch's own number of threads, which wait as `import uninv_lib` sets it; with
+--all also `spinning`, libgomp's own way, and `sleeping`, at once, with as many threads: both may
+take minutes in place of seconds. In each turn every way runs
 alone and beside one process that only counts, so that what else the machine does falls on all
 alike. Rows hold the seconds, and the ratios within a turn; `load` is the system's load average at
 the beginning, which says whether the machine was idle.
@@ -25,12 +26,13 @@ from uninv_lib.support.provenance import versions
 from uninv_lib.support.threads import OWN
 
 RECOVERY = """
-import torch
 from uninv_lib import Spec, run
+from uninv_lib.support import threads
+threads.SMALL = threads.SMALL if WAY == 'default' else 0
 spec = Spec(dataset="photos", model="convnet", width=8, device="cpu", budget="BUDGET")
 print(run(spec).seconds["attack"])
 """
-WAYS = {"brief": {}, "one": {"OMP_NUM_THREADS": "1"}}
+WAYS: dict[str, dict[str, str]] = {"default": {}, "brief": {}}
 SLOW = {  # what is set stands
     "spinning": {"GOMP_SPINCOUNT": "300000"},
     "sleeping": {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"},
@@ -54,7 +56,8 @@ def neighbour(busy: bool) -> Iterator[None]:
 def seconds(way: str, budget: str, busy: bool) -> float:
     """Of the recovery alone: its model is kept from the first process on."""
     environment = {name: word for name, word in os.environ.items() if name not in UNSET}
-    program = [sys.executable, "-c", RECOVERY.replace("BUDGET", budget)]
+    recovery = RECOVERY.replace("BUDGET", budget).replace("WAY", repr(way))
+    program = [sys.executable, "-c", recovery]
     with neighbour(busy):
         told = subprocess.run(
             program,
@@ -87,7 +90,7 @@ def row(way: str, turns: list[tuple[float, float]]) -> dict[str, object]:
 def main(turns: int, budget: str, all_ways: bool) -> None:
     ways = [*WAYS, *(SLOW if all_ways else ())]
     load = round(os.getloadavg()[0], 2)
-    seconds("one", budget, busy=False)  # trains and keeps the model
+    seconds("default", budget, busy=False)  # trains and keeps the model
     found: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
     for _ in range(turns):
         for way in ways:

@@ -113,7 +113,10 @@ class WhiteBoxView:
     labels: (num_forgotten,) int64, the forgotten samples' true labels; pretrained: θ_0;
     private_size: N; unlearning_steps: of gradient ascent, 1 or more; public: (n, *input_shape),
     samples of the same kind as the private ones; weight_decay: the L2 penalty of converged
-    training, for each retained sample.
+    training, for each retained sample; output: which output of the net the logits are, a key, a
+    position or a function of what it gives; loss: that was ascended, one of LOSSES or a function of
+    (logits, labels); step: its form, one of STEPS: "plain", or "adam" for a first step that goes by
+    the gradient's signs; None: read off the update.
     """
 
     net: nn.Module
@@ -127,6 +130,8 @@ class WhiteBoxView:
     unlearning_steps: int | None = None
     public: Tensor | None = None
     weight_decay: float | None = None
+    output: str | int | Callable[[Any], Tensor] | None = None
+    loss: str | Callable[[Tensor, Tensor], Tensor] | None = None
     step: str | None = None
 
 
@@ -153,7 +158,8 @@ class Reconstruction:
 
     inputs: (n, *input_shape) in [0, 1]; labels: (n,) int64, known or inferred; loss: (restarts,
     iterations), the cost at each iteration, NaN where a restart stopped early; seconds: wall time
-    of the attack; remarks: sentences about what was assumed, and what stood in its way.
+    of the attack; remarks: sentences about what was assumed, and what stood in its way; features:
+    (n, features), what reached the last layer, where a search was told it by that layer's update.
     """
 
     inputs: Tensor
@@ -161,6 +167,7 @@ class Reconstruction:
     loss: Tensor
     seconds: float
     remarks: tuple[str, ...] = ()
+    features: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ def moved(before: State, after: State, noise: State) -> list[Moved]:
     """The layers that changed, by the names of their parameters in `noise`, see `noise_of`."""
     layers: dict[str, list[str]] = {}
     for name in noise:
-        layers.setdefault(name.rpartition(".")[0], []).append(name)
+        layers.setdefault(_layer(name), []).append(name)
     found = []
     for layer, names in layers.items():
         change = _length(after[n] - before[n] for n in names)
@@ -69,50 +69,69 @@ def moved(before: State, after: State, noise: State) -> list[Moved]:
 
 
 def rounded(reading: Reading) -> Reading:
-    """Both states as numbers to compute with, the noise of their update, and its weights where it
-    counts.
+    """Both states as numbers to compute with, the noise of their update, and which layers moved and
+    stand above it; entries below the noise weigh nothing in the others.
     """
-    view = reading.view
+    view, said = _computable(reading.view)
     names = [
         name
         for name, own in view.net.named_parameters()
         if all(name in s and s[name].shape == own.shape for s in (view.before, view.after))
     ]
-    view, said = _computable(view)
     noise = {name: noise_of(view.before[name], view.after[name]) for name in names}
-    import os
-    V = os.environ.get("VARIANT", "0")
-    if V == "0": w = None
-    if V == "mask": w = {n: ((view.after[n]-view.before[n]).abs() > s).float() for n, s in noise.items()}
-    if V == "wiener":
-        w = {}
-        for n, s in noise.items():
-            d2 = (view.after[n]-view.before[n]).square().mean()
-            w[n] = d2 / (d2 + s**2)
-    if V == "inv":
-        w = {}
-        for n, s in noise.items():
-            d2 = (view.after[n]-view.before[n]).square().mean().sqrt()
-            w[n] = d2 / (d2 + s)
-    if V == "maskulp":
-        w = {}
-        for n, s in noise.items():
-            d2 = (view.after[n]-view.before[n]).square().mean().sqrt()
-            w[n] = (s < d2).float()
-    if V == "mask2": w = {n: ((view.after[n]-view.before[n]).abs() > 2.45*s).float() for n, s in noise.items()}
-    return reading.but(*said, view=view, noise=noise, weights=w)
+    layers = moved(view.before, view.after, noise)
+    drowned = [layer.name for layer in layers if layer.above < 1]
+    weights = None
+    if drowned:
+        change = {name: (view.after[name] - view.before[name]).abs() for name in names}
+        weights = {
+            n: (c > noise[n]).to(c) if _layer(n) in drowned else torch.ones_like(c)
+            for n, c in change.items()
+        }
+        above = len(layers) - len(drowned)
+        said.append(
+            f"the update drowned in rounding: {above} of {len(layers)} layers stand above it"
+        )
+        if not above:
+            said.append("nothing is left to find: the pictures are the search's own")
+    said += _still(layers, names)
+    return reading.but(*said, view=view, noise=noise, weights=weights)
+
+
+def _still(layers: list[Moved], names: list[str]) -> list[str]:
+    """What to say where a part of the layers did not move."""
+    still = [
+        name for name in dict.fromkeys(map(_layer, names)) if name not in {m.name for m in layers}
+    ]
+    if not layers or not still:
+        return []
+    if len(layers) > 1:
+        which = f"{len(layers)} of {len(layers) + len(still)} layers moved"
+        return [
+            f"{which}; the update tells nothing of {still[0]!r}" + " and others" * (len(still) > 1)
+        ]
+    return [f"only {layers[0].name!r} moved: the picture is found from its update alone"]
+
+
+def _layer(name: str) -> str:
+    return name.rpartition(".")[0]
 
 
 def _computable(view: WhiteBoxView) -> tuple[WhiteBoxView, list[str]]:
     """The same in float32 where it came in less, and what to say of it."""
-    states = {"before": view.before, "after": view.after, "pretrained": view.pretrained or {}}
     net = dict(view.net.named_parameters())
-    small = {t.dtype for part in (*states.values(), net) for t in part.values()} & set(HALVES)
+    states = (net, view.before, view.after, view.pretrained or {})
+    small = {t.dtype for state in states for t in state.values()} & set(HALVES)
     if not small:
         return view, []
-    states = {which: _wide(state) for which, state in states.items() if state}
-    public = None if view.public is None else view.public.float()
-    wide = replace(view, net=copy.deepcopy(view.net).float(), public=public, **states)
+    wide = replace(
+        view,
+        net=copy.deepcopy(view.net).float(),
+        before=_wide(view.before),
+        after=_wide(view.after),
+        pretrained=None if view.pretrained is None else _wide(view.pretrained),
+        public=None if view.public is None else view.public.float(),
+    )
     kinds = " and ".join(sorted(str(kind).removeprefix("torch.") for kind in small))
     return wide, [f"numbers came in {kinds}; the attack computes in float32"]
 
@@ -122,4 +141,5 @@ def _wide(state: State) -> Mapping[str, Tensor]:
 
 
 def _length(parts: Iterable[Tensor]) -> float:
-    return torch.stack([part.double().norm() for part in parts]).norm().item()
+    length: float = torch.stack([part.double().norm() for part in parts]).norm().item()
+    return length

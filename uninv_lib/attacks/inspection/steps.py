@@ -1,9 +1,10 @@
 """The form of the step that unlearning made, and the gradient behind it (ours).
 
-A plain step moves every entry by the rate times its gradient. Adam's first step moves it by
-rate · g / (|g| + ε): by the rate, whatever the gradient. What it falls short of the rate, 1 part in
-1 + |g| / ε, tells the size of small gradients all the same, as long as it stands above rounding; of
-the others the sign is left.
+A plain step moves every entry by the rate times its gradient g; momentum and clipping scale a first
+step alone. Adam's first step moves it by rate · g / (|g| + ε): by the rate, whatever the gradient.
+What it falls short of the rate, 1 part in 1 + |g| / ε, still tells how large small gradients are,
+where it stands above rounding; of the others the sign is left. One sample's gradient in a linear
+layer is a column times a row, so a part of its entries gives all.
 """
 
 from __future__ import annotations
@@ -18,42 +19,68 @@ from uninv_lib.anatomy import Anatomy, anatomy_of_view, both
 from uninv_lib.attacks.inspection.result import Reading
 from uninv_lib.types import State, WhiteBoxView, unknown
 
-EVEN, FULL = 0.5, 0.5
-"""A step goes by signs where more than so much of what moved went more than so far of the most."""
+NEAR, MOST, LAYERS = 0.9, 0.5, 0.75
+"""A step goes by signs where so much of what moved, in so much of the tensors, went so near the
+farthest."""
 ABOVE, EPSILON, AGREE = 5.0, 1e-8, 0.1
-"""How many times its rounding a shortfall must be to be read; Adam's ε as PyTorch has it, for
-gradients whose scale nothing else tells; how well a layer must fit one row times one column."""
-STILL, FIT, STRICT = 0.02, 3.0, 10.0
-"""Decay is taken where so much of a layer moved by one multiple of itself, as closely as so many
-times rounding, and by so many times rounding."""
-
-SIGNS = "the update looks like a first step of Adam: matched by sign"
+"""How many times its rounding a shortfall must be to be read; PyTorch's ε; how well a layer's
+entries must fit a column times a row."""
+STILL, FIT, CLEAR, ALIKE = 0.02, 3.0, 10.0, 0.1
+"""Decay is taken off where so much of a tensor moved by one multiple of itself, to within so many
+times rounding, by so many times rounding, and the tensors agree on the multiple so well."""
+OTHER = 0.05
+"""The share of the last layer's update from which it is not taken for that of one step on the
+forgotten samples."""
 
 
 def stepped(reading: Reading) -> Reading:
-    """`after` as a plain step would have made it, as far as `view.step` or the update tells."""
+    """`after` as a plain step would have made it, as far as `view.step` or the update tells.
+
+    Raises ValueError for a step that is none of STEPS.
+    """
     step = reading.view.step
     if step is not None and step not in STEPS:
         raise ValueError(unknown("view.step", step, STEPS))
-    if not reading.noise:
-        return reading
+    if not any(change.any() for change in _changes(reading).values()):
+        return reading  # who looks for an update says that there is none
     reading = _without_decay(reading)
-    return STEPS[step or ("signs" if _by_signs(reading) else "plain")](reading)
+    return STEPS[step or ("adam" if _by_signs(reading) else "plain")](reading)
 
 
-def _plain(reading: Reading) -> Reading:
-    return reading
+def _changes(reading: Reading) -> dict[str, Tensor]:
+    view = reading.view
+    return {n: view.after[n].double() - view.before[n].double() for n in reading.noise}
 
 
-def _changes(view: WhiteBoxView, names: State) -> dict[str, Tensor]:
-    return {n: view.after[n].double() - view.before[n].double() for n in names}
-
-
-def _moved_to(reading: Reading, change: dict[str, Tensor], *said: str, **more: object) -> Reading:
+def _changed(reading: Reading, change: State, *said: str, **more: object) -> Reading:
     """The same with this change between both models, in float64 so that nothing is rounded off."""
     before = reading.view.before
     after = {**reading.view.after, **{n: before[n].double() + c for n, c in change.items()}}
     return reading.but(*said, view=replace(reading.view, after=after), **more)
+
+
+# Plain
+
+
+def _plain(reading: Reading) -> Reading:
+    """With a remark where the last layer says that there was more than one step on the forgotten
+    samples.
+    """
+    view = reading.view
+    last, count = anatomy_of_view(view).last, view.num_forgotten
+    noise = None if last is None else reading.noise.get(both(last)[0])
+    told = view.unlearning_steps is not None or view.pretrained is not None
+    if last is None or noise is None or noise.ndim != 2 or told or count >= min(noise.shape):
+        return reading
+    sizes = torch.linalg.svdvals(_changes(reading)[both(last)[0]])
+    rest = sizes[count:].norm()
+    share = (rest / sizes.norm().clamp_min(1e-300)).item()
+    if share < OTHER or rest < CLEAR * noise.double().norm():
+        return reading
+    return reading.but(
+        f"{share:.0%} of what {last!r} moved is not one step on {count} forgotten: several steps, "
+        "or other samples beside them; the search takes it for one step"
+    )
 
 
 # Decay
@@ -61,21 +88,23 @@ def _moved_to(reading: Reading, change: dict[str, Tensor], *said: str, **more: o
 
 def _without_decay(reading: Reading) -> Reading:
     """Entries that have no gradient, of dead units and pixels, show how the others decayed, too."""
-    change = _changes(reading.view, reading.noise)
-    rates = {n: _decay(reading.view.before[n].double(), c, reading.noise[n].double())
-             for n, c in change.items()}
-    found = torch.tensor([r for r in rates.values() if r])
-    if not len(found) or (found - found.median()).abs().max() > 0.1 * found.median().abs():
+    changes = _changes(reading)
+    rates = [
+        _decay(reading.view.before[name].double(), change, reading.noise[name].double())
+        for name, change in changes.items()
+    ]
+    found = torch.tensor([rate for rate in rates if rate], dtype=torch.double)
+    if not len(found) or (found / found.median() - 1).abs().max() > ALIKE:
         return reading
     rate = found.median().item()
-    change = {n: c - rate * reading.view.before[n].double() for n, c in change.items()}
-    kind = "decay" if rate < 0 else "growth"
-    return _moved_to(reading, change, f"weight {kind} of {abs(rate):.2g} beside the gradient was taken off the update")
+    change = {n: c - rate * reading.view.before[n].double() for n, c in changes.items()}
+    said = f"beside its gradient every parameter moved by {rate:.2g} of itself, which was taken off"
+    return _changed(reading, change, said)
 
 
 def _decay(before: Tensor, change: Tensor, noise: Tensor) -> float:
-    """The multiple of a layer that much of it moved by, 0 where there is none."""
-    there = before.abs() > STRICT * noise
+    """The multiple of itself that much of a tensor moved by, 0 where there is none."""
+    there = before.abs() > CLEAR * noise
     ratio, order = (change / before)[there].sort()
     noise, before = noise[there][order], before[there][order]
     width = max(8, int(STILL * len(ratio)))
@@ -84,124 +113,129 @@ def _decay(before: Tensor, change: Tensor, noise: Tensor) -> float:
     start = int((ratio[width:] - ratio[:-width]).argmin())
     rate = ratio[start : start + width + 1].median()
     close = ((ratio - rate) * before).abs() <= FIT * noise
-    if close.sum() < width or (rate * before[close]).norm() < STRICT * noise[close].norm():
+    if close.sum() < width or (rate * before[close]).norm() < CLEAR * noise[close].norm():
         return 0.0
-    weight = (before / noise).square() * close
-    return float((weight * ratio).sum() / weight.sum())
+    trust = (before / noise).square() * close
+    return ((trust * ratio).sum() / trust.sum()).item()
 
 
 # Signs
 
 
 def _by_signs(reading: Reading) -> bool:
-    """Whether most of what moved went nearly as far as what went farthest."""
-    change = torch.cat([c.flatten().abs() for c in _changes(reading.view, reading.noise).values()])
-    change = change[change > 0]
-    return len(change) > 0 and bool((change > FULL * change.max()).double().mean() > EVEN)
+    """Whether most of what moved went nearly as far as what went farthest, in most tensors."""
+    moved = [
+        change.abs()[change.abs() > FIT * reading.noise[name]]
+        for name, change in _changes(reading).items()
+    ]
+    moved = [change for change in moved if len(change)]
+    if not moved:
+        return False
+    far = torch.stack([change.max() for change in moved])
+    near = (torch.cat(moved) > NEAR * far.max()).double().mean()
+    return bool(near > MOST and (far > NEAR * far.max()).double().mean() >= LAYERS)
 
 
 @dataclass(frozen=True)
 class _Read:
-    """Of one tensor: slopes: its gradient beside ε, 0 where it was not read; trust: one over the
-    square of their relative error, 0 there, too.
+    """slopes: the gradient in one tensor in units of ε, 0 where it could not be read; trust: one
+    over the square of their relative error, 0 there, too.
     """
 
     slopes: Tensor
     trust: Tensor
 
 
-def _signed(reading: Reading) -> Reading:
-    """The gradient as far as it can be read, and of the rest the signs."""
-    view, noise = reading.view, {n: t.double() for n, t in reading.noise.items()}
-    change = _changes(view, noise)
-    signs = {n: c.sign().to(reading.noise[n]) for n, c in change.items()}
-    rate = max((c.abs() - 2 * noise[n]).max().item() for n, c in change.items())
-    read = {n: _shortfall(c, noise[n], rate) for n, c in change.items()}
+def _adam(reading: Reading) -> Reading:
+    """The signs; of one sample the gradient in linear layers, too, where enough of it is read."""
+    view, noise = reading.view, {name: t.double() for name, t in reading.noise.items()}
+    changes = {n: c.where(c.abs() > FIT * noise[n], 0) for n, c in _changes(reading).items()}
+    signs = {n: c.sign() for n, c in changes.items()}
+    rate = max((c.abs() - 2 * noise[n]).max().item() for n, c in changes.items())
+    read = {n: _read(c, noise[n], rate) for n, c in changes.items()}
     anatomy = anatomy_of_view(view)
-    rows = {layer: _row_of(read, both(layer)) for layer in _linear(anatomy, read)}
-    if view.num_forgotten > 1 or anatomy.last is None or rows.get(anatomy.last) is None:
-        change = {n: t.double() for n, t in signs.items()}
-        return _moved_to(reading, change, SIGNS, signs=signs, errors_told=False)
-    slopes = {n: r.slopes for n, r in read.items()}
-    weights = {n: (r.trust > 0).to(signs[n]) for n, r in read.items()}
-    for layer, row in rows.items():
-        if row is not None:
-            names = both(layer)
-            column = _column_of(read, names, row)
-            if layer == anatomy.last:
-                true = _error(view, names, row, signs[names[1]])
-                sure = read[names[1]].trust > 0
-                epsilon = (true / slopes[names[1]])[sure].median()
-                column = true / epsilon
-            slopes[names[0]], slopes[names[1]] = column[:, None] * row, column
-            weights |= {n: torch.ones_like(signs[n]) for n in names}
-    slopes = {n: t * epsilon for n, t in slopes.items()}
-    share = sum(w.sum() for w in weights.values()) / sum(w.numel() for w in weights.values())
-    said = f"{SIGNS}; {share:.0%} of its gradient is read off how far it falls short of the rate"
-    return _moved_to(reading, slopes, said, signs=signs, weights=weights)
+    slopes = _linear_layers(view, anatomy, read, signs) if view.num_forgotten == 1 else {}
+    told = anatomy.last is not None and both(anatomy.last)[0] in slopes
+    said = "the update looks like a first step of Adam: matched by sign"
+    if told:
+        said += "; what entered the last layer is read off how little it fell short of the rate"
+    kept = {n: t.to(reading.noise[n]) for n, t in signs.items()}
+    return _changed(reading, {**signs, **slopes}, said, signs=kept, weights=None, errors_told=told)
+
+
+def _read(change: Tensor, noise: Tensor, rate: float) -> _Read:
+    part, error = (change.abs() / rate).clamp(max=1), noise / rate
+    short = (1 - part).clamp_min(1e-30)
+    there = short > ABOVE * error
+    trust = (error / short / part.clamp_min(1e-3)).clamp_min(1e-6) ** -2
+    return _Read((change.sign() * part / short).where(there, 0), trust.where(there, 0))
+
+
+def _linear_layers(
+    view: WhiteBoxView, anatomy: Anatomy, read: Mapping[str, _Read], signs: State
+) -> dict[str, Tensor]:
+    """The gradient in the weights and biases of those layers where it is a column times [row, 1],
+    which the entries that were read tell.
+    """
+    found: dict[str, tuple[Tensor, Tensor]] = {}
+    for layer in anatomy.layers:
+        kind, names = anatomy.net.get_submodule(layer), both(layer)
+        if isinstance(kind, nn.Linear) and all(name in read for name in names):
+            parts = _column_and_row(read[names[0]], read[names[1]])
+            if parts is not None:
+                found[layer] = parts
+    epsilon = EPSILON
+    if anatomy.last in found and view.loss in (None, "cross_entropy"):
+        names, (column, row) = both(anatomy.last), found[anatomy.last]
+        error = _error(view, names, row, signs[names[1]])
+        beside = (error / column)[read[names[1]].trust > 0]
+        if len(error) > 1 and (beside / beside.median() - 1).abs().median() < AGREE:
+            epsilon = beside.median().item()
+            found[anatomy.last] = error / epsilon, row
+    slopes: dict[str, Tensor] = {}
+    for layer, (column, row) in found.items():
+        weight, bias = both(layer)
+        slopes |= {weight: epsilon * column[:, None] * row, bias: epsilon * column}
+    return slopes
 
 
 def _error(view: WhiteBoxView, names: tuple[str, str], row: Tensor, signs: Tensor) -> Tensor:
-    """softmax − onehot of what reaches the last layer."""
-    weight, bias = (view.before[n].double() for n in names)
-    error = (weight @ row + bias).softmax(0)
-    label = signs.argmin() if view.labels is None else view.labels[0]
-    error[label] -= 1
+    """softmax − onehot, of what reaches the last layer."""
+    weight, bias = (view.before[name].double() for name in names)
+    error: Tensor = (weight @ row + bias).softmax(0)
+    error[signs.argmin() if view.labels is None else view.labels[0]] -= 1
     return error
 
 
-def _linear(anatomy: Anatomy, read: Mapping[str, _Read]) -> list[str]:
-    """The layers whose gradient may be a column times a row."""
-    return [
-        layer
-        for layer in anatomy.layers
-        if isinstance(anatomy.net.get_submodule(layer), nn.Linear)
-        and all(name in read for name in both(layer))
-    ]
+def _column_and_row(weight: _Read, bias: _Read) -> tuple[Tensor, Tensor] | None:
+    """(outputs,) and (inputs,): the bias's slopes, and what each weight's is beside its bias's;
+    None where what was read is no column times a row. What was read of neither counts as much as
+    the most that was.
+    """
+    turned, column = _Read(weight.slopes.T, weight.trust.T), bias
+    for _ in range(3):
+        row = _beside(weight, column)
+        more, sure = _beside(turned, row), bias.trust > 0
+        column = _Read(bias.slopes.where(sure, more.slopes), bias.trust.where(sure, more.trust))
+    made = column.slopes[:, None] * row.slopes
+    there = (weight.trust > 0) & (weight.slopes != 0) & (made != 0)
+    if not there.any() or (made / weight.slopes - 1)[there].abs().median() > AGREE:
+        return None
+    return _filled(column), _filled(row)
 
 
-def _shortfall(change: Tensor, noise: Tensor, rate: float) -> _Read:
-    part = (change.abs() / rate).clamp(max=1)
-    short, error = 1 - part, noise / rate
-    there = short > ABOVE * error
-    slopes = torch.where(there, change.sign() * part / short.clamp_min(1e-30), 0.0)
-    relative = error / short.clamp_min(1e-30) / part.clamp_min(1e-3)
-    return _Read(slopes, torch.where(there, relative.clamp_min(1e-6) ** -2, 0.0))
-
-
-def _ratios(entries: _Read, by: _Read) -> _Read:
-    """Of each column, what its entries are beside `by`, one a row: the mean by trust."""
-    trust = 1 / (1 / entries.trust + 1 / by.trust[:, None])
-    trust = torch.where(by.slopes[:, None] == 0, 0.0, trust)
-    ratio = torch.where(trust > 0, entries.slopes / by.slopes[:, None], 0.0)
+def _beside(entries: _Read, column: _Read) -> _Read:
+    """What each column of entries is beside this one: the mean of the rows' ratios by trust."""
+    trust = 1 / (1 / entries.trust + 1 / column.trust[:, None])
+    trust = trust.where(column.slopes[:, None] != 0, 0)
+    ratio = (entries.slopes / column.slopes[:, None]).where(trust > 0, 0)
     total = trust.sum(0)
     return _Read((trust * ratio).sum(0) / total.clamp_min(1e-30), total)
 
 
-def _row_of(read: Mapping[str, _Read], names: tuple[str, str]) -> Tensor | None:
-    """What entered a layer whose gradient is a column times [row, 1]; None where it is not."""
-    weight, column = (read[n] for n in names)
-    for _ in range(3):
-        row = _ratios(weight, column)
-        more = _ratios(_Read(weight.slopes.T, weight.trust.T), row)
-        column = _Read(*(torch.where(column.trust > 0, o, m) for o, m in ((column.slopes, more.slopes), (column.trust, more.trust))))
-    there = (weight.trust > 0) & (weight.slopes != 0) & (column.trust > 0)[:, None] & (row.trust > 0)
-    if there.sum() < 2 * (len(row.slopes) + len(column.slopes)):
-        pass
-    fit = (column.slopes[:, None] * row.slopes / weight.slopes - 1).abs()[there]
-    import os
-    if os.environ.get("DEBUG"): print(names, there.double().mean().item(), fit.median().item(), (row.trust>0).double().mean().item())
-    if not len(fit) or fit.median() > AGREE:
-        return None
-    return torch.where(row.trust > 0, row.slopes, row.slopes.max())
+def _filled(part: _Read) -> Tensor:
+    return part.slopes.where(part.trust > 0, part.slopes.abs().max())
 
 
-def _column_of(read, names, row):
-    weight, bias = (read[n] for n in names)
-    column = _ratios(_Read(weight.slopes.T, weight.trust.T), _Read(row, torch.full_like(row, 1e6)))
-    sure = torch.where(bias.trust > 0, bias.slopes, column.slopes)
-    return torch.where((bias.trust > 0) | (column.trust > 0), sure, sure.abs().max())
-
-
-STEPS: dict[str, Callable[[Reading], Reading]] = {"plain": _plain, "signs": _signed}
-"""By the name of `WhiteBoxView.step`."""
+STEPS: dict[str, Callable[[Reading], Reading]] = {"plain": _plain, "adam": _adam}
+"""By the name that `WhiteBoxView.step` gives."""

@@ -70,12 +70,12 @@ def split_of(net: nn.Module) -> int | None:
 
 def last_of(net: nn.Module) -> int:
     """Where the last layer or block with a convolution stands, -1 where there is none."""
-    return max([-1, *(i for i, layer in enumerate(net._modules.values()) if _convolutions(layer))])
+    layers = list(net._modules.values())  # one that stands there twice counts twice
+    return max([-1, *(i for i, layer in enumerate(layers) if layer and _convolutions(layer))])
 
 
-def _convolutions(layer: nn.Module | None) -> list[nn.Conv2d]:
-    parts = [] if layer is None else layer.modules()
-    return [part for part in parts if isinstance(part, nn.Conv2d)]
+def _convolutions(layer: nn.Module) -> list[nn.Conv2d]:
+    return [part for part in layer.modules() if isinstance(part, nn.Conv2d)]
 
 
 def halves(net: nn.Module, cut: int | None = None) -> tuple[nn.Sequential, nn.Sequential]:

@@ -15,7 +15,6 @@ from uninv_lib.anatomy import features_of
 from uninv_lib.attacks.inspection import Inspection
 from uninv_lib.attacks.search.costs import (
     angle_cost,
-    cosine_cost,
     dummy_gradient,
     relative_cost,
     total_variation,
@@ -47,8 +46,7 @@ def cost_and_parts(
     """
     slopes = dummy_gradient(targets.net, targets.point, lambda z: goal.known.objective(z, free), x)
     prior = settings.tv * total_variation(x).mean()
-    measure = relative_cost if settings.error_known else cosine_cost
-    return goal.away(measure, slopes, goal.update) + prior, slopes, prior
+    return goal.away(goal.known.measure, slopes, goal.update) + prior, slopes, prior
 
 
 @dataclass(frozen=True)
@@ -175,9 +173,8 @@ class _Best:
 
 
 def _best_of(targets: Targets, settings: Settings, session: Session) -> _Best:
-    kinds = [kind for kind in settings.kinds if kind != "layerwise" or split_of(targets.net)] or [
-        "plain"
-    ]
+    cut = split_of(targets.net) and targets.goals.known.measure is relative_cost
+    kinds = [kind for kind in settings.kinds if kind != "layerwise" or cut] or ["plain"]
     turns = [kinds[i % len(kinds)] for i in range(settings.restarts)]
     best = _Best(
         targets.like.new_full((len(targets),), torch.inf),
@@ -224,9 +221,11 @@ def search(
                 "recovery: the cost was not finite in any restart; try another rng or a lower lr"
             )
         seconds = read + (time.perf_counter() - started) / len(group)
-        for i, inputs, labels, history in zip(
-            group, best.inputs, some.labels, best.history, strict=True
+        for place, (i, inputs, labels, history) in enumerate(
+            zip(group, best.inputs, some.labels, best.history, strict=True)
         ):
-            loss, remarks = torch.stack(history), requests[i].remarks
-            found[i] = Reconstruction(inputs, labels, loss, seconds, remarks)
+            loss, remarks = torch.stack(history), requests[i].remarks + targets[i].remarks
+            features = some.goals.known.features
+            told = None if features is None else features[place]
+            found[i] = Reconstruction(inputs, labels, loss, seconds, remarks, told)
     return [found[i] for i in range(len(requests))]

@@ -9,25 +9,24 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
 
-from uninv_lib.anatomy import Anatomy, both
+from uninv_lib.anatomy import Anatomy
 from uninv_lib.attacks.inspection import Inspection
 from uninv_lib.attacks.search.costs import Measure, sign_cost
-from uninv_lib.attacks.search.known import ErrorsKnown, Known, LabelsKnown, SumKnown
-from uninv_lib.attacks.search.last_layer import TOLD_APART, separate
+from uninv_lib.attacks.search.known import Known
 from uninv_lib.attacks.search.sequence import in_sequence
 from uninv_lib.attacks.search.stacking import joined, rows, same_kind, stackable
-from uninv_lib.attacks.search.update import error_without_bias, forgotten_gradient, labels_of_bias
-from uninv_lib.types import State, WhiteBoxView
+from uninv_lib.attacks.search.told import only_signs, published, told
+from uninv_lib.attacks.search.update import forgotten_gradient
+from uninv_lib.types import State
 
-import os
-LAM=float(os.environ.get('LAM','1'))
+
 @stackable
 @dataclass(frozen=True)
 class Goal:
     """update: by parameter name, of length 1 over all; known: of the samples behind it; weights:
-    how much each entry of the update counts, None for all alike.
+    how much each entry of the update counts, None for all alike; signs: of the gradient, where
+    nothing else is known of it.
     """
 
     update: dict[str, Tensor]
@@ -40,21 +39,18 @@ class Goal:
         return list(self.update.values())
 
     def away(self, measure: Measure, slopes: list[Tensor], names: Iterable[str]) -> Tensor:
-        """How far by this measure a dummy gradient in these parameters is from their update."""
+        """How far a dummy gradient in these parameters is from their update, by this measure where
+        more than signs are known.
+        """
         names = list(names)
+        if self.signs is not None:
+            return sign_cost(slopes, [self.signs[name] for name in names])
         target = [self.update[name] for name in names]
-        whole = slopes
         if self.weights is not None:
             weights = [self.weights[name] for name in names]
-            slopes, target = (
-                [w * t for w, t in zip(weights, part, strict=True)] for part in (slopes, target)
-            )
-        cost = measure(slopes, target)
-        if self.signs is None:
-            return cost
-        signs = [self.signs[name] for name in names]
-        by_sign = sign_cost(whole, signs)
-        return LAM * cost + by_sign if self.weights is not None and LAM else by_sign
+            slopes = [w * s for w, s in zip(weights, slopes, strict=True)]
+            target = [w * t for w, t in zip(weights, target, strict=True)]
+        return measure(slopes, target)
 
 
 @dataclass(frozen=True)
@@ -63,7 +59,7 @@ class Targets:
 
     anatomy: of the net as `in_sequence` opens it, whose names the others use; goals: a stack, each
     tensor with the targets in front; labels: (targets, n) int64; shape: of one request's samples,
-    (n, *input_shape).
+    (n, *input_shape); remarks: on what was inferred.
     """
 
     anatomy: Anatomy
@@ -71,6 +67,7 @@ class Targets:
     shape: tuple[int, ...]
     goals: Goal
     labels: Tensor
+    remarks: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -98,53 +95,17 @@ def target_of(request: Inspection, *, error_known: bool) -> Targets:
     update, point = forgotten_gradient(view)
     scale = torch.stack([change.norm() for change in update.values()]).norm()
     opened, names = in_sequence(request.anatomy, point)
-    update_names = list(update)
     update = {name: update[old] / scale for name, old in names.items() if old in update}
     point = {name: point[old] for name, old in names.items()}
-    known, labels = _read(request, opened, point, update) if error_known else _published(view, update)
-    kept = request.weights
-    weights = None if kept is None else {n: kept[old] for n, old in names.items() if old in kept}
-    signs = None if request.signs is None else {n: request.signs[old] for n, old in names.items() if old in update_names}
-    one = rows(Goal(update, known, weights, signs), None)
-    return Targets(opened, point, (view.num_forgotten, *view.input_shape), one, labels[None])
-
-
-def _published(view: WhiteBoxView, update: dict[str, Tensor]) -> tuple[Known, Tensor]:
-    if view.labels is None:
-        raise ValueError("view.labels: None; attack 'paper' assumes the forgotten samples' labels")
-    labels = view.labels.to(next(iter(update.values())).device)
-    return LabelsKnown(labels=labels), labels
-
-
-def _read(
-    request: Inspection, anatomy: Anatomy, point: State, update: dict[str, Tensor]
-) -> tuple[Known, Tensor]:
-    """What the last layer's update tells of the errors, and the labels."""
-    view, layer = request.view, anatomy.classifier
-    weight, bias = both(layer)
-    slopes, linear = update[weight], isinstance(anatomy.net.get_submodule(layer), nn.Linear)
-    if view.num_forgotten == 1 and linear and bias not in update:
-        errors, features = error_without_bias(point[weight], slopes)
-        return ErrorsKnown(errors=errors[None], features=features[None]), errors.argmin()[None]
-    if bias not in update:
-        raise ValueError(
-            f"net: {layer!r} without a bias; allowed then: a linear one and one forgotten sample"
-        )
-    errors = update[bias]
-    labels = labels_of_bias(errors, view.num_forgotten) if view.labels is None else view.labels
-    if view.num_forgotten == 1 and request.errors_told:
-        # Of a linear layer the update is e hᵀ, and e is known; of a convolution it mixes what
-        # stands at each position.
-        reached = (slopes.T @ errors)[None] / errors.square().sum() if linear else None
-        return ErrorsKnown(errors=errors[None], features=reached), labels.to(errors.device)
-    if linear and request.errors_told and view.num_forgotten < len(errors):
-        found = separate(view, anatomy, point, update)
-        if found.cost < TOLD_APART:
-            each = found.errors.to(errors) * (errors.norm() / found.errors.sum(0).norm()).to(errors)
-            known = ErrorsKnown(errors=each, features=found.features.to(errors))
-            return known, found.labels.to(errors.device)
-    onehot = one_hot(labels.to(errors.device), len(errors)).to(errors)
-    return SumKnown(total=errors, onehot=onehot), labels.to(errors.device)
+    read = published if not error_known else told if request.errors_told else only_signs
+    known, labels, *remarks = read(view, opened, point, update)
+    parts = (
+        None if part is None else {name: part[names[name]] for name in update}
+        for part in (request.weights, request.signs)
+    )
+    one = rows(Goal(update, known, *parts), None)
+    shape = (view.num_forgotten, *view.input_shape)
+    return Targets(opened, point, shape, one, labels[None], tuple(filter(None, remarks)))
 
 
 def alike(targets: list[Targets]) -> list[list[int]]:
