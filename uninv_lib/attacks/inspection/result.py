@@ -12,7 +12,8 @@ from uninv_lib.types import State, WhiteBoxView
 class Reading:
     """view: as it is understood so far; remarks: sentences for the user, who sees them with the
     result; noise: the standard deviation of each entry of the update, by the names of parameters,
-    as rounding alone makes it; weights: how much each entry counts, in [0, 1], None for all alike;
+    as rounding alone makes it; drowned: whether no layer moved further than that; weights:
+    how much each entry counts, in [0, 1], None for all alike;
     signs: of the gradient, by the names of parameters, where the step went by them; errors_told:
     whether the last layer's update is that of the output errors, up to scale.
     """
@@ -20,6 +21,7 @@ class Reading:
     view: WhiteBoxView
     remarks: tuple[str, ...] = ()
     noise: State = field(default_factory=dict)
+    drowned: bool = False
     weights: State | None = None
     signs: State | None = None
     errors_told: bool = True

@@ -81,21 +81,36 @@ def rounded(reading: Reading) -> Reading:
     noise = {name: noise_of(view.before[name], view.after[name]) for name in names}
     layers = moved(view.before, view.after, noise)
     drowned = [layer.name for layer in layers if layer.above < 1]
-    weights = None
     if drowned:
-        change = {name: (view.after[name] - view.before[name]).abs() for name in names}
-        weights = {
-            n: (c > noise[n]).to(c) if _layer(n) in drowned else torch.ones_like(c)
-            for n, c in change.items()
-        }
         above = len(layers) - len(drowned)
         said.append(
             f"the update drowned in rounding: {above} of {len(layers)} layers stand above it"
         )
         if not above:
-            said.append("nothing is left to find: the pictures are the search's own")
+            said.append(
+                "nothing is left to find but the label, at best: no other search would help"
+            )
+    weights, lost = _weights(view, noise, drowned), len(drowned) == len(layers) > 0
     said += _still(layers, names)
-    return reading.but(*said, view=view, noise=noise, weights=weights)
+    return reading.but(*said, view=view, noise=noise, weights=weights, drowned=lost)
+
+
+def _weights(view: WhiteBoxView, noise: State, drowned: list[str]) -> State | None:
+    """1 for what counts, 0 for what did not move in a layer that drowned in a half's rounding; None
+    where all counts.
+    """
+    change = {name: (view.after[name] - view.before[name]).abs() for name in noise}
+    lost = [
+        name
+        for name, c in change.items()
+        if _layer(name) in drowned and c.any() and format_of(view.after[name]) in HALVES
+    ]
+    if not lost:
+        return None
+    return {
+        name: (c > noise[name]).to(c) if name in lost else torch.ones_like(c)
+        for name, c in change.items()
+    }
 
 
 def _still(layers: list[Moved], names: list[str]) -> list[str]:

@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from uninv_lib.anatomy import Anatomy, anatomy_of_view, both
+from uninv_lib.anatomy import anatomy_of_view, both
 from uninv_lib.attacks.inspection.result import Reading
 from uninv_lib.types import State, WhiteBoxView, unknown
 
@@ -28,7 +28,7 @@ entries must fit a column times a row."""
 STILL, FIT, CLEAR, ALIKE = 0.02, 3.0, 10.0, 0.1
 """Decay is taken off where so much of a tensor moved by one multiple of itself, to within so many
 times rounding, by so many times rounding, and the tensors agree on the multiple so well."""
-OTHER = 0.05
+OTHER = 0.01
 """The share of the last layer's update from which it is not taken for that of one step on the
 forgotten samples."""
 
@@ -41,8 +41,8 @@ def stepped(reading: Reading) -> Reading:
     step = reading.view.step
     if step is not None and step not in STEPS:
         raise ValueError(unknown("view.step", step, STEPS))
-    if not any(change.any() for change in _changes(reading).values()):
-        return reading  # who looks for an update says that there is none
+    if reading.drowned or not any(change.any() for change in _changes(reading).values()):
+        return reading
     reading = _without_decay(reading)
     return STEPS[step or ("adam" if _by_signs(reading) else "plain")](reading)
 
@@ -63,9 +63,7 @@ def _changed(reading: Reading, change: State, *said: str, **more: object) -> Rea
 
 
 def _plain(reading: Reading) -> Reading:
-    """With a remark where the last layer says that there was more than one step on the forgotten
-    samples.
-    """
+    """With a remark where the last layer says that there were more samples than the forgotten."""
     view = reading.view
     last, count = anatomy_of_view(view).last, view.num_forgotten
     noise = None if last is None else reading.noise.get(both(last)[0])
@@ -78,8 +76,8 @@ def _plain(reading: Reading) -> Reading:
     if share < OTHER or rest < CLEAR * noise.double().norm():
         return reading
     return reading.but(
-        f"{share:.0%} of what {last!r} moved is not one step on {count} forgotten: several steps, "
-        "or other samples beside them; the search takes it for one step"
+        f"{share:.0%} of what {last!r} moved is not one step on {count} forgotten: other samples "
+        "stood beside them; the search takes it for theirs alone"
     )
 
 
@@ -147,20 +145,23 @@ class _Read:
 
 
 def _adam(reading: Reading) -> Reading:
-    """The signs; of one sample the gradient in linear layers, too, where enough of it is read."""
+    """The signs; of one sample the last layer's gradient, too, where enough of it is read."""
     view, noise = reading.view, {name: t.double() for name, t in reading.noise.items()}
     changes = {n: c.where(c.abs() > FIT * noise[n], 0) for n, c in _changes(reading).items()}
     signs = {n: c.sign() for n, c in changes.items()}
     rate = max((c.abs() - 2 * noise[n]).max().item() for n, c in changes.items())
     read = {n: _read(c, noise[n], rate) for n, c in changes.items()}
-    anatomy = anatomy_of_view(view)
-    slopes = _linear_layers(view, anatomy, read, signs) if view.num_forgotten == 1 else {}
-    told = anatomy.last is not None and both(anatomy.last)[0] in slopes
+    last = anatomy_of_view(view).last
+    slopes = (
+        None if view.num_forgotten > 1 or last is None else _last_layer(view, last, read, signs)
+    )
     said = "the update looks like a first step of Adam: matched by sign"
-    if told:
+    if slopes is not None:
         said += "; what entered the last layer is read off how little it fell short of the rate"
     kept = {n: t.to(reading.noise[n]) for n, t in signs.items()}
-    return _changed(reading, {**signs, **slopes}, said, signs=kept, weights=None, errors_told=told)
+    told = slopes is not None
+    change = {**signs, **(slopes or {})}
+    return _changed(reading, change, said, signs=kept, weights=None, errors_told=told)
 
 
 def _read(change: Tensor, noise: Tensor, rate: float) -> _Read:
@@ -171,32 +172,25 @@ def _read(change: Tensor, noise: Tensor, rate: float) -> _Read:
     return _Read((change.sign() * part / short).where(there, 0), trust.where(there, 0))
 
 
-def _linear_layers(
-    view: WhiteBoxView, anatomy: Anatomy, read: Mapping[str, _Read], signs: State
-) -> dict[str, Tensor]:
-    """The gradient in the weights and biases of those layers where it is a column times [row, 1],
-    which the entries that were read tell.
+def _last_layer(
+    view: WhiteBoxView, last: str, read: Mapping[str, _Read], signs: State
+) -> dict[str, Tensor] | None:
+    """The gradient in the weights and biases of a last layer that is linear, of one sample; None
+    where too little of it was read.
     """
-    found: dict[str, tuple[Tensor, Tensor]] = {}
-    for layer in anatomy.layers:
-        kind, names = anatomy.net.get_submodule(layer), both(layer)
-        if isinstance(kind, nn.Linear) and all(name in read for name in names):
-            parts = _column_and_row(read[names[0]], read[names[1]])
-            if parts is not None:
-                found[layer] = parts
-    epsilon = EPSILON
-    if anatomy.last in found and view.loss in (None, "cross_entropy"):
-        names, (column, row) = both(anatomy.last), found[anatomy.last]
-        error = _error(view, names, row, signs[names[1]])
-        beside = (error / column)[read[names[1]].trust > 0]
-        if len(error) > 1 and (beside / beside.median() - 1).abs().median() < AGREE:
-            epsilon = beside.median().item()
-            found[anatomy.last] = error / epsilon, row
-    slopes: dict[str, Tensor] = {}
-    for layer, (column, row) in found.items():
-        weight, bias = both(layer)
-        slopes |= {weight: epsilon * column[:, None] * row, bias: epsilon * column}
-    return slopes
+    names = both(last)
+    if any(name not in read for name in names) or read[names[0]].slopes.ndim != 2:
+        return None
+    found = _column_and_row(*(read[name] for name in names))
+    if found is None:
+        return None
+    column, row = found
+    if len(column) > 1 and view.loss in (None, "cross_entropy"):
+        error, sure = _error(view, names, row, signs[names[1]]), read[names[1]].trust > 0
+        beside = (error / column)[sure]
+        if (beside / beside.median() - 1).abs().median() < AGREE:
+            column = error / beside.median()
+    return {names[0]: EPSILON * column[:, None] * row, names[1]: EPSILON * column}
 
 
 def _error(view: WhiteBoxView, names: tuple[str, str], row: Tensor, signs: Tensor) -> Tensor:
