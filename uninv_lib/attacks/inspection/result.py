@@ -11,15 +11,17 @@ from uninv_lib.types import State, WhiteBoxView
 @dataclass(frozen=True, kw_only=True)
 class Reading:
     """view: as it is understood so far; remarks: sentences for the user, who sees them with the
-    result; noise: the standard deviation of each entry of the update, by the names of parameters,
-    as rounding alone makes it; drowned: whether no layer moved further than that; weights:
-    how much each entry counts, in [0, 1], None for all alike;
-    signs: of the gradient, by the names of parameters, where the step went by them; errors_told:
-    whether the last layer's update is that of the output errors, up to scale.
+    result; obstacles: why no search can find the samples, each an error for who tries one; noise:
+    the standard deviation of each entry of the update, by the names of parameters, as rounding
+    alone makes it; drowned: whether no layer moved further than that; weights: how much each entry
+    counts, in [0, 1], None for all alike; signs: of the gradient, by the names of parameters, where
+    the step went by them; errors_told: whether the last layer's update is that of the output
+    errors, up to scale.
     """
 
     view: WhiteBoxView
     remarks: tuple[str, ...] = ()
+    obstacles: tuple[str, ...] = ()
     noise: State = field(default_factory=dict)
     drowned: bool = False
     weights: State | None = None

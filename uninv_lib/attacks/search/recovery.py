@@ -13,6 +13,7 @@ from torch import Tensor
 
 from uninv_lib.anatomy import features_of
 from uninv_lib.attacks.inspection import Inspection
+from uninv_lib.attacks.inspection.batches import statistics_cost
 from uninv_lib.attacks.search.costs import (
     angle_cost,
     dummy_gradient,
@@ -20,6 +21,7 @@ from uninv_lib.attacks.search.costs import (
     total_variation,
 )
 from uninv_lib.attacks.search.descent import Cost, Descent, Share, annealed, descend, halved
+from uninv_lib.attacks.search.fit import doubts
 from uninv_lib.attacks.search.layerwise import (
     call,
     distance,
@@ -29,6 +31,7 @@ from uninv_lib.attacks.search.layerwise import (
     split_of,
 )
 from uninv_lib.attacks.search.memory import chunk_of
+from uninv_lib.attacks.search.operators import twice_differentiable
 from uninv_lib.attacks.search.settings import Settings
 from uninv_lib.attacks.search.stacking import Data
 from uninv_lib.attacks.search.target import Goal, Targets, alike, stack, target_of
@@ -46,7 +49,7 @@ def cost_and_parts(
     """
     slopes = dummy_gradient(targets.net, targets.point, lambda z: goal.known.objective(z, free), x)
     prior = settings.tv * total_variation(x).mean()
-    return goal.away(goal.known.measure, slopes, goal.update) + prior, slopes, prior
+    return goal.measure(slopes) + prior, slopes, prior
 
 
 @dataclass(frozen=True)
@@ -66,12 +69,13 @@ class _Search:
         return cost, cost
 
     def head(self, variables: list[Tensor], goal: Goal, share: Share) -> tuple[Tensor, Tensor]:
+        net, point = self.targets.net, self.targets.point
         cost, _ = self.plain(variables, goal, share)
+        steered = cost + statistics_cost(net, point, variables[0])
         if goal.known.features is None:
-            return cost, cost
-        net, layer = self.targets.net, self.targets.anatomy.linear
-        entered = features_of(net, self.targets.point, layer, variables[0])
-        return cost, cost + relative_cost([entered], [goal.known.features])
+            return cost, steered
+        entered = features_of(net, point, self.targets.anatomy.linear, variables[0])
+        return cost, steered + relative_cost([entered], [goal.known.features])
 
     def angle(self, variables: list[Tensor], goal: Goal, share: float) -> tuple[Tensor, Tensor]:
         x, *free = variables
@@ -88,7 +92,8 @@ class _Search:
             goal, inner = data
             cost, _ = self.plain(variables, goal, share)
             away = distance(lambda inputs: call(front, point, inputs), variables[0], inner)
-            return cost, cost + 0.1**share * away.mean()
+            known = statistics_cost(self.targets.net, point, variables[0])
+            return cost, cost + 0.1**share * away.mean() + known
 
         return cost_of
 
@@ -183,8 +188,13 @@ def _best_of(targets: Targets, settings: Settings, session: Session) -> _Best:
         settings.enough,
     )
     one = targets.like.new_zeros(targets.shape)
+
+    def run() -> Tensor:
+        return logits(targets.net, targets.point, one)
+
     with (
-        fitting_threads(lambda: logits(targets.net, targets.point, one)),
+        twice_differentiable(run),
+        fitting_threads(run),
         session.steps(settings.most(turns), "recovery") as session,
     ):
         for kind in turns:
@@ -220,12 +230,14 @@ def search(
             raise FloatingPointError(
                 "recovery: the cost was not finite in any restart; try another rng or a lower lr"
             )
+        doubted = doubts(some, best.inputs)
         seconds = read + (time.perf_counter() - started) / len(group)
-        for place, (i, inputs, labels, history) in enumerate(
-            zip(group, best.inputs, some.labels, best.history, strict=True)
+        for place, (i, inputs, labels, history, doubt) in enumerate(
+            zip(group, best.inputs, some.labels, best.history, doubted, strict=True)
         ):
-            loss, remarks = torch.stack(history), requests[i].remarks + targets[i].remarks
-            features = some.goals.known.features
-            told = None if features is None else features[place]
-            found[i] = Reconstruction(inputs, labels, loss, seconds, remarks, told)
+            doubt = () if requests[i].drowned else doubt
+            remarks, known = requests[i].remarks + targets[i].remarks + doubt, some.goals.known
+            features = None if known.features is None else known.features[place]
+            loss = torch.stack(history)
+            found[i] = Reconstruction(inputs, labels, loss, seconds, remarks, features)
     return [found[i] for i in range(len(requests))]

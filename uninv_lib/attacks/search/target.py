@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from uninv_lib.anatomy import Anatomy
 from uninv_lib.attacks.inspection import Inspection
 from uninv_lib.attacks.search.costs import Measure, sign_cost
+from uninv_lib.attacks.search.error import Shown, shown
 from uninv_lib.attacks.search.known import Known
 from uninv_lib.attacks.search.sequence import in_sequence
 from uninv_lib.attacks.search.stacking import joined, rows, same_kind, stackable
@@ -38,8 +39,12 @@ class Goal:
         """Of all parameters, in the order of the net."""
         return list(self.update.values())
 
+    def measure(self, slopes: list[Tensor]) -> Tensor:
+        """How far dummy gradients, of all parameters, are from the update."""
+        return self.away(self.known.measure, slopes, self.update)
+
     def away(self, measure: Measure, slopes: list[Tensor], names: Iterable[str]) -> Tensor:
-        """How far a dummy gradient in these parameters is from their update, by this measure where
+        """How far dummy gradients in these parameters are from their update, by this measure where
         more than signs are known.
         """
         names = list(names)
@@ -89,23 +94,30 @@ class Targets:
 
 def target_of(request: Inspection, *, error_known: bool) -> Targets:
     """One request. error_known: the output errors are read off the update; without, as published,
-    the labels are an assumption.
+    the labels are an assumption. Raises ValueError for what stands in the way of a search.
     """
+    if request.obstacles:
+        raise ValueError(request.obstacles[0])
     view = request.view
     update, point = forgotten_gradient(view)
     scale = torch.stack([change.norm() for change in update.values()]).norm()
+    seen = shown(request.anatomy, point) if error_known else Shown(None, False)
     opened, names = in_sequence(request.anatomy, point)
     update = {name: update[old] / scale for name, old in names.items() if old in update}
     point = {name: point[old] for name, old in names.items()}
-    read = published if not error_known else told if request.errors_told else only_signs
-    known, labels, *remarks = read(view, opened, point, update)
+    if error_known:
+        error = next((name for name, old in names.items() if old == seen.error), None)
+        read = told if request.errors_told else only_signs
+        found = read(view, opened, point, update, Shown(error, seen.features))
+    else:
+        found = published(view, update)
+    known, labels, remark = found
     parts = (
         None if part is None else {name: part[names[name]] for name in update}
         for part in (request.weights, request.signs)
     )
-    one = rows(Goal(update, known, *parts), None)
-    shape = (view.num_forgotten, *view.input_shape)
-    return Targets(opened, point, shape, one, labels[None], tuple(filter(None, remarks)))
+    one, shape = rows(Goal(update, known, *parts), None), (view.num_forgotten, *view.input_shape)
+    return Targets(opened, point, shape, one, labels[None], (remark,) if remark else ())
 
 
 def alike(targets: list[Targets]) -> list[list[int]]:
