@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from uninv_lib.anatomy import Anatomy, both
-from uninv_lib.attacks.losses import LOSSES, loss_of, onehot_of
+from uninv_lib.attacks.losses import LOSSES, Loss, loss_of, onehot_of
 from uninv_lib.attacks.search.error import Shown
 from uninv_lib.attacks.search.known import ErrorsKnown, Known, LabelsKnown, NothingKnown, SumKnown
 from uninv_lib.attacks.search.last_layer import TOLD_APART, separate
@@ -49,6 +49,19 @@ def told(
         known = ErrorsKnown(errors=errors[None], features=features[None])
         return known, errors.argmin()[None], ""
     return _untold(view, anatomy, point, update)
+
+
+def only_signs(
+    view: WhiteBoxView, anatomy: Anatomy, point: State, update: dict[str, Tensor], seen: Shown
+) -> Told:
+    """The labels alone, for the update that shows the errors has their signs and not their size.
+
+    Raises ValueError where no label can be told.
+    """
+    if seen.error not in update:
+        return _untold(view, anatomy, point, update)
+    errors = update[str(seen.error)].flatten()
+    return _sum_of(view, errors, *loss_of(view, errors, None))
 
 
 def _untold(view: WhiteBoxView, anatomy: Anatomy, point: State, update: dict[str, Tensor]) -> Told:
@@ -106,6 +119,12 @@ def _of_several(
             each = found.errors.to(errors) * (errors.norm() / found.errors.sum(0).norm()).to(errors)
             known = ErrorsKnown(errors=each, features=found.features.to(errors))
             return known, found.labels.to(errors.device), remark
+    return _sum_of(view, errors, loss, remark)
+
+
+def _sum_of(view: WhiteBoxView, errors: Tensor, loss: Loss, remark: str) -> Told:
+    """Labels, with errors to be found on the way."""
+    count, softmax = view.num_forgotten, loss is LOSSES["cross_entropy"]
     if view.labels is None and not softmax:
         raise ValueError(
             f"labels: None of {count} samples whose loss is not cross-entropy; allowed then: "
