@@ -26,7 +26,8 @@ def in_sequence(anatomy: Anatomy, state: State) -> tuple[Anatomy, Mapping[str, s
     net, state = anatomy.net, fitting(anatomy.net, state)
     stages = list(_stages(net, ""))
     learned = [layer for _, layer in stages if list(layer.parameters())]
-    sequence = nn.Sequential(*(layer for _, layer in stages)).train(net.training)
+    sequence = nn.Sequential(*(layer for _, layer in stages))
+    sequence.training = net.training  # `train` would reach into the layers, which are the net's own
     names = {
         f"{i}.{n}": prefix + n
         for i, (prefix, layer) in enumerate(stages)

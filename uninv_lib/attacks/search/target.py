@@ -68,8 +68,10 @@ class Targets:
 
 def target_of(request: Inspection, *, error_known: bool) -> Targets:
     """One request. error_known: the output errors are read off the update; without, as published,
-    the labels are an assumption.
+    the labels are an assumption. Raises ValueError for what stands in the way of a search.
     """
+    if request.obstacles:
+        raise ValueError(request.obstacles[0])
     view = request.view
     update, point = forgotten_gradient(view)
     scale = torch.stack([change.norm() for change in update.values()]).norm()
