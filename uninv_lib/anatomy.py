@@ -31,15 +31,17 @@ def both(layer: str) -> tuple[str, str]:
 class Anatomy:
     """layers: those with parameters of their own, in the order in which they are called; last: the
     one that makes the logits, a linear one or a convolution whose positions are then pooled, if
-    there is such; starts_dense: whether the first is linear with bias and takes a row a sample;
-    dense: whether all are so, with a ReLU between two and nothing else; normalisation: (mean,
-    scale), each input_shape, where (inputs − mean) / scale is what reaches the first layer.
+    there is such; heads: those that make them together, side by side, if there are several, the
+    first being `last`; starts_dense: whether the first is linear with bias and takes a row a
+    sample; dense: whether all are so, with a ReLU between two and nothing else; normalisation:
+    (mean, scale), each input_shape, where (inputs − mean) / scale is what reaches the first layer.
     """
 
     net: nn.Module
     input_shape: tuple[int, ...]
     layers: tuple[str, ...]
     last: str | None
+    heads: tuple[str, ...]
     starts_dense: bool
     dense: bool
     normalisation: tuple[Tensor, Tensor] | None
@@ -102,14 +104,15 @@ def anatomy_of(net: nn.Module, input_shape: tuple[int, ...], state: State | None
     inputs = tried(input_shape, state)
     calls, output = _calls(net, state, inputs)
     made = [call for call in calls if isinstance(call.layer, (nn.Linear, nn.Conv2d))]
-    last = next((call for call in reversed(made) if _same(call.given, output)), None)
-    last = last or (made[-1] if made else None)
+    heads = _heads(made, output)
+    last = heads[0] if heads else (made[-1] if made else None)
     learned = [call for call in calls if list(call.layer.parameters(recurse=False))]
     return Anatomy(
         net,
         tuple(input_shape),
         tuple(dict.fromkeys(call.name for call in learned)),
         None if last is None else last.name,
+        tuple(head.name for head in heads) if len(heads) > 1 else (),
         starts_dense=_dense(learned[:1]) and [c.name for c in learned].count(learned[0].name) == 1,
         dense=_dense(learned) and _same(learned[-1].given, output),
         normalisation=_normalisation(inputs, calls, state),
@@ -204,6 +207,21 @@ def _calls(net: nn.Module, state: State, inputs: Tensor) -> tuple[list[_Call], T
         kind = type(output).__name__
         raise ValueError(f"net: gives a {kind}; allowed: logits, a tensor (n, classes)")
     return calls, output
+
+
+def _heads(made: Sequence[_Call], output: Tensor) -> list[_Call]:
+    """The calls that make the logits, side by side; none where they are made otherwise."""
+    heads, rest = list[_Call](), output
+    if output.ndim < 2:
+        return heads
+    while not heads or rest.shape[1:].numel():
+        parts = ((call, rest[:, : call.given.shape[1]]) for call in reversed(made))
+        head = next((call for call, part in parts if _same(call.given, part)), None)
+        if head is None:
+            return []
+        heads.append(head)
+        rest = rest[:, head.given.shape[1] :]
+    return heads
 
 
 def _same(first: Tensor, second: Tensor) -> bool:

@@ -5,6 +5,7 @@ and defense.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -208,6 +209,21 @@ def private_of(spec: Spec) -> Split:
         raise ValueError(f"private_size: {spec.private_size}; {allowed}")
     order = torch.randperm(len(pool), generator=rng_of("private", spec.seed))
     return pool.take(order[: spec.private_size])
+
+
+def fitting(spec: Spec, defaults: Collection[str]) -> tuple[Spec, str]:
+    """The Spec with sizes that nobody chose lowered to what its data set has, and a sentence that
+    says so, or none. defaults: the fields that nobody chose. Raises what `load` raises.
+    """
+    if "private_size" not in defaults:
+        return spec, ""
+    pool = len(data_of(spec).private)
+    names = [n for n in ("private_size", "forget_size") if n in defaults]
+    lowered = {n: pool for n in names if getattr(spec, n) > pool}
+    if not lowered:
+        return spec, ""
+    said = " and ".join(f"{name} is {pool} in place of {getattr(spec, name)}" for name in lowered)
+    return spec.but(**lowered), f"{spec.dataset} has {pool} private samples: {said}."
 
 
 def prepare(spec: Spec, *, progress: Progress = False) -> Scene:

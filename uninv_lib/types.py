@@ -113,7 +113,9 @@ class WhiteBoxView:
     labels: (num_forgotten,) int64, the forgotten samples' true labels; pretrained: θ_0;
     private_size: N; unlearning_steps: of gradient ascent, 1 or more; public: (n, *input_shape),
     samples of the same kind as the private ones; weight_decay: the L2 penalty of converged
-    training, for each retained sample.
+    training, for each retained sample; output: which output of the net the logits are, a key, a
+    position or a function of what it gives; loss: that was ascended, one of LOSSES or a function of
+    (logits, labels).
     """
 
     net: nn.Module
@@ -127,6 +129,8 @@ class WhiteBoxView:
     unlearning_steps: int | None = None
     public: Tensor | None = None
     weight_decay: float | None = None
+    output: str | int | Callable[[Any], Tensor] | None = None
+    loss: str | Callable[[Tensor, Tensor], Tensor] | None = None
 
 
 @dataclass(frozen=True)

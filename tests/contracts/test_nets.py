@@ -213,8 +213,10 @@ def recurrent(kind: type[nn.Module]) -> nn.Module:
 NETS = {
     "plain module": Case(Plain, 5),
     "parameters alone": Case(Functional, 5),
-    "parameters alone, no bias": Case(Unbiased, "no parameter of it shows the output error"),
-    "parameters alone, no bias, labels known": Case(Unbiased, "by the angle", labelled),
+    "parameters alone, no bias": Case(Unbiased, "no parameter that moved shows the output error"),
+    "parameters alone, no bias, labels known": Case(
+        Unbiased, "by the angle of the update alone", labelled
+    ),
     "nested": Case(lambda: nn.Sequential(nn.Sequential(nn.Sequential(Plain()))), 5),
     "mlp": Case(dense, 20),
     "mlp, no bias": Case(lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 10, bias=False)), 5),
@@ -250,7 +252,9 @@ NETS = {
     ),
     "convolution as classifier": Case(lambda: between(nn.Conv2d(8, 10, 8), nn.Flatten())[:-2], 5),
     "its positions averaged": Case(pooled, "did not fit"),
-    "clipped convolution": Case(lambda: pooled(nn.ReLU()), "parameter's update is the output"),
+    "clipped convolution": Case(
+        lambda: pooled(nn.ReLU()), "no parameter that moved shows the output error"
+    ),
     "attention": Case(lambda: Attending(nn.MultiheadAttention(16, 2, batch_first=True)), 5),
     "encoder": Case(
         lambda: Attending(nn.TransformerEncoderLayer(16, 2, 32, 0, batch_first=True)), 5

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from uninv_lib.attacks.inspection.result import Reading
 from uninv_lib.types import State
 
-WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
-"""Parts of a name that torch.compile, FSDP and activation checkpointing put anywhere in it."""
+WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "base_layer")
+"""Parts of a name that torch.compile, FSDP, activation checkpointing and adapters put anywhere in
+it."""
 HOLDERS = ("state_dict", "model_state_dict", "model", "net")
 """What checkpoints call the state among the other things that they keep."""
 
@@ -23,13 +24,21 @@ def named(reading: Reading) -> Reading:
     Raises ValueError where a state has no tensors for the net, TypeError where it is none.
     """
     view, net = reading.view, unwrapped(reading.view.net)
-    reading = reading.but(view=replace(view, net=net))
-    for which in ("before", "after", "pretrained"):
-        state = getattr(view, which)
+    given = {which: getattr(view, which) for which in ("before", "after", "pretrained")}
+    states, said = dict[str, Any](), dict[str, list[str]]()
+    for which, state in given.items():
         if state is not None:
-            renamed, remarks = _fitted(state, net, which)
-            reading = reading.but(*remarks, view=replace(reading.view, **{which: renamed}))
-    return reading
+            states[which], remarks = _renamed(state, net, which)
+            for remark in remarks:
+                said.setdefault(remark, []).append(which)
+    sent = states["after"]
+    for which in states:
+        base = states["before"] if which == "after" else {}
+        states[which], remarks = _completed(states[which], net, base, sent)
+        for remark in remarks:
+            said.setdefault(remark, []).append(which)
+    remarks = [f"{', '.join(names)}: {remark}" for remark, names in said.items()]
+    return reading.but(*remarks, view=replace(view, net=net, **states))
 
 
 def unwrapped(net: nn.Module) -> nn.Module:
@@ -43,26 +52,41 @@ def unwrapped(net: nn.Module) -> nn.Module:
     return net
 
 
-def _fitted(state: Any, net: nn.Module, which: str) -> tuple[State, list[str]]:
+def _renamed(state: Any, net: nn.Module, which: str) -> tuple[dict[str, Tensor], list[str]]:
     """The state with the names of the net, and what had to be understood for it."""
     own, remarks = net.state_dict(), list[str]()
     state, holder = _state_in(state, which)
     if holder:
-        remarks.append(f"{which}: its {holder!r} is taken for the state")
-    found, prefix = _without_prefix(state, own)
-    if found.keys() != state.keys():
-        removed = repr(prefix) if prefix else " and ".join(map(repr, WRAPPERS))
-        remarks.append(f"{which}: {removed} is passed over in the names of its tensors")
-    extra = sorted(found.keys() - own.keys())
-    if extra and not _paired(extra):
-        remarks.append(f"{which}: {_listed(extra)} passed over, which the net does not have")
-        found = {name: tensor for name, tensor in found.items() if name in own}
-    found |= _tied(found, net)
-    lacking = sorted(own.keys() - found.keys() - dict(net.named_parameters()).keys())
-    if lacking:
-        remarks.append(f"{which}: {_listed(lacking)} missing; the net's own are taken")
-        found |= {name: own[name] for name in lacking}
-    return found, remarks
+        remarks.append(f"its {holder!r} is taken for the state")
+    found, prefix, parts = _without_prefix(state, own)
+    if prefix or parts:
+        removed = ", ".join(map(repr, [*parts, *[prefix] * bool(prefix)]))
+        remarks.append(f"{removed} passed over in the names of its tensors")
+    extra = sorted(name for name in found.keys() - own.keys() if "lora_" not in name)
+    if extra:
+        remarks.append(f"{_listed(extra)} passed over, which the net does not have")
+    if not found.keys() & own.keys():
+        raise ValueError(f"{which}: tensors {_listed(extra)}; allowed: {_listed(sorted(own))}")
+    return {name: tensor for name, tensor in found.items() if name not in extra}, remarks
+
+
+def _completed(
+    state: dict[str, Tensor], net: nn.Module, base: State, other: State
+) -> tuple[dict[str, Tensor], list[str]]:
+    """The state with what it lacks: of `base` where that has it; else of the net, which was given
+    with it, if it is no parameter or `other` lacks it, too.
+    """
+    state = state | _tied(state, net)
+    parameters = dict(net.named_parameters())
+    lacking = [name for name in net.state_dict() if name not in state]
+    of_base = [name for name in lacking if name in base]
+    of_net = [n for n in lacking if n not in base and (n not in parameters or n not in other)]
+    state |= {name: base[name] for name in of_base}
+    state |= {name: net.state_dict()[name] for name in of_net}
+    remarks = [f"{_listed(of_base)} not in it, taken to be as before"] if of_base else []
+    if of_net:
+        remarks.append(f"{_listed(of_net)} not in it, taken from net")
+    return state, remarks
 
 
 def _state_in(state: Any, which: str) -> tuple[Mapping[str, Tensor], str]:
@@ -81,8 +105,11 @@ def _state_in(state: Any, which: str) -> tuple[Mapping[str, Tensor], str]:
 
 def _without_prefix(
     state: Mapping[str, Tensor], own: Collection[str]
-) -> tuple[dict[str, Tensor], str]:
-    """The state without the prefix under which most of the net's names stand in it, and that."""
+) -> tuple[dict[str, Tensor], str, list[str]]:
+    """The state without the prefix under which most of the net's names stand in it, that, and which
+    of WRAPPERS were in them.
+    """
+    parts = [part for part in WRAPPERS if any(part in name.split(".") for name in state)]
     bare = {
         ".".join(part for part in name.split(".") if part not in WRAPPERS): tensor
         for name, tensor in state.items()
@@ -95,7 +122,7 @@ def _without_prefix(
         return sum(f"{prefix}{mine}" in bare for mine in own)
 
     best = max(sorted(prefixes), key=hits)
-    return {name.removeprefix(best): tensor for name, tensor in bare.items()}, best
+    return {name.removeprefix(best): tensor for name, tensor in bare.items()}, best, parts
 
 
 def _tied(state: Mapping[str, Tensor], net: nn.Module) -> dict[str, Tensor]:
@@ -111,10 +138,6 @@ def _tied(state: Mapping[str, Tensor], net: nn.Module) -> dict[str, Tensor]:
         for name in names
     }
     return {name: t for name, t in kept.items() if t is not None and name not in state}
-
-
-def _paired(names: Collection[str]) -> bool:
-    return any("lora_" in name for name in names)
 
 
 def _listed(names: list[str]) -> str:

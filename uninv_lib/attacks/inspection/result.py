@@ -11,11 +11,12 @@ from uninv_lib.types import WhiteBoxView
 @dataclass(frozen=True, kw_only=True)
 class Reading:
     """view: as it is understood so far; remarks: sentences for the user, who sees them with the
-    result.
+    result; obstacles: why no search can find the samples, each an error for who tries one.
     """
 
     view: WhiteBoxView
     remarks: tuple[str, ...] = ()
+    obstacles: tuple[str, ...] = ()
 
     def but(self, *remarks: str, **changes: object) -> Reading:
         """The same with some fields changed and these remarks more."""

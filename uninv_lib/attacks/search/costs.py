@@ -5,10 +5,12 @@ itself.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
 
+from uninv_lib.attacks.inspection.batches import by_own_statistics, prepared
 from uninv_lib.models import logits
 from uninv_lib.types import State
 
@@ -79,5 +81,6 @@ def dummy_gradient(
     3).
     """
     parameters = {name: point[name] for name, _ in net.named_parameters()}
-    slopes = torch.func.grad(lambda p: objective(logits(net, {**point, **p}, x)))(parameters)
+    with by_own_statistics() if prepared(net) else nullcontext():
+        slopes = torch.func.grad(lambda p: objective(logits(net, {**point, **p}, x)))(parameters)
     return list(slopes.values())

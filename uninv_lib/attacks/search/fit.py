@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from uninv_lib.attacks.search.costs import dummy_gradient
+from uninv_lib.attacks.search.costs import dummy_gradient, relative_cost
 from uninv_lib.attacks.search.stacking import rows
 from uninv_lib.attacks.search.target import Goal, Targets
 from uninv_lib.models import logits
@@ -31,7 +31,7 @@ def doubts(targets: Targets, inputs: Tensor) -> list[tuple[str, ...]]:
 def _doubt(targets: Targets, goal: Goal, x: Tensor) -> tuple[str, ...]:
     own = _misfit(targets, goal, x)
     other = min(_misfit(targets, goal, moved) for moved in rearranged(x))
-    root = 1 if goal.known.scaled else 2  # an angle's cost grows with its square
+    root = 1 if goal.known.measure is relative_cost else 2  # an angle's cost grows with its square
     if own <= TRUSTED**root * other:
         return ()
     return (
@@ -59,4 +59,4 @@ def _misfit(targets: Targets, goal: Goal, x: Tensor) -> float:
     with torch.no_grad():
         free = [logits(targets.net, targets.point, x)] if goal.known.free() else []
     slopes = dummy_gradient(targets.net, targets.point, lambda z: goal.known.objective(z, free), x)
-    return goal.measure(slopes, goal.updates()).item()
+    return goal.measure(slopes).item()

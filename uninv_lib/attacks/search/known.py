@@ -5,13 +5,14 @@ update.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from uninv_lib.attacks.search.costs import Measure, angle_cost, cosine_cost, relative_cost
 from uninv_lib.attacks.search.stacking import stackable
 
 
@@ -23,8 +24,11 @@ class Known(ABC):
     """
 
     features: Tensor | None = None
-    scaled: ClassVar[bool] = True
-    """Whether the objective's gradient has the length of the update, not its direction alone."""
+
+    @property
+    def measure(self) -> Measure:
+        """How far a dummy gradient is from the update: by its size, too, where that is known."""
+        return relative_cost
 
     @abstractmethod
     def objective(self, logits: Tensor, free: list[Tensor]) -> Tensor:
@@ -40,16 +44,44 @@ class Known(ABC):
 @stackable
 @dataclass(frozen=True, kw_only=True)
 class LabelsKnown(Known):
-    """labels: (n,) int64, an assumption; each dummy's own cross-entropy makes its gradient, as
-    published.
+    """labels: (n,) int64, an assumption; loss: (logits, labels) -> its mean; each dummy's own loss
+    makes its gradient, as published.
     """
 
     labels: Tensor
-    scaled: ClassVar[bool] = False
+    loss: Callable[[Tensor, Tensor], Tensor] = cross_entropy
+
+    @property
+    def measure(self) -> Measure:
+        """By the angle of the two, as published."""
+        return cosine_cost
 
     def objective(self, logits: Tensor, free: list[Tensor]) -> Tensor:
-        """Cross-entropy with the known labels."""
-        return cross_entropy(logits, self.labels)
+        """The loss with the known labels."""
+        return self.loss(logits, self.labels)
+
+
+@stackable
+@dataclass(frozen=True, kw_only=True)
+class NothingKnown(Known):
+    """like: (n, classes), zeros or any. Soft labels are found on the way (after Zhu et al. 2019,
+    deep leakage from gradients).
+    """
+
+    like: Tensor
+
+    @property
+    def measure(self) -> Measure:
+        """By the angles of the layers."""
+        return angle_cost
+
+    def objective(self, logits: Tensor, free: list[Tensor]) -> Tensor:
+        """Cross-entropy with the found labels."""
+        return cross_entropy(logits, free[0].softmax(1))
+
+    def free(self) -> list[Tensor]:
+        """Logits of each sample's label."""
+        return [torch.zeros_like(self.like)]
 
 
 @stackable
@@ -68,15 +100,16 @@ class ErrorsKnown(Known):
 @dataclass(frozen=True, kw_only=True)
 class SumKnown(Known):
     """total: (classes,), the sum of the samples' errors, up to scale; onehot: (n, classes), their
-    labels. Each error is softmax − onehot, its softmax found on the way.
+    labels. Each error is answers(logits) − onehot, its logits found on the way.
     """
 
     total: Tensor
     onehot: Tensor
+    answers: Callable[[Tensor], Tensor]
 
     def objective(self, logits: Tensor, free: list[Tensor]) -> Tensor:
-        """What has the errors of the found softmax for its gradient, scaled to their sum."""
-        each = free[0].softmax(1) - self.onehot
+        """What has the found errors for its gradient, scaled to their sum."""
+        each = self.answers(free[0]) - self.onehot
         found: Tensor = (logits * each).sum() * self.total.abs().sum() / each.sum(0).abs().sum()
         return found
 

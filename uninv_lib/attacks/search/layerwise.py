@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate
 
 from uninv_lib.anatomy import features_of
+from uninv_lib.attacks.inspection.batches import statistics_cost
 from uninv_lib.attacks.search.costs import (
     Measure,
     dummy_gradient,
@@ -206,7 +207,8 @@ def _inner_cost(
     back: nn.Module, targets: Targets, variables: list[Tensor], goal: Goal, measure: Measure
 ) -> Tensor:
     """Of one target: how far the dummy gradient in `back` of what enters it, the first variable, is
-    from the update, and what reaches the last layer from what is known of it.
+    from the update, and what reaches the last layer and those that normalise from what is known of
+    it.
 
     Far from the solution `squared_cost` leads there, near it `relative_cost` does.
     """
@@ -214,7 +216,7 @@ def _inner_cost(
     state = {name: targets.point[name] for name in back.state_dict()}
     target = [goal.update[name] for name, _ in back.named_parameters()]
     slopes = dummy_gradient(back, state, lambda z: goal.known.objective(z, free), values)
-    cost = measure(slopes, target)
+    cost = measure(slopes, target) + statistics_cost(back, state, values)
     if goal.known.features is None:
         return cost
     reached = features_of(back, state, targets.anatomy.linear, values)
@@ -238,10 +240,12 @@ def picture_of(
     def encode(x: Tensor) -> Tensor:
         return call(front, targets.point, x)
 
+    state = {name: targets.point[name] for name in front.state_dict()}
+
     def cost_of(variables: list[Tensor], inner: Tensor, share: Share) -> tuple[Tensor, Tensor]:
         cost = (
             distance(encode, variables[0], inner).sum() + tv * total_variation(variables[0]).sum()
-        )
+        ) + statistics_cost(front, state, variables[0])
         return cost, cost
 
     if picture is None:

@@ -137,16 +137,19 @@ def twice_differentiable(run: Callable[[], object]) -> Iterator[None]:
     with slow_attention(), torch.no_grad(), _Composing() as tried:
         run()
     composing = _Composing() if tried.used else nullcontext()
-    with slow_attention(), sdpa_kernel(SDPBackend.MATH), composing:
+    with slow_attention(), composing:
         yield
 
 
 @contextmanager
 def slow_attention() -> Iterator[None]:
-    """A context in which nn.MultiheadAttention calls what it is made of, also without gradients."""
+    """A context in which attention runs by its mathematical kernel, and nn.MultiheadAttention calls
+    what it is made of.
+    """
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        yield
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)

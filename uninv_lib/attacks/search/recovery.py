@@ -13,6 +13,7 @@ from torch import Tensor
 
 from uninv_lib.anatomy import features_of
 from uninv_lib.attacks.inspection import Inspection
+from uninv_lib.attacks.inspection.batches import statistics_cost
 from uninv_lib.attacks.search.costs import (
     angle_cost,
     dummy_gradient,
@@ -48,7 +49,7 @@ def cost_and_parts(
     """
     slopes = dummy_gradient(targets.net, targets.point, lambda z: goal.known.objective(z, free), x)
     prior = settings.tv * total_variation(x).mean()
-    return goal.measure(slopes, goal.updates()) + prior, slopes, prior
+    return goal.measure(slopes) + prior, slopes, prior
 
 
 @dataclass(frozen=True)
@@ -68,12 +69,13 @@ class _Search:
         return cost, cost
 
     def head(self, variables: list[Tensor], goal: Goal, share: Share) -> tuple[Tensor, Tensor]:
+        net, point = self.targets.net, self.targets.point
         cost, _ = self.plain(variables, goal, share)
+        steered = cost + statistics_cost(net, point, variables[0])
         if goal.known.features is None:
-            return cost, cost
-        net, layer = self.targets.net, self.targets.anatomy.linear
-        entered = features_of(net, self.targets.point, layer, variables[0])
-        return cost, cost + relative_cost([entered], [goal.known.features])
+            return cost, steered
+        entered = features_of(net, point, self.targets.anatomy.linear, variables[0])
+        return cost, steered + relative_cost([entered], [goal.known.features])
 
     def angle(self, variables: list[Tensor], goal: Goal, share: float) -> tuple[Tensor, Tensor]:
         x, *free = variables
@@ -90,7 +92,8 @@ class _Search:
             goal, inner = data
             cost, _ = self.plain(variables, goal, share)
             away = distance(lambda inputs: call(front, point, inputs), variables[0], inner)
-            return cost, cost + 0.1**share * away.mean()
+            known = statistics_cost(self.targets.net, point, variables[0])
+            return cost, cost + 0.1**share * away.mean() + known
 
         return cost_of
 
@@ -175,7 +178,7 @@ class _Best:
 
 
 def _best_of(targets: Targets, settings: Settings, session: Session) -> _Best:
-    cut = split_of(targets.net) if targets.goals.known.scaled else None
+    cut = split_of(targets.net) and targets.goals.known.measure is relative_cost
     kinds = [kind for kind in settings.kinds if kind != "layerwise" or cut] or ["plain"]
     turns = [kinds[i % len(kinds)] for i in range(settings.restarts)]
     best = _Best(

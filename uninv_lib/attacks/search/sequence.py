@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import redirect_stderr, suppress
 from dataclasses import replace
 from io import StringIO
+from typing import Any
 
 import torch
 from torch import fx, nn
@@ -26,7 +27,8 @@ def in_sequence(anatomy: Anatomy, state: State) -> tuple[Anatomy, Mapping[str, s
     net, state = anatomy.net, fitting(anatomy.net, state)
     stages = list(_stages(net, ""))
     learned = [layer for _, layer in stages if list(layer.parameters())]
-    sequence = nn.Sequential(*(layer for _, layer in stages)).train(net.training)
+    sequence = nn.Sequential(*(layer for _, layer in stages))
+    sequence.training = net.training  # `train` would reach into the layers, which are the net's own
     names = {
         f"{i}.{n}": prefix + n
         for i, (prefix, layer) in enumerate(stages)
@@ -45,8 +47,8 @@ def in_sequence(anatomy: Anatomy, state: State) -> tuple[Anatomy, Mapping[str, s
 def _renamed(anatomy: Anatomy, sequence: nn.Module, names: Mapping[str, str]) -> Anatomy:
     known = {old.rpartition(".")[0]: name.rpartition(".")[0] for name, old in names.items()}
     last = None if anatomy.last is None else known[anatomy.last]
-    layers = tuple(known[layer] for layer in anatomy.layers)
-    return replace(anatomy, net=sequence, layers=layers, last=last)
+    layers, heads = (tuple(known[name] for name in n) for n in (anatomy.layers, anatomy.heads))
+    return replace(anatomy, net=sequence, layers=layers, heads=heads, last=last)
 
 
 def _stages(layer: nn.Module, prefix: str) -> Iterator[tuple[str, nn.Module]]:
@@ -82,20 +84,25 @@ def _parts(layer: nn.Module) -> list[tuple[str | None, nn.Module]] | None:
     except Exception:  # whatever a forward may raise that meets a stand-in for its input
         return None
     parts: list[tuple[str | None, nn.Module]] = []
-    for given, nodes in _segments(graph):
-        if len(nodes) == 1 and nodes[0].op == "call_module" and nodes[0].args == (given,):
+    for given, nodes, result in _segments(graph):
+        if (
+            len(nodes) == 1
+            and result is nodes[0]
+            and nodes[0].op == "call_module"
+            and nodes[0].args == (given,)
+        ):
             name = str(nodes[0].target)
             parts.append((name, layer.get_submodule(name)))
-        elif any(_learns(layer, node) for node in nodes):
+        elif any(_learns(layer, node) for node in nodes) and result is nodes[-1]:
             return None
         else:
-            parts.append((None, _between(layer, given, nodes)))
+            parts.append((None, _between(layer, given, nodes, result)))
     return parts
 
 
-def _segments(graph: fx.Graph) -> Iterator[tuple[fx.Node, list[fx.Node]]]:
+def _segments(graph: fx.Graph) -> Iterator[tuple[fx.Node, list[fx.Node], Any]]:
     """The computation cut wherever one value is all that is needed from there on: (that value, the
-    nodes up to the next cut).
+    nodes up to the next cut, what they give there; at the end it may be several values).
     """
     nodes = list(graph.nodes)
     place = {node: i for i, node in enumerate(nodes)}
@@ -104,8 +111,10 @@ def _segments(graph: fx.Graph) -> Iterator[tuple[fx.Node, list[fx.Node]]]:
         since.append(node)
         needed = {n for n in nodes[: i + 1] if any(place[user] > i for user in n.users)}
         if needed == {node}:
-            yield given, since
+            yield given, since, node
             given, since = node, []
+    if since:
+        yield given, since, nodes[-1].args[0]
 
 
 def _learns(layer: nn.Module, node: fx.Node) -> bool:
@@ -114,11 +123,11 @@ def _learns(layer: nn.Module, node: fx.Node) -> bool:
     return node.op == "get_attr"
 
 
-def _between(layer: nn.Module, given: fx.Node, nodes: Sequence[fx.Node]) -> nn.Module:
+def _between(layer: nn.Module, given: fx.Node, nodes: Sequence[fx.Node], result: Any) -> nn.Module:
     """What the nodes compute of one value, as a layer."""
     graph = fx.Graph()
     known = {given: graph.placeholder("x")}
     for node in nodes:
         known[node] = graph.node_copy(node, known.__getitem__)
-    graph.output(known[nodes[-1]])
+    graph.output(fx.node.map_arg(result, known.__getitem__))
     return fx.GraphModule(layer, graph)

@@ -36,7 +36,8 @@ class SoftPool(nn.Module):
 def soft_pools(net: nn.Sequential, temperature: Tensor | float) -> nn.Sequential:
     """`net` with its max-poolings softened, the other layers and all names as they are."""
     layers = OrderedDict[str, nn.Module]()
-    for name, layer in net.named_children():
+    for name, layer in net._modules.items():
+        assert layer is not None
         layers[name] = layer
         if (
             isinstance(layer, nn.MaxPool2d)

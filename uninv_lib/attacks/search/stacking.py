@@ -15,15 +15,20 @@ Record = TypeVar("Record")
 
 
 def stackable(record: type[Record]) -> type[Record]:
-    """A class decorator for dataclasses whose fields are `Data` or None."""
+    """A class decorator for dataclasses whose fields are `Data`, None, or functions, which the
+    targets of a stack share.
+    """
     names = [field.name for field in fields(record)]  # type: ignore[arg-type]
 
-    def apart(one: Record) -> tuple[list[Data], list[str]]:
-        there = [name for name in names if getattr(one, name) is not None]
-        return [getattr(one, name) for name in there], there
+    def apart(one: Record) -> tuple[list[Data], tuple[tuple[str, ...], tuple[Any, ...]]]:
+        held = {name: getattr(one, name) for name in names}
+        there = tuple(n for n, part in held.items() if part is not None and not callable(part))
+        shared = tuple((n, part) for n, part in held.items() if callable(part))
+        return [held[name] for name in there], (there, shared)
 
-    def rebuilt(parts: Any, there: Any) -> Record:
-        return record(**dict(zip(there, parts, strict=True)))
+    def rebuilt(parts: Any, context: Any) -> Record:
+        there, shared = context
+        return record(**dict(zip(there, parts, strict=True)), **dict(shared))
 
     pytree.register_pytree_node(record, apart, rebuilt)
     return record

@@ -8,23 +8,16 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
 
-from uninv_lib.anatomy import Anatomy, both
+from uninv_lib.anatomy import Anatomy
 from uninv_lib.attacks.inspection import Inspection
-from uninv_lib.attacks.search.costs import cosine_cost, relative_cost
 from uninv_lib.attacks.search.error import Shown, shown
-from uninv_lib.attacks.search.known import ErrorsKnown, Known, LabelsKnown, SumKnown
-from uninv_lib.attacks.search.last_layer import TOLD_APART, separate
+from uninv_lib.attacks.search.known import Known
 from uninv_lib.attacks.search.sequence import in_sequence
 from uninv_lib.attacks.search.stacking import joined, rows, same_kind, stackable
-from uninv_lib.attacks.search.update import error_without_bias, forgotten_gradient, labels_of_bias
-from uninv_lib.types import State, WhiteBoxView
-
-NOT_SHOWN = (
-    "net: no parameter's update is the output error; the search is over the whole net, by the "
-    "angle of the update alone"
-)
+from uninv_lib.attacks.search.told import published, told
+from uninv_lib.attacks.search.update import forgotten_gradient
+from uninv_lib.types import State
 
 
 @stackable
@@ -39,11 +32,9 @@ class Goal:
         """Of all parameters, in the order of the net."""
         return list(self.update.values())
 
-    def measure(self, slopes: list[Tensor], target: list[Tensor]) -> Tensor:
-        """How far they are apart: by their differences where the objective has the length of the
-        update, else by their angle.
-        """
-        return (relative_cost if self.known.scaled else cosine_cost)(slopes, target)
+    def measure(self, slopes: list[Tensor]) -> Tensor:
+        """How far dummy gradients, of all parameters, are from the update."""
+        return self.known.measure(slopes, self.updates())
 
 
 @dataclass(frozen=True)
@@ -52,7 +43,7 @@ class Targets:
 
     anatomy: of the net as `in_sequence` opens it, whose names the others use; goals: a stack, each
     tensor with the targets in front; labels: (targets, n) int64; shape: of one request's samples,
-    (n, *input_shape); remarks: of how they were read.
+    (n, *input_shape); remarks: on what was inferred.
     """
 
     anatomy: Anatomy
@@ -82,8 +73,10 @@ class Targets:
 
 def target_of(request: Inspection, *, error_known: bool) -> Targets:
     """One request. error_known: the output errors are read off the update; without, as published,
-    the labels are an assumption.
+    the labels are an assumption. Raises ValueError for what stands in the way of a search.
     """
+    if request.obstacles:
+        raise ValueError(request.obstacles[0])
     view = request.view
     update, point = forgotten_gradient(view)
     scale = torch.stack([change.norm() for change in update.values()]).norm()
@@ -91,72 +84,14 @@ def target_of(request: Inspection, *, error_known: bool) -> Targets:
     opened, names = in_sequence(request.anatomy, point)
     update = {name: update[old] / scale for name, old in names.items() if old in update}
     point = {name: point[old] for name, old in names.items()}
-    error = next((name for name, old in names.items() if old == seen.error), None)
-    remarks: tuple[str, ...] = ()
-    if not error_known:
-        known, labels = _published(view, update)
-    elif error is None and not (seen.features and view.num_forgotten == 1):
-        (known, labels), remarks = _own_errors(view, opened, update), (NOT_SHOWN,)
+    if error_known:
+        error = next((name for name, old in names.items() if old == seen.error), None)
+        found = told(view, opened, point, update, Shown(error, seen.features))
     else:
-        known, labels = _read(view, opened, point, update, Shown(error, seen.features))
-    shape, one = (view.num_forgotten, *view.input_shape), rows(Goal(update, known), None)
-    return Targets(opened, point, shape, one, labels[None], remarks)
-
-
-def _published(view: WhiteBoxView, update: dict[str, Tensor]) -> tuple[Known, Tensor]:
-    if view.labels is None:
-        raise ValueError("view.labels: None; attack 'paper' assumes the forgotten samples' labels")
-    labels = view.labels.to(next(iter(update.values())).device)
-    return LabelsKnown(labels=labels), labels
-
-
-def _own_errors(
-    view: WhiteBoxView, anatomy: Anatomy, update: dict[str, Tensor]
-) -> tuple[Known, Tensor]:
-    """Labels alone, guessed by the last layer where they are not known: each pulls its own class
-    down there.
-    """
-    labels = view.labels
-    if labels is None and anatomy.last is not None:
-        weight, bias = both(anatomy.last)
-        pulled = update.get(bias, update.get(weight))
-        if pulled is not None:
-            labels = labels_of_bias(
-                pulled.flatten(1).sum(1) if pulled.ndim > 1 else pulled, view.num_forgotten
-            )
-    if labels is None:
-        raise ValueError(
-            "net: no parameter of it shows the output error, nor has it a last layer that shows "
-            "the labels; allowed: a net with a bias on its logits, or view.labels"
-        )
-    labels = labels.to(next(iter(update.values())).device)
-    return LabelsKnown(labels=labels), labels
-
-
-def _read(
-    view: WhiteBoxView, anatomy: Anatomy, point: State, update: dict[str, Tensor], seen: Shown
-) -> tuple[Known, Tensor]:
-    """What the last layer's update tells of the errors, and the labels."""
-    weight, bias = both(anatomy.last) if anatomy.last is not None else ("", "")
-    if seen.error is None:
-        errors, features = error_without_bias(point[weight], update[weight])
-        return ErrorsKnown(errors=errors[None], features=features[None]), errors.argmin()[None]
-    errors = update[seen.error].flatten()
-    labels = labels_of_bias(errors, view.num_forgotten) if view.labels is None else view.labels
-    if view.num_forgotten == 1:
-        # Of a linear layer the update is e hᵀ, and e is known; of a convolution it mixes what
-        # stands at each position.
-        slopes = update[weight] if seen.features else None
-        reached = None if slopes is None else (slopes.T @ errors)[None] / errors.square().sum()
-        return ErrorsKnown(errors=errors[None], features=reached), labels.to(errors.device)
-    if seen.features and seen.error == bias and view.num_forgotten < len(errors):
-        found = separate(view, anatomy, point, update)
-        if found.cost < TOLD_APART:
-            each = found.errors.to(errors) * (errors.norm() / found.errors.sum(0).norm()).to(errors)
-            known = ErrorsKnown(errors=each, features=found.features.to(errors))
-            return known, found.labels.to(errors.device)
-    onehot = one_hot(labels.to(errors.device), len(errors)).to(errors)
-    return SumKnown(total=errors, onehot=onehot), labels.to(errors.device)
+        found = published(view, update)
+    known, labels, remark = found
+    one, shape = rows(Goal(update, known), None), (view.num_forgotten, *view.input_shape)
+    return Targets(opened, point, shape, one, labels[None], (remark,) if remark else ())
 
 
 def alike(targets: list[Targets]) -> list[list[int]]:

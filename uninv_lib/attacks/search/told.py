@@ -1,0 +1,117 @@
+"""What the update tells of the forgotten samples where it shows their output errors, and what is
+assumed of them.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from uninv_lib.anatomy import Anatomy, both
+from uninv_lib.attacks.losses import LOSSES, loss_of, onehot_of
+from uninv_lib.attacks.search.error import Shown
+from uninv_lib.attacks.search.known import ErrorsKnown, Known, LabelsKnown, NothingKnown, SumKnown
+from uninv_lib.attacks.search.last_layer import TOLD_APART, separate
+from uninv_lib.attacks.search.update import error_without_bias, labels_of_bias
+from uninv_lib.models import logits
+from uninv_lib.types import State, WhiteBoxView
+
+Told = tuple[Known, Tensor, str]
+"""What is known of the samples, their labels, and a remark or ""."""
+
+
+def published(view: WhiteBoxView, update: dict[str, Tensor]) -> Told:
+    """The labels are an assumption; raises ValueError without."""
+    if view.labels is None:
+        raise ValueError("view.labels: None; attack 'paper' assumes the forgotten samples' labels")
+    like = next(iter(update.values()))
+    labels = view.labels.to(like.device)
+    loss, remark = loss_of(view, like.new_zeros(2), None)
+    return LabelsKnown(labels=labels, loss=loss.function), labels, remark
+
+
+def told(
+    view: WhiteBoxView, anatomy: Anatomy, point: State, update: dict[str, Tensor], seen: Shown
+) -> Told:
+    """What the update of the parameter that shows the error, and of the last layer, tells of the
+    errors and the labels.
+
+    Raises ValueError where several samples' labels are told by nothing.
+    """
+    one, moved = view.num_forgotten == 1, {n for n, change in update.items() if change.any()}
+    weight, _ = both(anatomy.last) if anatomy.last is not None else ("", "")
+    if one and anatomy.heads and all(both(head)[1] in moved for head in anatomy.heads):
+        return _of_one(view, anatomy, point, update, Shown(both(anatomy.heads[0])[1], True))
+    if seen.error in moved:
+        return (_of_one if one else _of_several)(view, anatomy, point, update, seen)
+    if one and seen.features and weight in moved:
+        errors, features = error_without_bias(point[weight], update[weight])
+        known = ErrorsKnown(errors=errors[None], features=features[None])
+        return known, errors.argmin()[None], ""
+    return _untold(view, anatomy, point, update)
+
+
+def _untold(view: WhiteBoxView, anatomy: Anatomy, point: State, update: dict[str, Tensor]) -> Told:
+    """No error: the labels as they are assumed, or as the last layer tells them, where each pulls
+    its own class down; else they are found on the way.
+    """
+    remark = (
+        "net: no parameter that moved shows the output error; the search is over the whole net, by "
+        "the angle of the update alone"
+    )
+    like, labels = next(iter(update.values())), view.labels
+    names = both(anatomy.last) if anatomy.last is not None else ()
+    pulled = [update[n] for n in reversed(names) if n in update and update[n].any()]
+    if labels is None and pulled:
+        labels = labels_of_bias(pulled[0].reshape(len(pulled[0]), -1).sum(1), view.num_forgotten)
+    if labels is None:
+        with torch.no_grad():
+            shape = (view.num_forgotten, *view.input_shape)
+            given = logits(anatomy.net, point, like.new_zeros(shape))
+        return NothingKnown(like=given), torch.full((view.num_forgotten,), -1), remark
+    labels = labels.to(like.device)
+    loss = loss_of(view, like.new_zeros(2), None)[0].function
+    return LabelsKnown(labels=labels, loss=loss), labels, remark
+
+
+def _of_one(
+    view: WhiteBoxView, anatomy: Anatomy, point: State, update: dict[str, Tensor], seen: Shown
+) -> Told:
+    """Of a linear layer the weight's update is e hᵀ, and e is known; of a convolution it mixes what
+    stands at each position.
+    """
+    errors, reached, answers = update[str(seen.error)].flatten(), None, None
+    if seen.features:
+        weight, bias = both(anatomy.classifier)
+        reached = (update[weight].T @ errors)[None] / errors.square().sum()
+        answers = reached[0] @ point[weight].T + point.get(bias, 0)
+    loss, remark = loss_of(view, errors, answers)
+    labels = loss.read(errors) if view.labels is None else view.labels
+    every = [update[both(head)[1]] for head in anatomy.heads] or [errors]
+    known = ErrorsKnown(errors=torch.cat(every)[None], features=reached)
+    return known, labels.to(errors.device), remark
+
+
+def _of_several(
+    view: WhiteBoxView, anatomy: Anatomy, point: State, update: dict[str, Tensor], seen: Shown
+) -> Told:
+    """The errors' sum is known; a linear last layer's weights tell the samples apart."""
+    errors, count = update[str(seen.error)].flatten(), view.num_forgotten
+    loss, remark = loss_of(view, errors, None)
+    softmax = loss is LOSSES["cross_entropy"]
+    linear = seen.features and seen.error == both(anatomy.classifier)[1]
+    if softmax and linear and count < len(errors):
+        found = separate(view, anatomy, point, update)
+        if found.cost < TOLD_APART:
+            each = found.errors.to(errors) * (errors.norm() / found.errors.sum(0).norm()).to(errors)
+            known = ErrorsKnown(errors=each, features=found.features.to(errors))
+            return known, found.labels.to(errors.device), remark
+    if view.labels is None and not softmax:
+        raise ValueError(
+            f"labels: None of {count} samples whose loss is not cross-entropy; allowed then: "
+            "labels, or one forgotten sample"
+        )
+    labels = labels_of_bias(errors, count) if view.labels is None else view.labels
+    onehot = onehot_of(labels.to(errors.device), len(errors)).to(errors)
+    sums = SumKnown(total=errors, onehot=onehot, answers=loss.answers)
+    return sums, labels.to(errors.device), remark
