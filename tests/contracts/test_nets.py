@@ -213,7 +213,7 @@ def recurrent(kind: type[nn.Module]) -> nn.Module:
 NETS = {
     "plain module": Case(Plain, 5),
     "parameters alone": Case(Functional, 5),
-    "parameters alone, no bias": Case(Unbiased, "no parameter that moved shows the output error"),
+    "parameters alone, no bias": Case(Unbiased, "no parameter's update is the output error"),
     "parameters alone, no bias, labels known": Case(
         Unbiased, "by the angle of the update alone", labelled
     ),
@@ -253,7 +253,7 @@ NETS = {
     "convolution as classifier": Case(lambda: between(nn.Conv2d(8, 10, 8), nn.Flatten())[:-2], 5),
     "its positions averaged": Case(pooled, "did not fit"),
     "clipped convolution": Case(
-        lambda: pooled(nn.ReLU()), "no parameter that moved shows the output error"
+        lambda: pooled(nn.ReLU()), "no parameter's update is the output error"
     ),
     "attention": Case(lambda: Attending(nn.MultiheadAttention(16, 2, batch_first=True)), 5),
     "encoder": Case(
