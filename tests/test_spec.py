@@ -101,6 +101,18 @@ def test_a_device_that_is_not_there_is_an_error(monkeypatch):
         device_of("cuda")
 
 
+@pytest.mark.parametrize("cuda", [False, True])
+def test_auto_leaves_mps_alone_and_says_so(monkeypatch, cuda):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: cuda)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: True)
+    if cuda:
+        assert device_of("auto").type == "cuda"
+        return
+    with pytest.warns(UserWarning, match="'auto' takes the CPU, for on mps max-pooling"):
+        assert device_of("auto").type == "cpu"
+    assert device_of("mps").type == "mps"
+
+
 def test_an_image_model_on_a_table_is_an_error():
     with pytest.raises(ValueError, match="needs images"):
         build("convnet", load("breast_cancer"))

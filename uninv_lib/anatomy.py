@@ -69,13 +69,13 @@ class Anatomy:
 
     @property
     def head(self) -> tuple[str, str]:
-        """The names of the weight and the bias of `linear`. Raises ValueError where it has no
-        bias.
+        """The names of the weight and the bias of `linear`. Raises ValueError where they are no
+        parameters of its own, as without a bias or under weight_norm.
         """
-        if self.net.get_submodule(self.linear).bias is None:
+        if not _plain(self.net.get_submodule(self.linear)):
             raise ValueError(
-                "net: its last linear layer has no bias; allowed: a classifier that ends in "
-                "Linear with bias"
+                "net: its last linear layer has no weight and bias that are parameters; allowed: "
+                "a classifier that ends in Linear with bias, without a parametrisation"
             )
         return both(self.linear)
 
@@ -228,12 +228,17 @@ def _same(first: Tensor, second: Tensor) -> bool:
     return first.shape == second.shape and torch.equal(first, second)
 
 
+def _plain(layer: nn.Module) -> bool:
+    """Whether a weight and a bias are parameters of this layer itself."""
+    return {"weight", "bias"} <= {name for name, _ in layer.named_parameters(recurse=False)}
+
+
 def _dense(calls: Sequence[_Call]) -> bool:
     """Whether these are linear with bias, take a row a sample, each what the one before gave behind
     a ReLU.
     """
     linear = [
-        isinstance(call.layer, nn.Linear) and call.layer.bias is not None and call.entered.ndim == 2
+        isinstance(call.layer, nn.Linear) and _plain(call.layer) and call.entered.ndim == 2
         for call in calls
     ]
     return (

@@ -90,6 +90,8 @@ def patches_of(view: WhiteBoxView, anatomy: Anatomy) -> Patches | None:
 
 def _embeds(layer: nn.Module) -> bool:
     """Whether a layer may embed patches; that they lie side by side the pixels tell."""
+    if "weight" not in dict(layer.named_parameters(recurse=False)):
+        return False
     return isinstance(layer, nn.Linear) or (
         isinstance(layer, nn.Conv2d) and layer.groups == 1 and layer.padding in ((0, 0), "valid")
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from uninv_lib.attacks.search.operators import slow_attention
 from uninv_lib.attacks.search.target import Targets
 from uninv_lib.models import logits
 
@@ -24,7 +25,8 @@ def chunk_of(targets: Targets, memory: float) -> int:
 def _stackable(targets: Targets) -> bool:
     two = targets.like.new_zeros(2, *targets.shape)
     try:
-        torch.func.vmap(lambda x: logits(targets.net, targets.point, x))(two)
+        with slow_attention():
+            torch.func.vmap(lambda x: logits(targets.net, targets.point, x))(two)
     except RuntimeError:
         return False
     return True

@@ -134,12 +134,22 @@ def twice_differentiable(run: Callable[[], object]) -> Iterator[None]:
 
     An operator that a function of torch calls within itself is not seen, but for attention.
     """
-    slow = torch.backends.mha.get_fastpath_enabled()
+    with slow_attention(), torch.no_grad(), _Composing() as tried:
+        run()
+    composing = _Composing() if tried.used else nullcontext()
+    with slow_attention(), composing:
+        yield
+
+
+@contextmanager
+def slow_attention() -> Iterator[None]:
+    """A context in which attention runs by its mathematical kernel, and nn.MultiheadAttention calls
+    what it is made of.
+    """
+    fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with torch.no_grad(), _Composing() as tried:
-            run()
-        with sdpa_kernel(SDPBackend.MATH), _Composing() if tried.used else nullcontext():
+        with sdpa_kernel(SDPBackend.MATH):
             yield
     finally:
-        torch.backends.mha.set_fastpath_enabled(slow)
+        torch.backends.mha.set_fastpath_enabled(fast)

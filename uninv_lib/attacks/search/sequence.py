@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import redirect_stderr, suppress
 from dataclasses import replace
+from io import StringIO
 from typing import Any
 
 import torch
@@ -35,7 +36,8 @@ def in_sequence(anatomy: Anatomy, state: State) -> tuple[Anatomy, Mapping[str, s
     }
     inputs = tried(anatomy.input_shape, state)
     if len(stages) > 1 and len(set(learned)) == len(learned):
-        with torch.no_grad(), suppress(RuntimeError, KeyError, TypeError):
+        silent = redirect_stderr(StringIO())  # where fx prints what it then raises
+        with torch.no_grad(), silent, suppress(Exception):  # of whatever was traced wrongly
             same = logits(sequence, {name: state[old] for name, old in names.items()}, inputs)
             if torch.allclose(same, logits(net, state, inputs), rtol=1e-3, atol=1e-5):
                 return _renamed(anatomy, sequence, names), names

@@ -73,8 +73,8 @@ def _untold(view: WhiteBoxView, anatomy: Anatomy, point: State, update: dict[str
         "angle of the update alone"
     )
     like, labels = next(iter(update.values())), view.labels
-    pulled = [update[n] for n in reversed(both(anatomy.last or "")) if n in update]
-    pulled = [slopes for slopes in pulled if slopes.any()]
+    names = both(anatomy.last) if anatomy.last is not None else ()
+    pulled = [update[n] for n in reversed(names) if n in update and update[n].any()]
     if labels is None and pulled:
         each = pulled[0].reshape(len(pulled[0]), -1).sum(1)
         labels = labels_of_bias(each, view.num_forgotten)
