@@ -15,8 +15,9 @@ from uninv_lib.types import WhiteBoxView
 
 __all__ = ["Inspection", "Reading", "inspect_view"]
 
-STAGES: tuple[Callable[[Reading], Reading], ...] = (named, one_output, modes)
-"""In this order; each sees what those before it understood."""
+STAGES: tuple[Callable[[Reading], Reading], ...] = (named, modes, one_output)
+"""In this order; each sees what those before it understood. None behind `modes` meets a net in
+train(), which would move running statistics."""
 
 
 def inspect_view(view: WhiteBoxView) -> Inspection:
