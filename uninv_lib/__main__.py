@@ -78,12 +78,17 @@ def main() -> None:
 def run(**fields: Any) -> None:
     """Run one experiment; prints its Record as one JSON line on standard output."""
     from uninv_lib.experiment import run as run_spec
+    from uninv_lib.scene import fitting
 
+    chosen = {name: value for name, value in fields.items() if value is not None}
     try:
-        spec = Spec(**{name: value for name, value in fields.items() if value is not None})
+        spec = Spec(**chosen)
     except ValidationError as error:
         raise click.UsageError(explain(error)) from error
     try:
+        spec, said = fitting(spec, fields.keys() - chosen)
+        if said:
+            click.echo(said, err=True)
         record = run_spec(spec, progress=True)
     except CAUGHT as error:
         raise click.ClickException(str(error)) from error

@@ -4,6 +4,8 @@ and defense.
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,15 +112,22 @@ class Scene:
 
 
 def device_of(device: str, dtype: str = "float32") -> torch.device:
-    """The device asked for; "auto" takes CUDA, then MPS, then CPU. Raises ValueError where it is
-    not there.
+    """The device asked for; "auto" takes CUDA, else the CPU: on MPS max-pooling has no second
+    derivative, and a warning says so where that would be there. Raises ValueError where it is not
+    there.
     """
     there = {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
         "cpu": True,
     }
-    name = next(d for d in there if there[d]) if device == "auto" else device
+    name = ("cuda" if there["cuda"] else "cpu") if device == "auto" else device
+    if device == "auto" and name == "cpu" and there["mps"]:
+        warnings.warn(
+            "device: 'auto' takes the CPU, for on mps max-pooling has no second derivative, which "
+            "the search needs; allowed for a net without: device='mps'",
+            stacklevel=2,
+        )
     if not there[name]:
         allowed = ", ".join(d for d in there if there[d])
         raise ValueError(f"device: {name!r} is not on this machine; allowed: auto, {allowed}")
@@ -200,6 +209,21 @@ def private_of(spec: Spec) -> Split:
         raise ValueError(f"private_size: {spec.private_size}; {allowed}")
     order = torch.randperm(len(pool), generator=rng_of("private", spec.seed))
     return pool.take(order[: spec.private_size])
+
+
+def fitting(spec: Spec, defaults: Collection[str]) -> tuple[Spec, str]:
+    """The Spec with sizes that nobody chose lowered to what its data set has, and a sentence that
+    says so, or none. defaults: the fields that nobody chose. Raises what `load` raises.
+    """
+    if "private_size" not in defaults:
+        return spec, ""
+    pool = len(data_of(spec).private)
+    names = [n for n in ("private_size", "forget_size") if n in defaults]
+    lowered = {n: pool for n in names if getattr(spec, n) > pool}
+    if not lowered:
+        return spec, ""
+    said = " and ".join(f"{name} is {pool} in place of {getattr(spec, name)}" for name in lowered)
+    return spec.but(**lowered), f"{spec.dataset} has {pool} private samples: {said}."
 
 
 def prepare(spec: Spec, *, progress: Progress = False) -> Scene:

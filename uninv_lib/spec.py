@@ -133,7 +133,7 @@ class Spec(BaseModel):
     request: Number = Field(0, description="which deletion request under the same model before")
     model_seed: Seed = Field(0, description="draws the pretraining")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
-        "auto", description="auto: cuda, then mps, then cpu"
+        "auto", description="auto: cuda, else cpu"
     )
     dtype: Literal["float32", "float64"] = Field(
         "float32", description="arithmetic after pretraining"

@@ -24,6 +24,7 @@ from uninv_lib.attacks.search.costs import (
     relative_cost,
     total_variation,
 )
+from uninv_lib.attacks.search.error import shown
 from uninv_lib.attacks.search.known import ErrorsKnown, SumKnown
 from uninv_lib.attacks.search.last_layer import separate
 from uninv_lib.attacks.search.layerwise import Phases, call, find_inner, halves, split_of
@@ -322,16 +323,54 @@ def test_a_net_without_a_last_bias_or_a_classifier_is_attacked(convnet, rng):
     assert set(shifted.after) == set(after)
     found = recover_features(shifted, rng=rng, iterations=5)
     assert torch.equal(found.labels, convnet.forget.labels)
-    with pytest.raises(
-        ValueError, match="without a bias; allowed then: a linear one and one forgotten sample"
-    ):
-        recover_features(replace(shifted, num_forgotten=2), rng=rng, iterations=5)
-    net = nn.Sequential(view.net[0], nn.Flatten(), nn.LayerNorm(64)).to(convnet.forget.inputs)
-    before = state_of(net)
+    several = replace(shifted, num_forgotten=2)
+    found = recover_features(several, rng=rng, iterations=2, kinds=("plain",))
+    assert "no parameter's update is the output error" in found.remarks[-1]
+    net = nn.Sequential(view.net[0], nn.Flatten(), nn.LayerNorm(64, bias=False))
+    before = state_of(net.to(convnet.forget.inputs))
     shifted = replace(view, net=net, before=before, after=step(net, before, convnet.forget, -1e-3))
-    found = recover_features(shifted, rng=rng, iterations=5)
-    assert torch.equal(found.labels, torch.tensor([-1]))
-    assert "tells no error or label" in found.remarks[-1]
+    with pytest.raises(ValueError, match=r"no parameter of it shows .* allowed: .* view.labels"):
+        recover_features(shifted, rng=rng, iterations=5)
+    known = replace(shifted, labels=convnet.forget.labels)
+    assert recover_features(known, rng=rng, iterations=2, kinds=("plain",)).remarks
+
+
+class Ending(nn.Module):
+    """Features, and logits made of them in one of several ways."""
+
+    def __init__(self, make):
+        super().__init__()
+        self.body = nn.Sequential(nn.Flatten(), nn.Linear(64, 10), nn.Tanh())
+        self.head, self.other = nn.Linear(10, 10), nn.Linear(10, 10, bias=False)
+        self.bare = nn.Parameter(torch.randn(10))
+        self.make = make
+
+    def forward(self, x):
+        return self.make(self, self.body(x))
+
+
+ENDINGS = {
+    "a linear layer": (lambda net, h: net.head(h), "head.bias", True),
+    "cooled": (lambda net, h: net.head(h) / 2, "head.bias", False),
+    "twice": (lambda net, h: net.head(net.head(h).tanh()), None, False),
+    "its weight elsewhere also": (
+        lambda net, h: net.head((h @ net.head.weight).tanh()),
+        "head.bias",
+        False,
+    ),
+    "without bias": (lambda net, h: net.other(h), None, True),
+    "a bare parameter": (lambda net, h: h.square() + net.bare, "bare", False),
+    "clipped": (lambda net, h: net.head(h).relu(), None, False),
+}
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_what_shows_the_output_error_is_found_by_running_the_net(name):
+    make, error, features = ENDINGS[name]
+    torch.manual_seed(0)
+    net = Ending(make)
+    found = shown(anatomy_of(net, (1, 8, 8)), state_of(net))
+    assert (found.error, found.features) == (error, features)
 
 
 def _one_step(normalise, layers, forget):

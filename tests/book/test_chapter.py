@@ -12,7 +12,7 @@ import nbformat
 import pytest
 import torch
 
-from uninv_lib import Record, Spec, figures
+from uninv_lib import Record, Spec, figures, prepare
 from uninv_lib.book import chapter
 from uninv_lib.book.chapter import ParameterError, save_records, spec_of
 from uninv_lib.runs import read
@@ -61,6 +61,31 @@ def test_a_value_that_is_not_allowed_is_an_error_that_names_field_value_and_allo
         spec_of(notebook('dataset = "cats"'))
     with pytest.raises(ParameterError, match=r"seed: .*\(came: \[1, 2\]\)"):
         spec_of(notebook("seed = [1, 2]"))
+
+
+SIZES = PARAMETERS + "\nprivate_size: int = 512"
+
+
+@pytest.mark.parametrize("size", [None, 512])
+def test_a_size_is_lowered_to_what_the_data_has_unless_somebody_chose_it(capsys, size):
+    injected = '# Parameters\ndataset = "faces"' + f"\nprivate_size = {size}" * (size is not None)
+    names: dict = {"In": ["", SIZES, injected]}
+    for cell in names["In"]:
+        exec(cell, names)
+    spec = spec_of(names, device="cpu")
+    if size is None:
+        assert spec == Spec(dataset="faces", private_size=60, device="cpu")
+        said = "faces has 60 private samples: private_size is 60 in place of 512.\n"
+        assert capsys.readouterr().out == said
+    else:
+        assert spec.private_size == 512
+        with pytest.raises(ValueError, match="private_size: 512; allowed for faces: 1 to 60"):
+            prepare(spec)
+
+
+def test_data_that_cannot_be_read_are_told_like_a_parameter():
+    with pytest.raises(ParameterError, match="dataset: nowhere is not a folder"):
+        spec_of(notebook('dataset = "imagefolder:nowhere"'))
 
 
 def test_paths_that_papermill_injects_are_no_parameters():
@@ -164,7 +189,7 @@ def test_papermill_ends_with_the_message_about_a_misspelt_parameter(tmp_path):
     assert done.returncode != 0
     assert done.stderr.strip().splitlines()[-1] == (
         "ParameterError: unknown parameter 'sed'; did you mean 'seed'? "
-        "allowed: dataset, model, unlearning_rate, seed, request, dtype"
+        "allowed: dataset, model, private_size, unlearning_rate, seed, request, dtype"
     )
     assert not (tmp_path / "out.records.jsonl").exists()
 

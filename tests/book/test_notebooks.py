@@ -88,6 +88,19 @@ def test_help_of_papermill_shows_type_and_comment_of_each_parameter(chapter: Pat
     ] == []
 
 
+NAMED = {"dataset": "private_size", "defense": "strength", "dtype": "device"}
+"""What may not fit what a reader chooses -> the parameter that its error names."""
+
+
+@each_chapter
+def test_what_an_error_names_is_a_parameter(chapter: Path) -> None:
+    found = inspect_notebook(str(chapter)).keys()
+    fixed = " ".join(cell.source for cell in cells(chapter, "code"))
+    for choice, named in NAMED.items():
+        assert choice not in found or named in found or f'{named}="' in fixed, named
+    assert "unlearning_rate" in found or 'unlearning="retrain"' in fixed
+
+
 @each_chapter
 def test_parameters_are_checked_at_once_and_records_saved_last(chapter: Path) -> None:
     code = cells(chapter, "code")

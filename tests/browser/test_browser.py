@@ -119,7 +119,7 @@ def cosine(a, b):
 
 
 @pytest.mark.parametrize("name", WIDGETS)
-def test_widget_shows_its_first_view(visit, name):
+def test_widget_shows_its_first_view_and_replaces_its_figure_except_on_paper(visit, name):
     watch = """new MutationObserver((_, observer) => {
         if (!document.querySelector(".uninv figure canvas, .uninv svg")) return;
         observer.disconnect();
@@ -130,11 +130,6 @@ def test_widget_shows_its_first_view(visit, name):
     print(
         f"{name}: first view after {seconds:.2f} s (goal: 1)"
     )  # not asserted: the machine may be busy
-
-
-@pytest.mark.parametrize("name", WIDGETS)
-def test_widget_replaces_its_figure_except_on_paper(visit, name):
-    tab = visit(WIDGETS[name])
     figure = tab.locator(".tag_widget-fallback")
     assert figure.count() == 1
     assert not figure.is_visible()
@@ -233,11 +228,19 @@ def test_nonsense_in_the_address_does_no_harm(visit, name):
     assert tab.context.faults == []
 
 
+PHONES = [(390, 844), (320, 640)]
+
+
 @pytest.mark.parametrize("name", ["recovery", "labels", "defense"])
-@pytest.mark.parametrize(("width", "height"), [(390, 844), (320, 640)])
-def test_what_a_slider_changes_stays_in_view_on_a_phone(visit, name, width, height):
-    tab = visit(WIDGETS[name], width=width)
-    tab.set_viewport_size({"width": width, "height": height})
+def test_what_a_slider_changes_stays_in_view_on_a_phone(visit, name):
+    tab = visit(WIDGETS[name], width=PHONES[0][0])
+    for width, height in PHONES:
+        tab.set_viewport_size({"width": width, "height": height})
+        settle(tab)
+        _stays_in_view(tab, width, height)
+
+
+def _stays_in_view(tab, width, height):
     stage = widget(tab).locator(".uninv-stage")
     for control in widget(tab).get_by_role("slider").all():
         if control.is_disabled():
@@ -253,9 +256,13 @@ def test_what_a_slider_changes_stays_in_view_on_a_phone(visit, name, width, heig
 
 
 @pytest.mark.parametrize("name", ["recovery", "labels", "defense"])
-@pytest.mark.parametrize("theme", [LIGHT, DARK])
-def test_focus_is_seen(visit, name, theme):
+def test_focus_is_seen(visit, name):
     tab = visit(WIDGETS[name])
+    for theme in (LIGHT, DARK):
+        _focus_is_seen(tab, theme)
+
+
+def _focus_is_seen(tab, theme):
     tab.evaluate("(theme) => { document.documentElement.dataset.theme = theme }", theme)
     widget(tab).locator("input").first.focus()
     ring = """() => {
@@ -281,12 +288,14 @@ OVERLAPS = """(parts) => {
 
 
 @pytest.mark.parametrize("name", ["labels", "defense"])
-@pytest.mark.parametrize("width", [1200, 320])
-def test_lists_of_numbers_do_not_overlap(visit, name, width):
-    tab = visit(WIDGETS[name], width=width)
+def test_lists_of_numbers_do_not_overlap(visit, name):
+    tab = visit(WIDGETS[name])
     parts = widget(tab).locator("dt, dd")
     assert parts.count() >= 4
-    assert parts.evaluate_all(OVERLAPS) == 0
+    for width in (1200, 320):
+        tab.set_viewport_size({"width": width, "height": 900})
+        settle(tab)
+        assert parts.evaluate_all(OVERLAPS) == 0, width
 
 
 @pytest.mark.parametrize("name", ["recovery", "defense"])
@@ -449,11 +458,15 @@ def test_strip_appears_within_two_seconds(visit):
     assert max(ends) <= 2000
 
 
-@pytest.mark.parametrize(("width", "height"), [(390, 844), (320, 640)])
-def test_pictures_stay_in_view_of_every_slider_on_a_phone(visit, width, height):
-    tab = drawn_seven(visit, width=width)
-    tab.set_viewport_size({"width": width, "height": height})
-    radio(tab, "Defense", "pruning")
+def test_pictures_stay_in_view_of_every_slider_on_a_phone(visit):
+    tab = drawn_seven(visit, width=PHONES[0][0])
+    for width, height in PHONES:
+        tab.set_viewport_size({"width": width, "height": height})
+        radio(tab, "Defense", "pruning")
+        _pictures_stay_in_view(tab, width, height)
+
+
+def _pictures_stay_in_view(tab, width, height):
     for name in ("Unlearning rate", "Private samples", "Strength"):
         control = widget(tab).get_by_role("slider", name=name)
         control.evaluate("(c) => c.scrollIntoView({ block: 'end' })")
@@ -581,19 +594,17 @@ def test_sample_and_reset(visit):
     assert widget(tab).get_by_role("slider", name="Private samples").input_value() == "5"
 
 
-@pytest.mark.parametrize(
-    ("method", "defense", "strength", "knows"),
-    [
-        ("gradient_ascent", "none", 0, True),
-        ("retrain", "none", 0, True),
-        ("gradient_ascent", "pruning", 0.3, True),
-        ("gradient_ascent", "pruning", 0.3, False),
-    ],
-)
-@pytest.mark.parametrize("model", ["linear", "mlp"])
-def test_page_computes_what_the_library_computes(visit, model, method, defense, strength, knows):
+def test_page_computes_what_the_library_computes(visit):
     """On the same weights and drawing: gradients to 1e-5, and the same recovered picture."""
     tab = drawn_seven(visit)
+    for model in ("linear", "mlp"):
+        _computes_the_same(tab, model, "gradient_ascent", "none", 0, True)
+        _computes_the_same(tab, model, "retrain", "none", 0, True)
+        _computes_the_same(tab, model, "gradient_ascent", "pruning", 0.3, True)
+        _computes_the_same(tab, model, "gradient_ascent", "pruning", 0.3, False)
+
+
+def _computes_the_same(tab, model, method, defense, strength, knows):
     given = tab.evaluate(
         """([model, method, guard]) => {
             const root = document.querySelector(".uninv");
@@ -676,17 +687,19 @@ def test_explorer_shows_what_the_library_finds(visit, one_thread):
 def test_explorer_obeys_its_controls(visit):
     cells = saved("recovery")["cells"]
     tab = visit(WIDGETS["recovery"])
-    for sample, share in zip(explorer.AXES["sample"], (0, 0.5, 1), strict=True):
-        drag(tab, "Forgotten picture", share)
+    rates = (1e-7, 1e-5, 1e-3)
+    for place, sample in enumerate(explorer.AXES["sample"]):
+        drag(tab, "Forgotten picture", place / 2)
         for position, size in enumerate((1, 2)):
             slide(tab, "Forgotten together", position)
-            for position, rate in enumerate((1e-7, 1e-5, 1e-3)):
-                radio(tab, "Unlearning", "approximate")
-                slide(tab, "Unlearning rate", position)
-                _shows(tab, cells, sample, size, "gradient_ascent", rate)
-            radio(tab, "Unlearning", "exact")
-            assert widget(tab).get_by_role("slider", name="Unlearning rate").is_disabled()
-            _shows(tab, cells, sample, size, "retrain", 1e-3)
+            radio(tab, "Unlearning", "approximate")
+            at = (place + position) % 3  # each rate with each size, with two of the pictures
+            slide(tab, "Unlearning rate", at)
+            _shows(tab, cells, sample, size, "gradient_ascent", rates[at])
+            if place == position:
+                radio(tab, "Unlearning", "exact")
+                assert widget(tab).get_by_role("slider", name="Unlearning rate").is_disabled()
+                _shows(tab, cells, sample, size, "retrain", 1e-3)
 
 
 def _shows(tab, cells, sample, size, unlearning, rate):
@@ -748,15 +761,17 @@ ASKS = {
 }
 
 
-@pytest.mark.parametrize("probes", ASKS)
-@pytest.mark.parametrize(
-    ("method", "unlearning"), [("approximate", "gradient_ascent"), ("exact", "retrain")]
-)
-def test_meter_agrees_with_the_records(visit, method, unlearning, probes):
+def test_meter_agrees_with_the_records(visit):
+    tab = visit(WIDGETS["labels"])
+    for method, unlearning in (("approximate", "gradient_ascent"), ("exact", "retrain")):
+        for probes in ASKS:
+            _meter_agrees(tab, method, unlearning, probes)
+
+
+def _meter_agrees(tab, method, unlearning, probes):
     records = [
         r for r in meter._records() if (r.spec.unlearning, r.spec.probes) == (unlearning, probes)
     ]
-    tab = visit(WIDGETS["labels"])
     radio(tab, "Unlearning", method)
     radio(tab, "The attacker asks", ASKS[probes])
     for position, share in enumerate((0.1, 0.5, 1.0)):
@@ -769,18 +784,18 @@ def test_meter_agrees_with_the_records(visit, method, unlearning, probes):
         assert [float(edge) for edge in re.findall(r"(\d+)[,\]]", said)[-2:]] == pytest.approx(
             [100 * low, 100 * high], abs=0.51
         )
-        for seed, label in ((0, 0), (2, 7), (4, 9)):
-            drag(tab, "Model before", seed / 4)
-            widget(tab).get_by_label("Forgotten class").select_option(str(label))
-            settle(tab)
-            record = next(
-                r for r in alike if r.spec.seed == seed and r.metrics["forgotten_label"] == label
-            )
-            guess = record.metrics["inferred_label"]
-            assert f"The attacker says {guess:.0f} " in verdict(tab)
-            assert verdict(tab).endswith(
-                "right." if record.metrics["label_accuracy"] == 1 else "wrong."
-            )
+        seed, label = ((0, 0), (2, 7), (4, 9))[position]
+        drag(tab, "Model before", seed / 4)
+        widget(tab).get_by_label("Forgotten class").select_option(str(label))
+        settle(tab)
+        record = next(
+            r for r in alike if r.spec.seed == seed and r.metrics["forgotten_label"] == label
+        )
+        guess = record.metrics["inferred_label"]
+        assert f"The attacker says {guess:.0f} " in verdict(tab)
+        assert verdict(tab).endswith(
+            "right." if record.metrics["label_accuracy"] == 1 else "wrong."
+        )
 
 
 def test_meter_opens_on_the_best_attacker_and_the_published_one_is_a_click_away(visit):

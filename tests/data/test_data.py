@@ -4,7 +4,6 @@ from importlib import import_module
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from uninv_lib import Spec, data, prepare
 from uninv_lib.support.cache import digest, home, kept
@@ -56,44 +55,6 @@ def test_photos_share_no_pixel_between_the_splits(monkeypatch):
 def test_an_unknown_set_lists_the_known_ones(name):
     with pytest.raises(ValueError, match=r"allowed: digits, faces, .*imagefolder:PATH"):
         data.load(name)
-
-
-def image_folder(root, shapes=((6, 6), (6, 6), (6, 6), (6, 6)), classes=("a", "b")):
-    rng = np.random.default_rng(0)
-    for name in classes:
-        (root / name).mkdir(parents=True)
-        for i, shape in enumerate(shapes):
-            Image.fromarray(rng.integers(0, 256, (*shape, 3), dtype=np.uint8)).save(
-                root / name / f"{i}.png"
-            )
-    return root
-
-
-def test_an_image_folder_is_cut_in_three(tmp_path):
-    found = data.load(f"imagefolder:{image_folder(tmp_path / 'x')}")
-    assert found.input_shape == (3, 6, 6)
-    assert found.class_names == ("a", "b")
-    assert (len(found.public), len(found.private), len(found.test)) == (4, 2, 2)
-
-
-def test_an_image_folder_with_train_and_test_keeps_them_apart(tmp_path):
-    image_folder(tmp_path / "train", shapes=[(6, 6)] * 5)
-    image_folder(tmp_path / "test")
-    found = data.load(f"imagefolder:{tmp_path}")
-    assert (len(found.public), len(found.private), len(found.test)) == (8, 2, 8)
-
-
-def test_a_bad_image_folder_says_what_to_do(tmp_path):
-    with pytest.raises(FileNotFoundError, match="is not a folder"):
-        data.load(f"imagefolder:{tmp_path / 'nowhere'}")
-    with pytest.raises(ValueError, match="allowed: two or more"):
-        data.load(f"imagefolder:{image_folder(tmp_path / 'one', classes=('a',))}")
-    with pytest.raises(ValueError, match="resize all images to one size"):
-        data.load(f"imagefolder:{image_folder(tmp_path / 'odd', shapes=((6, 6), (6, 7)))}")
-    broken = image_folder(tmp_path / "broken")
-    (broken / "a" / "0.png").write_text("no picture")
-    with pytest.raises(ValueError, match="is not an image; remove it"):
-        data.load(f"imagefolder:{broken}")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1.5, -0.1])

@@ -164,18 +164,31 @@ def test_all_faults_are_told_at_once_with_where_they_are(tmp_path):
         ),
         ("spec: {}\ngrid: {'seed, model_seed': [1], seed: [2]}", "seed: given twice"),
         ("spec: {}\ngrid: {seed: []}", "at least 1 item"),
-        ("spec: {}\ngrid: {seed: 3}", r"seed.list: Input should be a valid list \(came: 3\)$"),
+        ("spec: {}\ngrid: {seed: 3}", r"seed.list: Input should be a valid list \(came: 3\)\n"),
         ("spec: {[seed]: 3}", "line 1: a list or a mapping as a key; allowed: a name"),
-        ("spec: {knowledge: 3}", "knowledge: allowed: a list of names"),
         ("spec: {}\ngrid: {seed: {start: 0}}", "count: Field required"),
-        ("spec: {}\ngird: {}", "gird: Extra inputs are not permitted"),
+        ("spec: {}\ngird: {}", "unknown key 'gird'; did you mean 'grid'"),
+        ("- spec: {}\n- spek: {}", "1: unknown key 'spek'; did you mean 'spec'"),
+        ("spec: digits", "spec: allowed: a mapping of names to values; 'digits' came"),
+        ("spec: {}\ngrid: [seed]", r"grid: allowed: a mapping of names to values; \['seed'\] came"),
         ("spec: {", "grid.yaml"),
-        ("", "valid dictionary"),
+        ("", "allowed: a mapping; nothing came"),
+        ("{}", "spec, notebook: give one of the two"),
+        ("[]", "an empty list; allowed: one grid or more"),
+        ("- 3", "0: allowed: a mapping; 3 came"),
+        ("digits", "allowed: a mapping; 'digits' came"),
     ],
 )
 def test_a_grid_file_that_cannot_be_read_says_why(tmp_path, text, message):
-    with pytest.raises(PlanError, match=message):
+    with pytest.raises(PlanError, match=message) as told:
         planned(tmp_path, text)
+    example = str(told.value).partition("a grid looks like this:\n")[2]
+    assert len(planned(tmp_path, example)) == 10
+
+
+def test_a_value_that_a_field_does_not_take_is_told(tmp_path):
+    with pytest.raises(PlanError, match="knowledge: allowed: a list of names"):
+        planned(tmp_path, "spec: {knowledge: 3}")
 
 
 def test_parameters_of_a_notebook_keep_their_types_and_defaults(tmp_path):
@@ -266,6 +279,21 @@ def test_a_notebook_is_executed_with_its_parameters_and_kept_with_its_records(no
     assert files["records.jsonl"] == b"([1.0, 0.1], False, 'true')"
     assert nbformat.reads(files["notebook.ipynb"].decode(), 4).cells[-1].execution_count
     assert json.loads(files[DONE])["notebook"] == "small.ipynb"
+
+
+def test_a_notebook_is_told_only_what_was_chosen(tmp_path, monkeypatch):
+    """Its default of an option that the chosen method lacks stays a default, which it passes over;
+    so does a size that it adapts to the data.
+    """
+    told = []
+    monkeypatch.setattr(
+        "uninv_lib.book.execute.papermill_run",
+        lambda _source, _output, parameters, **_: told.append(parameters),
+    )
+    (run,) = planned(tmp_path, f"notebook: {CHAPTER}\ngrid: {{unlearning: [retrain], seed: [0]}}")
+    run.work(run.inputs)
+    assert told[0].keys() == {"unlearning", "PAPERMILL_OUTPUT_PATH"}
+    assert run.inputs["private_size"] == 32
 
 
 def test_a_notebook_that_fails_is_kept_as_far_as_it_came(notebook):

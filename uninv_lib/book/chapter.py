@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from uninv_lib.experiment import run
 from uninv_lib.methods import applicable
+from uninv_lib.scene import fitting
 from uninv_lib.spec import Spec, explain, known_fields
 from uninv_lib.support.extras import needs
 from uninv_lib.support.files import whole
@@ -39,10 +40,11 @@ class ParameterError(ValueError):
 
 def spec_of(notebook: Mapping[str, Any], **fixed: Any) -> Spec:
     """The Spec of a chapter's parameters; `notebook` is its globals(), `fixed` are fields that it
-    does not vary.
+    does not vary. Sizes that nobody chose are lowered to what the data set has, and that is
+    printed.
 
     Raises ParameterError for a name that papermill injected and that is no parameter of the
-    chapter, and for a value that is not allowed.
+    chapter, for a value that is not allowed, and for data that cannot be read.
     """
     names, injected = _parameters(notebook["In"])
     for name in injected:
@@ -52,9 +54,15 @@ def spec_of(notebook: Mapping[str, Any], **fixed: Any) -> Spec:
     fields = {name: notebook[name] for name in names if name in known} | fixed
     quiet = set(names) - set(injected) - set(fixed)
     try:
-        return Spec(**applicable(fields, quiet=quiet))
+        spec = Spec(**applicable(fields, quiet=quiet))
+        spec, said = fitting(spec, known.keys() - fixed.keys() - set(injected))
     except ValidationError as error:
         raise ParameterError(explain(error)) from None
+    except (ValueError, OSError, RuntimeError) as error:
+        raise ParameterError(str(error)) from None
+    if said:
+        print(said)
+    return spec
 
 
 def _parameters(cells: Sequence[str]) -> tuple[list[str], list[str]]:

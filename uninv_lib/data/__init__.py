@@ -11,6 +11,7 @@ from typing import Any
 from uninv_lib.data.embedded import breast_cancer, digits, faces
 from uninv_lib.data.folder import image_folder
 from uninv_lib.data.photos import photos
+from uninv_lib.data.table import table
 from uninv_lib.data.torchvision import cifar10, cifar100, stl10
 from uninv_lib.types import Dataset, unknown
 
@@ -23,12 +24,13 @@ SOURCES: dict[str, Callable[..., Dataset]] = {
     "cifar100": cifar100,
     "stl10": stl10,
     "imagefolder": image_folder,
+    "table": table,
 }
 """By the name of a data set, or by what stands before the colon of NAME:PATH."""
 
 
 def names() -> list[str]:
-    """What `load` takes: digits, faces, ..., imagefolder:PATH."""
+    """What `load` takes: digits, faces, ..., imagefolder:PATH, table:PATH."""
     return [f"{name}:PATH" if _takes_path(name) else name for name in SOURCES]
 
 

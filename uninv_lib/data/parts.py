@@ -8,6 +8,9 @@ from torch import Tensor
 
 from uninv_lib.types import Split
 
+FEWEST = 5
+"""Samples of which each part of a cut in halves, three tenths and the rest has one."""
+
 
 def cut(inputs: Tensor, labels: Tensor, sizes: tuple[int, int]) -> tuple[Split, Split, Split]:
     """Public, private and test samples: the first sizes[0], the next sizes[1] and the rest of one

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -23,11 +24,31 @@ PATH = click.Path(path_type=Path)
     help="processes here  (default: one a graphics card, else one a core)",
 )
 @click.option("--scheduler", help="address of a running Dask cluster, such as tcp://10.0.0.1:8786")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    help="seconds that one run may take; one that takes longer fails, its process is ended, and "
+    "the others go on  (default: no limit)",
+)
+@click.option(
+    "--retry-timeouts",
+    is_flag=True,
+    help="try a run that took too long three times, as one that failed  (default: once)",
+)
 @click.option("--dry-run", is_flag=True, help="check and print the plan, run nothing")
-def sweep(file: Path, out: Path, workers: int | None, scheduler: str | None, dry_run: bool) -> None:
+def sweep(
+    file: Path,
+    out: Path,
+    workers: int | None,
+    scheduler: str | None,
+    timeout: float | None,
+    retry_timeouts: bool,
+    dry_run: bool,
+) -> None:
     """Run each combination of the grid FILE that OUT does not hold yet; each finished run is a
     folder there.
     """
+    from uninv_lib.runs.limit import Limit
     from uninv_lib.runs.plan import plan
     from uninv_lib.runs.runner import describe, run_missing
     from uninv_lib.runs.store import Store
@@ -37,8 +58,10 @@ def sweep(file: Path, out: Path, workers: int | None, scheduler: str | None, dry
     )  # a batch system's time limit ends us as Ctrl-C does
     try:
         runs, store = plan(file), Store(out)
-        click.echo(describe(runs, store, workers=workers, scheduler=scheduler), err=True)
-        errors = {} if dry_run else run_missing(runs, store, workers=workers, scheduler=scheduler)
+        place: dict[str, Any] = {"workers": workers, "scheduler": scheduler}
+        click.echo(describe(runs, store, **place), err=True)
+        limit = Limit(timeout, retry_timeouts)
+        errors = {} if dry_run else run_missing(runs, store, **place, limit=limit)
     except CAUGHT as error:
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:

@@ -13,6 +13,7 @@ from logging import CRITICAL
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
+from uninv_lib.runs.limit import UNLIMITED, Limit, ended_after, late, tail
 from uninv_lib.support.extras import needs
 
 with needs("sweep"):
@@ -23,8 +24,6 @@ with needs("sweep"):
 Item = TypeVar("Item")
 Value = TypeVar("Value")
 ATTEMPTS = 3
-TAIL = 25
-"""Lines of a traceback that are kept."""
 TIMEOUT = 30.0
 """Seconds to wait for a scheduler to answer."""
 POLL = 1.0
@@ -66,7 +65,7 @@ class WorkError(Exception):
 @dataclass(frozen=True)
 class Outcome(Generic[Item, Value]):
     """What became of an item: a value, or an error (its message, where it arose, and files of a
-    WorkError).
+    WorkError). late: it ran out of time.
     """
 
     item: Item
@@ -75,6 +74,7 @@ class Outcome(Generic[Item, Value]):
     trace: str = ""
     files: dict[str, bytes] = field(default_factory=dict)
     attempts: int = 1
+    late: bool = False
 
 
 def size(workers: int | None, devices: int) -> int:
@@ -153,10 +153,14 @@ def _local(workers: int, devices: int) -> Iterator[SpecCluster]:
 
 
 def each(
-    client: Client, items: Iterable[Item], work: Callable[[Item], Value]
+    client: Client,
+    items: Iterable[Item],
+    work: Callable[[Item], Value],
+    limit: Limit = UNLIMITED,
 ) -> Iterator[Outcome[Item, Value]]:
     """work(item) for each, as they end; what fails, or kills its process, is tried three times in
-    all.
+    all. The process of one that exceeds the limit is ended, with all that it started; its nanny
+    starts another.
 
     At most two items a worker's thread are under way: one computes, the other waits at the
     scheduler of a cluster of our own, so that an item that kills its worker takes no other along
@@ -173,7 +177,7 @@ def each(
             if time.monotonic() - looked >= POLL:
                 threads, looked = _threads(client), time.monotonic()
             for item, before in _next(again, waiting, 2 * threads - len(flying)):
-                future = client.submit(_attempt, work, item, pure=False)
+                future = client.submit(_attempt, work, item, limit.seconds, pure=False)
                 flying[future.key] = future, item, before
                 future.add_done_callback(ended.put)
             if not flying and threads:
@@ -182,11 +186,14 @@ def each(
                 future = ended.get(timeout=POLL)
                 _, item, before = flying.pop(future.key)
                 outcome = _outcome(future, item, before.attempts + 1 if before else 1)
+                if outcome.error == DIED and limit.seconds:
+                    outcome = _if_late(client, str(future.key), outcome, limit)
                 if (
                     outcome.error == DIED and before
                 ):  # perhaps taken along by another: its own error says more
                     outcome = replace(before, attempts=outcome.attempts)
-                if outcome.error is not None and outcome.attempts < ATTEMPTS:
+                final = outcome.attempts >= ATTEMPTS or (outcome.late and not limit.retry)
+                if outcome.error is not None and not final:
                     again.append(outcome)
                 else:
                     yield outcome
@@ -242,12 +249,24 @@ def _outcome(future: Future[Any], item: Any, attempt: int) -> Outcome[Any, Any]:
     return Outcome(item, value, error, trace, files, attempt)
 
 
+def _if_late(
+    client: Client, key: str, outcome: Outcome[Item, Value], limit: Limit
+) -> Outcome[Item, Value]:
+    """The outcome of an item whose process died: of one out of time, where its worker said so."""
+    trace = late(client, key)
+    if trace is None:
+        return outcome
+    error = f"timeout: not finished after {limit.seconds:g} s"
+    return replace(outcome, error=error, trace=trace, late=True)
+
+
 def _attempt(
-    work: Callable[[Any], Any], item: Any
+    work: Callable[[Any], Any], item: Any, seconds: float | None
 ) -> tuple[Any, str | None, str, dict[str, bytes]]:
     """In a worker: errors become text there, for not every exception can be sent."""
     try:
-        return work(item), None, "", {}
+        with ended_after(seconds):
+            return work(item), None, "", {}
     except Exception as error:
-        trace = "\n".join(traceback.format_exc().splitlines()[-TAIL:])
+        trace = tail(traceback.format_exc())
         return None, f"{type(error).__name__}: {error}", trace, getattr(error, "files", {})

@@ -45,7 +45,7 @@ def notebook_runs(path: Path) -> Callable[[Mapping[str, Any]], Run]:
         raise ValueError(
             f"notebook: {path.name}: {error.message}; allowed: a plain type"
         ) from error
-    work = Notebook(path.name, source)
+    work = Notebook(path.name, source, typed().model_dump(mode="json"))
 
     def make(fields: Mapping[str, Any]) -> Run:
         for name in fields:

@@ -22,9 +22,15 @@ from uninv_lib.results import combinations, names_of
 from uninv_lib.runs.work import Run, code_of_spec, named, run_spec
 from uninv_lib.spec import Spec, explain
 from uninv_lib.support.extras import needs
+from uninv_lib.types import unknown
 
 with needs("sweep"):
     import yaml
+
+
+LIKE = """a grid looks like this:
+  spec: {dataset: digits, model: linear}
+  grid: {seed: {start: 0, count: 5}, unlearning_rate: [0.001, 0.01]}"""
 
 
 class PlanError(ValueError):
@@ -89,6 +95,21 @@ class Grid(BaseModel):
         ),
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _mapping_of_known_keys(cls, found: Any) -> Any:
+        if not isinstance(found, dict):
+            came = "nothing" if found is None else repr(found)
+            raise ValueError(f"allowed: a mapping; {came} came")
+        for key in found:
+            if key not in cls.model_fields:
+                raise ValueError(unknown("key", key, list(cls.model_fields)))
+        for key in ("spec", "grid"):
+            if key in found and not isinstance(found[key], dict):
+                told = f"{key}: allowed: a mapping of names to values"
+                raise ValueError(f"{told}; {found[key]!r} came")
+        return found
+
     @model_validator(mode="after")
     def _one_kind(self) -> Grid:
         if (self.spec is None) == (self.notebook is None):
@@ -115,14 +136,11 @@ def plan(file: Path) -> list[Run]:
     Raises PlanError with every fault, and OSError where the file cannot be read.
     """
     try:
-        found = yaml.load(file.read_text(encoding="utf-8"), Once)  # a kind of safe loader
-        grids = TypeAdapter(list[Grid]).validate_python(
-            found if isinstance(found, list) else [found]
-        )
+        grids = _grids(yaml.load(file.read_text(encoding="utf-8"), Once))  # a kind of safe loader
     except (yaml.YAMLError, UnicodeDecodeError, PlanError) as error:
-        raise PlanError(f"{file}: {error}") from error
+        raise PlanError(f"{file}: {error}\n{LIKE}") from error
     except ValidationError as error:
-        raise PlanError(f"{file}: {explain(error)}") from error
+        raise PlanError(f"{file}: {explain(error)}\n{LIKE}") from error
     runs: dict[str, Run] = {}
     faults: dict[str, list[str]] = {}
     number = 0
@@ -144,6 +162,15 @@ def plan(file: Path) -> list[Run]:
         ]
         raise PlanError("\n".join([f"{file}: nothing was run", *lines]))
     return list(runs.values())
+
+
+def _grids(found: Any) -> list[Grid]:
+    """Of one mapping, or of a list of them, where a fault is told with its number from 0."""
+    if not isinstance(found, list):
+        return [Grid.model_validate(found)]
+    if not found:
+        raise PlanError("an empty list; allowed: one grid or more")
+    return TypeAdapter(list[Grid]).validate_python(found)
 
 
 def _of_spec(fields: Mapping[str, Any]) -> Run:

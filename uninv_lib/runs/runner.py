@@ -11,6 +11,7 @@ import torch
 from tqdm import tqdm
 
 from uninv_lib.runs.engine import Outcome, connect, each, size
+from uninv_lib.runs.limit import UNLIMITED, Limit
 from uninv_lib.runs.store import Store
 from uninv_lib.runs.work import Run, complete, pretrain_once, run_spec
 from uninv_lib.spec import Spec
@@ -80,9 +81,15 @@ def devices_for(runs: Sequence[Run]) -> int:
 
 
 def run_missing(
-    runs: Sequence[Run], store: Store, *, scheduler: str | None = None, workers: int | None = None
+    runs: Sequence[Run],
+    store: Store,
+    *,
+    scheduler: str | None = None,
+    workers: int | None = None,
+    limit: Limit = UNLIMITED,
 ) -> dict[str, str]:
-    """Run what `store` lacks; returns the error of each run that failed, by its name.
+    """Run what `store` lacks; returns the error of each run that failed, by its name. limit: the
+    time of one run.
 
     What a failed run left lies in `store.failed`; it is tried again by the next sweep. Raises
     EngineError where the cluster is lost, and OSError where results can no longer be written;
@@ -96,8 +103,10 @@ def run_missing(
         return errors
     bar = tqdm(total=len(runs), initial=len(runs) - len(missing), unit="run", dynamic_ncols=True)
     with bar, connect(scheduler, workers=workers, devices=devices_for(missing)) as client:
-        pretrain_once(client, (Spec(**run.inputs) for run in missing if run.work is run_spec))
-        for outcome in each(client, _unless_kept(missing, store, bar), complete):
+        pretrain_once(
+            client, (Spec(**run.inputs) for run in missing if run.work is run_spec), limit
+        )
+        for outcome in each(client, _unless_kept(missing, store, bar), complete, limit):
             error = outcome.error
             try:
                 if outcome.value is not None:
@@ -134,5 +143,6 @@ def _failure(outcome: Outcome[Run, Any]) -> dict[str, bytes]:
         "error": outcome.error,
         "traceback": outcome.trace,
         "attempts": outcome.attempts,
+        "late": outcome.late,
     }
     return {**outcome.files, "failure.json": (json.dumps(told, indent=1) + "\n").encode()}

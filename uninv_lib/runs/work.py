@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +17,7 @@ import torch
 from uninv_lib.experiment import code_of_run
 from uninv_lib.experiment import run as run_experiment
 from uninv_lib.runs.engine import WorkError, each
+from uninv_lib.runs.limit import UNLIMITED, Limit
 from uninv_lib.runs.store import DONE
 from uninv_lib.scene import device_of, pretrain
 from uninv_lib.spec import Spec
@@ -74,9 +75,9 @@ def code_of_spec(inputs: Mapping[str, Any]) -> str:
     return code_of_run(Spec(**inputs))
 
 
-def pretrain_once(client: Client, specs: Iterable[Spec]) -> None:
+def pretrain_once(client: Client, specs: Iterable[Spec], limit: Limit = UNLIMITED) -> None:
     """Do the pretraining that several of these Specs share, so that each finds it kept; failures
-    show in the runs.
+    show in the runs. The limit is that of a run, which would else do it itself.
     """
     firsts = {
         (
@@ -90,7 +91,7 @@ def pretrain_once(client: Client, specs: Iterable[Spec]) -> None:
         ): s
         for s in specs
     }
-    for _ in each(client, firsts.values(), _pretrain):
+    for _ in each(client, firsts.values(), _pretrain, limit):
         pass
 
 
@@ -100,10 +101,13 @@ def _pretrain(spec: Spec) -> None:
 
 @dataclass(frozen=True)
 class Notebook:
-    """Executes a notebook of this source with the inputs as parameters."""
+    """Executes a notebook of this source with the inputs as parameters; those that are as its
+    defaults are not injected, so that the notebook knows what was chosen.
+    """
 
     name: str
     source: str
+    defaults: Mapping[str, Any] = field(default_factory=dict)
 
     def code(self, inputs: Mapping[str, Any]) -> str:  # noqa: ARG002
         """Hash of the notebook's code cells, word by word, and of all that they import, whatever
@@ -128,7 +132,8 @@ class Notebook:
             source.write_text(self.source, encoding="utf-8")
             output.parent.mkdir()
             try:
-                parameters = {**inputs, "PAPERMILL_OUTPUT_PATH": str(output)}
+                chosen = {n: v for n, v in inputs.items() if (n, v) not in self.defaults.items()}
+                parameters = {**chosen, "PAPERMILL_OUTPUT_PATH": str(output)}
                 papermill_run(
                     source, output, parameters, folder=Path(folder), threads=torch.get_num_threads()
                 )

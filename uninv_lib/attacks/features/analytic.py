@@ -1,4 +1,6 @@
-"""The closed form: through fully connected layers the forgotten samples are read off the update."""
+"""The closed form: through fully connected layers, or an embedding of patches with positions, the
+forgotten samples are read off the update.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +11,21 @@ import torch
 from torch import Tensor
 
 from uninv_lib.anatomy import Anatomy, both, joined, within
+from uninv_lib.attacks.features.patches import patches_of
 from uninv_lib.attacks.inspection import Inspection, inspect_view
 from uninv_lib.attacks.search.last_layer import separate
-from uninv_lib.attacks.search.update import NothingChanged, forgotten_gradient, labels_of_bias
+from uninv_lib.attacks.search.update import (
+    NothingChanged,
+    error_without_bias,
+    forgotten_gradient,
+    labels_of_bias,
+)
 from uninv_lib.attacks.session import Session
 from uninv_lib.types import Reconstruction, State, WhiteBoxView
 
 APPLIES = (
-    "one sample and a first layer that is linear with bias; or fewer samples than classes, "
-    "linear and ReLU alone"
+    "one sample and a first layer that is linear with bias, or embeds patches that get a learned "
+    "position; or fewer samples than classes, linear and ReLU alone"
 )
 
 
@@ -26,18 +34,18 @@ def analytic(view: WhiteBoxView, *, session: Session, budget: str = "default") -
 
     Raises ValueError where it does not apply, and what `recover` raises.
     """
-    request = inspect_view(view)
-    if not applies(request):
+    found = recover(inspect_view(view))
+    if found is None:
         raise ValueError(
             f"attack: 'analytic' with {view.num_forgotten} forgotten; allowed: {APPLIES}"
         )
-    return recover(request)
+    return found
 
 
 def applies(request: Inspection) -> bool:
-    """Whether the samples can be read off: one, where the first layer with parameters is linear and
-    has a bias; several, fewer than the classes, where linear layers with bias and ReLU are all
-    there is; and what reaches the first is the inputs, at most normalised.
+    """Whether the samples can be read off linear layers: one, where the first layer with parameters
+    is linear and has a bias; several, fewer than the classes, where linear layers with bias and
+    ReLU are all there is; and what reaches the first is the inputs, at most normalised.
     """
     view, anatomy = request.view, request.anatomy
     if anatomy.normalisation is None:
@@ -47,23 +55,45 @@ def applies(request: Inspection) -> bool:
     return anatomy.dense and view.num_forgotten < len(view.before[anatomy.head[1]])
 
 
-def recover(request: Inspection) -> Reconstruction:
-    """The forgotten samples in closed form, where `applies` says so; the normalisation is undone.
+def recover(request: Inspection) -> Reconstruction | None:
+    """The forgotten samples in closed form, None where there is none; the normalisation is undone.
 
     Raises ValueError where the models do not match, NothingChanged where they agree.
     """
     started = time.perf_counter()
     view, anatomy = request.view, request.anatomy
-    update, point = forgotten_gradient(view)
-    x, labels = (_one if view.num_forgotten == 1 else _several)(view, anatomy, update, point)
-    inputs = anatomy.inputs_of(x)
-    return Reconstruction(
-        inputs,
-        labels.to(inputs.device),
-        torch.zeros(1, 1).to(inputs),
-        time.perf_counter() - started,
-        request.remarks,
+    remarks = request.remarks
+    if applies(request):
+        update, point = forgotten_gradient(view)
+        x, labels = (_one if view.num_forgotten == 1 else _several)(view, anatomy, update, point)
+        inputs = anatomy.inputs_of(x)
+    elif (patches := patches_of(view, anatomy)) is not None:
+        labels = _label(view, anatomy, *forgotten_gradient(view))
+        inputs, told = patches.solved()
+        inputs = inputs.to(view.before[both(anatomy.layers[0])[0]]).reshape(1, *view.input_shape)
+        remarks += _told_apart(told, len(patches.errors))
+    else:
+        return None
+    none, seconds = torch.zeros(1, 1).to(inputs), time.perf_counter() - started
+    return Reconstruction(inputs, labels.to(inputs.device), none, seconds, remarks)
+
+
+def _told_apart(told: float, count: int) -> tuple[str, ...]:
+    if told > 0.9 * count:
+        return ()
+    return (
+        f"patches: the update tells {told:.0f} of {count} apart; what it does not tell is grey",
     )
+
+
+def _label(view: WhiteBoxView, anatomy: Anatomy, update: dict[str, Tensor], point: State) -> Tensor:
+    """(1,), of one sample, known or from the last layer."""
+    if view.labels is not None:
+        return view.labels
+    weight, bias = both(anatomy.classifier)
+    if bias in update:
+        return labels_of_bias(update[bias], 1)
+    return error_without_bias(point[weight], update[weight])[0].argmin()[None]
 
 
 def _several(
@@ -112,7 +142,4 @@ def _one(
     mean, scale = anatomy.affine()
     reach = torch.maximum(mean, 1 - mean).div(scale).abs().flatten().cpu()  # of what is normalised
     length = torch.maximum(last.abs(), (direction.abs() / reach).quantile(0.95))
-    labels = view.labels
-    if labels is None:
-        labels = labels_of_bias(update[within(anatomy.classifier, "bias")], 1)
-    return last.sign() * direction / length, labels
+    return last.sign() * direction / length, _label(view, anatomy, update, point)

@@ -51,7 +51,8 @@ def solve(
     requests: Sequence[Inspection], settings: Settings, session: Session
 ) -> list[Reconstruction]:
     """The samples of each request: in closed form where it applies, else by search."""
-    found = {i: analytic.recover(r) for i, r in enumerate(requests) if analytic.applies(r)}
+    closed = {i: analytic.recover(request) for i, request in enumerate(requests)}
+    found = {i: recovery for i, recovery in closed.items() if recovery is not None}
     rest = [i for i in range(len(requests)) if i not in found]
     searched = search([requests[i] for i in rest], settings, session.of(rest))
     found |= dict(zip(rest, searched, strict=True))

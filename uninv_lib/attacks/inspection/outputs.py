@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -47,33 +48,34 @@ def alone(given: Tensor) -> Tensor:
 @torch.no_grad()
 def one_output(reading: Reading) -> Reading:
     """A net that gives the logits alone: the output that the view names, or else the first that is
-    (n, classes) and enters no layer of the net.
+    (n, classes) and enters no layer of the net, one that a layer gives before others.
 
     Of one forgotten sample another output whose own layer moved is taken beside it, a second head
     with a loss of its own. Raises ValueError where there is no such output.
     """
     view = reading.view
     state = fitting(view.net, view.before)
-    run = _run(view.net, state, tried(view.input_shape, state))
+    run = _run(copy.deepcopy(view.net).eval(), state, tried(view.input_shape, state))
     if isinstance(run.given, Tensor) and view.output is None:
         if run.given.ndim != 1:
             return reading
         view = replace(view, output=alone)
     tables = run.tables()
-    name = next(iter(tables), None) if view.output is None else view.output
+    made = [name for name in tables if run.layers_of(name)]
+    name = next(iter(made or tables), None) if view.output is None else view.output
     if not callable(name) and name not in run.outputs():
         raise ValueError(
             f"output: {name!r} of a net that gives {_described(run.given)}; allowed: the key or "
             "position of a tensor (n, classes), or a function that gives it"
         )
-    beside = [other for other in tables if other != name and run.moved(other, view)]
-    beside = beside if view.num_forgotten == 1 and name in tables else []
+    beside = [other for other in made if other != name and run.moved(other, view)]
+    beside = beside if view.num_forgotten == 1 and name in made else []
     remarks = [f"net: gives {_described(run.given)}; output={name!r} is taken for the logits"]
     remarks = remarks if view.output is None else []
     if beside:
         others = ", ".join(map(repr, beside))
         remarks.append(f"net: the layers of its outputs {others} moved, too; all are matched")
-    net = OneOutput(view.net, (name, *beside))
+    net = OneOutput(view.net, (name, *beside)).train(view.net.training)
     states: dict[str, Any] = {
         which: {f"net.{n}": t for n, t in getattr(view, which).items()}
         for which in ("before", "after", "pretrained")
@@ -109,10 +111,14 @@ class _Run:
             and not any(t is other for other in entered)
         }
 
+    def layers_of(self, output: str | int) -> list[str]:
+        """The layers that give this output."""
+        return [name for name, _, given in self.layers if given is self.tables()[output]]
+
     def moved(self, output: str | int, view: WhiteBoxView) -> bool:
-        """Whether an output is what a layer gives whose bias unlearning moved."""
-        made = [n for n, _, given in self.layers if given is self.tables()[output]]
-        biases = [f"{name}.bias" for name in made if f"{name}.bias" in view.after]
+        """Whether unlearning moved the bias of the layer that gives this output."""
+        names = [f"{layer}.bias" for layer in self.layers_of(output)]
+        biases = [name for name in names if name in view.after]
         return any(not torch.equal(view.before[bias], view.after[bias]) for bias in biases)
 
 

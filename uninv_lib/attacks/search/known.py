@@ -64,13 +64,11 @@ class LabelsKnown(Known):
 @stackable
 @dataclass(frozen=True, kw_only=True)
 class NothingKnown(Known):
-    """onehot: (n, classes), the labels where they are assumed; soft labels are found on the way
-    without (after Zhu et al. 2019, deep leakage from gradients). Tells no scale: for costs that do
-    not see it.
+    """like: (n, classes), zeros or any. Soft labels are found on the way (after Zhu et al. 2019,
+    deep leakage from gradients).
     """
 
     like: Tensor
-    onehot: Tensor | None = None
 
     @property
     def measure(self) -> Measure:
@@ -78,13 +76,12 @@ class NothingKnown(Known):
         return angle_cost
 
     def objective(self, logits: Tensor, free: list[Tensor]) -> Tensor:
-        """What has softmax − label for its gradient, the softmax being a dummy's own."""
-        label = free[0].softmax(1) if self.onehot is None else self.onehot
-        return cross_entropy(logits, label)
+        """Cross-entropy with the found labels."""
+        return cross_entropy(logits, free[0].softmax(1))
 
     def free(self) -> list[Tensor]:
         """Logits of each sample's label."""
-        return [] if self.onehot is not None else [torch.zeros_like(self.like)]
+        return [torch.zeros_like(self.like)]
 
 
 @stackable

@@ -70,9 +70,11 @@ def split_of(net: nn.Module) -> int | None:
 
 
 def last_of(net: nn.Module) -> int:
-    """Where the last layer or block with a convolution stands, -1 where there is none."""
-    layers = list(net._modules.values())  # one that stands there twice counts twice
-    return max([-1, *(i for i, layer in enumerate(layers) if layer and _convolutions(layer))])
+    """Where the last layer or block with a convolution stands, -1 where there is none; a layer that
+    is called twice stands twice.
+    """
+    layers = [layer for layer in net._modules.values() if layer is not None]
+    return max([-1, *(i for i, layer in enumerate(layers) if _convolutions(layer))])
 
 
 def _convolutions(layer: nn.Module) -> list[nn.Conv2d]:

@@ -14,8 +14,20 @@ COPIES = 5
 
 
 def chunk_of(targets: Targets, memory: float) -> int:
-    """Targets that one iteration may take together, at least one."""
-    return max(1, int(memory / (COPIES * bytes_of(targets))))
+    """Targets that one iteration may take together, at least one; one of a net that
+    torch.func.vmap cannot run, such as a recurrent one.
+    """
+    return max(1, int(memory / (COPIES * bytes_of(targets)))) if _stackable(targets) else 1
+
+
+@torch.no_grad()
+def _stackable(targets: Targets) -> bool:
+    two = targets.like.new_zeros(2, *targets.shape)
+    try:
+        torch.func.vmap(lambda x: logits(targets.net, targets.point, x))(two)
+    except RuntimeError:
+        return False
+    return True
 
 
 def bytes_of(targets: Targets) -> int:

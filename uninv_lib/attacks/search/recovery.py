@@ -21,6 +21,7 @@ from uninv_lib.attacks.search.costs import (
     total_variation,
 )
 from uninv_lib.attacks.search.descent import Cost, Descent, Share, annealed, descend, halved
+from uninv_lib.attacks.search.fit import doubts
 from uninv_lib.attacks.search.layerwise import (
     call,
     distance,
@@ -30,6 +31,7 @@ from uninv_lib.attacks.search.layerwise import (
     split_of,
 )
 from uninv_lib.attacks.search.memory import chunk_of
+from uninv_lib.attacks.search.operators import twice_differentiable
 from uninv_lib.attacks.search.settings import Settings
 from uninv_lib.attacks.search.stacking import Data
 from uninv_lib.attacks.search.target import Goal, Targets, alike, stack, target_of
@@ -47,7 +49,7 @@ def cost_and_parts(
     """
     slopes = dummy_gradient(targets.net, targets.point, lambda z: goal.known.objective(z, free), x)
     prior = settings.tv * total_variation(x).mean()
-    return goal.known.measure(slopes, goal.updates()) + prior, slopes, prior
+    return goal.measure(slopes) + prior, slopes, prior
 
 
 @dataclass(frozen=True)
@@ -186,8 +188,13 @@ def _best_of(targets: Targets, settings: Settings, session: Session) -> _Best:
         settings.enough,
     )
     one = targets.like.new_zeros(targets.shape)
+
+    def run() -> Tensor:
+        return logits(targets.net, targets.point, one)
+
     with (
-        fitting_threads(lambda: logits(targets.net, targets.point, one)),
+        twice_differentiable(run),
+        fitting_threads(run),
         session.steps(settings.most(turns), "recovery") as session,
     ):
         for kind in turns:
@@ -223,10 +230,11 @@ def search(
             raise FloatingPointError(
                 "recovery: the cost was not finite in any restart; try another rng or a lower lr"
             )
+        doubted = doubts(some, best.inputs)
         seconds = read + (time.perf_counter() - started) / len(group)
-        for i, inputs, labels, history in zip(
-            group, best.inputs, some.labels, best.history, strict=True
+        for i, inputs, labels, history, doubt in zip(
+            group, best.inputs, some.labels, best.history, doubted, strict=True
         ):
-            loss, remarks = torch.stack(history), requests[i].remarks + targets[i].remarks
-            found[i] = Reconstruction(inputs, labels, loss, seconds, remarks)
+            remarks = requests[i].remarks + targets[i].remarks + doubt
+            found[i] = Reconstruction(inputs, labels, torch.stack(history), seconds, remarks)
     return [found[i] for i in range(len(requests))]

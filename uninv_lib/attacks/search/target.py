@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from uninv_lib.anatomy import Anatomy
 from uninv_lib.attacks.inspection import Inspection
+from uninv_lib.attacks.search.error import Shown, shown
 from uninv_lib.attacks.search.known import Known
 from uninv_lib.attacks.search.sequence import in_sequence
 from uninv_lib.attacks.search.stacking import joined, rows, same_kind, stackable
@@ -30,6 +31,10 @@ class Goal:
     def updates(self) -> list[Tensor]:
         """Of all parameters, in the order of the net."""
         return list(self.update.values())
+
+    def measure(self, slopes: list[Tensor]) -> Tensor:
+        """How far dummy gradients, of all parameters, are from the update."""
+        return self.known.measure(slopes, self.updates())
 
 
 @dataclass(frozen=True)
@@ -75,14 +80,18 @@ def target_of(request: Inspection, *, error_known: bool) -> Targets:
     view = request.view
     update, point = forgotten_gradient(view)
     scale = torch.stack([change.norm() for change in update.values()]).norm()
+    seen = shown(request.anatomy, point) if error_known else Shown(None, False)
     opened, names = in_sequence(request.anatomy, point)
     update = {name: update[old] / scale for name, old in names.items() if old in update}
     point = {name: point[old] for name, old in names.items()}
-    read = told if error_known else published
-    known, labels, *remarks = read(view, opened, point, update)
-    one = rows(Goal(update, known), None)
-    shape = (view.num_forgotten, *view.input_shape)
-    return Targets(opened, point, shape, one, labels[None], tuple(filter(None, remarks)))
+    if error_known:
+        error = next((name for name, old in names.items() if old == seen.error), None)
+        found = told(view, opened, point, update, Shown(error, seen.features))
+    else:
+        found = published(view, update)
+    known, labels, remark = found
+    one, shape = rows(Goal(update, known), None), (view.num_forgotten, *view.input_shape)
+    return Targets(opened, point, shape, one, labels[None], (remark,) if remark else ())
 
 
 def alike(targets: list[Targets]) -> list[list[int]]:

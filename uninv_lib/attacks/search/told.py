@@ -1,25 +1,26 @@
-"""What the last layer's update tells of the forgotten samples, and what is assumed of them."""
+"""What the update tells of the forgotten samples where it shows their output errors, and what is
+assumed of them.
+"""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from uninv_lib.anatomy import Anatomy, both
 from uninv_lib.attacks.losses import LOSSES, loss_of, onehot_of
+from uninv_lib.attacks.search.error import Shown
 from uninv_lib.attacks.search.known import ErrorsKnown, Known, LabelsKnown, NothingKnown, SumKnown
 from uninv_lib.attacks.search.last_layer import TOLD_APART, separate
 from uninv_lib.attacks.search.update import error_without_bias, labels_of_bias
 from uninv_lib.models import logits
 from uninv_lib.types import State, WhiteBoxView
 
-Told = tuple[Known, Tensor] | tuple[Known, Tensor, str]
-"""What is known of the samples, their labels, and a remark."""
+Told = tuple[Known, Tensor, str]
+"""What is known of the samples, their labels, and a remark or ""."""
 
 
-def published(
-    view: WhiteBoxView, anatomy: Anatomy, point: State, update: dict[str, Tensor]
-) -> Told:
+def published(view: WhiteBoxView, update: dict[str, Tensor]) -> Told:
     """The labels are an assumption; raises ValueError without."""
     if view.labels is None:
         raise ValueError("view.labels: None; attack 'paper' assumes the forgotten samples' labels")
@@ -29,79 +30,87 @@ def published(
     return LabelsKnown(labels=labels, loss=loss.function), labels, remark
 
 
-def told(view: WhiteBoxView, anatomy: Anatomy, point: State, update: dict[str, Tensor]) -> Told:
-    """What the last layer's update tells of the errors, and the labels.
+def told(
+    view: WhiteBoxView, anatomy: Anatomy, point: State, update: dict[str, Tensor], seen: Shown
+) -> Told:
+    """What the update of the parameter that shows the error, and of the last layer, tells of the
+    errors and the labels.
 
-    Raises ValueError where several samples' errors cannot be told.
+    Raises ValueError where several samples' labels are told by nothing.
     """
-    layer = anatomy.last
-    moved = {name for name, change in update.items() if change.any()}
-    if layer is None or not moved & set(both(layer)):
-        return _untold(view, anatomy, point, update)
-    weight, bias = both(layer)
-    linear = _linear(anatomy)
-    if view.num_forgotten == 1 and linear and bias not in moved:
+    one, moved = view.num_forgotten == 1, {n for n, change in update.items() if change.any()}
+    weight, _ = both(anatomy.last) if anatomy.last is not None else ("", "")
+    if one and anatomy.heads and all(both(head)[1] in moved for head in anatomy.heads):
+        return _of_one(view, anatomy, point, update, Shown(both(anatomy.heads[0])[1], True))
+    if seen.error in moved:
+        return (_of_one if one else _of_several)(view, anatomy, point, update, seen)
+    if one and seen.features and weight in moved:
         errors, features = error_without_bias(point[weight], update[weight])
-        return ErrorsKnown(errors=errors[None], features=features[None]), errors.argmin()[None]
-    if bias not in moved:
-        raise ValueError(
-            f"net: {layer!r} without a bias; allowed then: a linear one and one forgotten sample"
-        )
-    if view.num_forgotten == 1:
-        return _of_one(view, anatomy, point, update)
-    return _of_several(view, anatomy, point, update)
+        known = ErrorsKnown(errors=errors[None], features=features[None])
+        return known, errors.argmin()[None], ""
+    return _untold(view, anatomy, point, update)
 
 
 def _untold(view: WhiteBoxView, anatomy: Anatomy, point: State, update: dict[str, Tensor]) -> Told:
-    """Nothing, for no layer that makes the logits moved."""
-    like = next(iter(update.values()))
-    with torch.no_grad():
-        shown = logits(anatomy.net, point, like.new_zeros(view.num_forgotten, *view.input_shape))
-    remark = "net: no layer that makes the logits moved, so that the update tells no error or label"
-    if view.labels is None:
-        return NothingKnown(like=shown), torch.full((view.num_forgotten,), -1), remark
-    onehot = onehot_of(view.labels.to(like.device), shown.shape[1]).to(like)
-    return NothingKnown(like=shown, onehot=onehot), view.labels.to(like.device), remark
-
-
-def _of_one(view: WhiteBoxView, anatomy: Anatomy, point: State, update: dict[str, Tensor]) -> Told:
-    """The output error is the update of the bias. Of a linear layer the weights' is e hᵀ, which
-    tells h; of a convolution it mixes what stands at each position.
+    """No error: the labels as they are assumed, or as the last layer tells them, where each pulls
+    its own class down; else they are found on the way.
     """
-    weight, bias = both(anatomy.classifier)
-    errors, reached, answer = update[bias], None, None
-    if _linear(anatomy):
+    remark = (
+        "net: no parameter that moved shows the output error; the search is over the whole net, by "
+        "the angle of the update alone"
+    )
+    like, labels = next(iter(update.values())), view.labels
+    pulled = [update[n] for n in reversed(both(anatomy.last or "")) if n in update]
+    pulled = [slopes for slopes in pulled if slopes.any()]
+    if labels is None and pulled:
+        labels = labels_of_bias(pulled[0].flatten(1).sum(1), view.num_forgotten)
+    if labels is None:
+        with torch.no_grad():
+            shape = (view.num_forgotten, *view.input_shape)
+            given = logits(anatomy.net, point, like.new_zeros(shape))
+        return NothingKnown(like=given), torch.full((view.num_forgotten,), -1), remark
+    labels = labels.to(like.device)
+    return LabelsKnown(labels=labels, loss=loss_of(view, labels, None)[0].function), labels, remark
+
+
+def _of_one(
+    view: WhiteBoxView, anatomy: Anatomy, point: State, update: dict[str, Tensor], seen: Shown
+) -> Told:
+    """Of a linear layer the weight's update is e hᵀ, and e is known; of a convolution it mixes what
+    stands at each position.
+    """
+    errors, reached, answers = update[str(seen.error)].flatten(), None, None
+    if seen.features:
+        weight, bias = both(anatomy.classifier)
         reached = (update[weight].T @ errors)[None] / errors.square().sum()
-        answer = reached[0] @ point[weight].T + point[bias]
-    loss, remark = loss_of(view, errors, answer)
+        answers = reached[0] @ point[weight].T + point.get(bias, 0)
+    loss, remark = loss_of(view, errors, answers)
     labels = loss.read(errors) if view.labels is None else view.labels
-    every = [update[both(head)[1]] for head in anatomy.heads or (anatomy.classifier,)]
+    every = [update[both(head)[1]] for head in anatomy.heads] or [errors]
     known = ErrorsKnown(errors=torch.cat(every)[None], features=reached)
     return known, labels.to(errors.device), remark
 
 
 def _of_several(
-    view: WhiteBoxView, anatomy: Anatomy, point: State, update: dict[str, Tensor]
+    view: WhiteBoxView, anatomy: Anatomy, point: State, update: dict[str, Tensor], seen: Shown
 ) -> Told:
-    """The bias's update is the errors' sum; the weights' tells a linear layer's samples apart."""
-    errors = update[both(anatomy.classifier)[1]]
+    """The errors' sum is known; a linear last layer's weights tell the samples apart."""
+    errors, count = update[str(seen.error)].flatten(), view.num_forgotten
     loss, remark = loss_of(view, errors, None)
-    if loss is LOSSES["cross_entropy"] and len(errors) > view.num_forgotten and _linear(anatomy):
+    softmax = loss is LOSSES["cross_entropy"]
+    linear = seen.features and seen.error == both(anatomy.classifier)[1]
+    if softmax and linear and count < len(errors):
         found = separate(view, anatomy, point, update)
         if found.cost < TOLD_APART:
             each = found.errors.to(errors) * (errors.norm() / found.errors.sum(0).norm()).to(errors)
             known = ErrorsKnown(errors=each, features=found.features.to(errors))
-            return known, found.labels.to(errors.device)
-    if view.labels is None and loss is not LOSSES["cross_entropy"]:
+            return known, found.labels.to(errors.device), remark
+    if view.labels is None and not softmax:
         raise ValueError(
-            f"labels: None of {view.num_forgotten} samples, with loss {view.loss!r}; allowed then: "
+            f"labels: None of {count} samples whose loss is not cross-entropy; allowed then: "
             "labels, or one forgotten sample"
         )
-    labels = labels_of_bias(errors, view.num_forgotten) if view.labels is None else view.labels
+    labels = labels_of_bias(errors, count) if view.labels is None else view.labels
     onehot = onehot_of(labels.to(errors.device), len(errors)).to(errors)
     sums = SumKnown(total=errors, onehot=onehot, answers=loss.answers)
     return sums, labels.to(errors.device), remark
-
-
-def _linear(anatomy: Anatomy) -> bool:
-    return isinstance(anatomy.net.get_submodule(anatomy.classifier), nn.Linear)
