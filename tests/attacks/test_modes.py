@@ -144,6 +144,17 @@ def test_a_net_in_train_whose_statistics_stood_was_in_eval():
     assert torch.equal(targets[0].goals.updates()[0], targets[1].goals.updates()[0])
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_bias_in_front_of_a_normalisation_has_no_update_but_rounding(dtype):
+    net, (inputs, labels) = net_of(nn.BatchNorm2d(3)), forgotten(1)
+    view = view_of(net, unlearned(net, inputs, labels), 1)
+    states = [{n: t.to(dtype) for n, t in s.items()} for s in (view.before, view.after)]
+    states[1]["0.bias"] += 1e-2
+    after = inspect_view(replace(view, before=states[0], after=states[1])).view.after
+    assert torch.equal(after["0.bias"], states[0]["0.bias"])
+    assert all(after[n] is states[1][n] for n, _ in net.named_parameters() if n != "0.bias")
+
+
 def test_a_momentum_that_gives_negative_variances_is_found():
     net, (inputs, labels) = net_of(nn.BatchNorm2d(3, momentum=0.3)), forgotten(1)
     view = view_of(net, unlearned(net, inputs, labels), 1)
