@@ -115,7 +115,8 @@ class WhiteBoxView:
     samples of the same kind as the private ones; weight_decay: the L2 penalty of converged
     training, for each retained sample; output: which output of the net the logits are, a key, a
     position or a function of what it gives; loss: that was ascended, one of LOSSES or a function of
-    (logits, labels).
+    (logits, labels); step: its form, one of STEPS: "plain", or "adam" for a first step that goes by
+    the gradient's signs; None: read off the update.
     """
 
     net: nn.Module
@@ -131,6 +132,7 @@ class WhiteBoxView:
     weight_decay: float | None = None
     output: str | int | Callable[[Any], Tensor] | None = None
     loss: str | Callable[[Tensor, Tensor], Tensor] | None = None
+    step: str | None = None
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,8 @@ class Reconstruction:
 
     inputs: (n, *input_shape) in [0, 1]; labels: (n,) int64, known or inferred; loss: (restarts,
     iterations), the cost at each iteration, NaN where a restart stopped early; seconds: wall time
-    of the attack; remarks: sentences about what was assumed, and what stood in its way.
+    of the attack; remarks: sentences about what was assumed, and what stood in its way; features:
+    (n, features), what reached the last layer, where a search was told it by that layer's update.
     """
 
     inputs: Tensor
@@ -164,6 +167,7 @@ class Reconstruction:
     loss: Tensor
     seconds: float
     remarks: tuple[str, ...] = ()
+    features: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -32,13 +32,19 @@ APPLIES = (
 def analytic(view: WhiteBoxView, *, session: Session, budget: str = "default") -> Reconstruction:
     """The closed form; it draws nothing and takes no time worth a budget.
 
-    Raises ValueError where it does not apply, and what `recover` raises.
+    Raises what `begin` raises.
     """
-    found = recover(inspect_view(view))
+    return begin(inspect_view(view))
+
+
+def begin(request: Inspection) -> Reconstruction:
+    """All that the attack does. Raises ValueError where it does not apply, and what `recover`
+    raises.
+    """
+    found = recover(request)
     if found is None:
-        raise ValueError(
-            f"attack: 'analytic' with {view.num_forgotten} forgotten; allowed: {APPLIES}"
-        )
+        forgotten = request.view.num_forgotten
+        raise ValueError(f"attack: 'analytic' with {forgotten} forgotten; allowed: {APPLIES}")
     return found
 
 
@@ -48,11 +54,19 @@ def applies(request: Inspection) -> bool:
     ReLU are all there is; and what reaches the first is the inputs, at most normalised.
     """
     view, anatomy = request.view, request.anatomy
-    if anatomy.normalisation is None:
+    if anatomy.normalisation is None or not _first_told(request):
         return False
     if view.num_forgotten == 1:
         return anatomy.starts_dense
     return anatomy.dense and view.num_forgotten < len(view.before[anatomy.head[1]])
+
+
+def _first_told(request: Inspection) -> bool:
+    """Whether the first layer moved, by its gradient."""
+    view, layers = request.view, request.anatomy.layers
+    if request.signs is not None:
+        return request.errors_told and layers == (request.anatomy.last,)
+    return not all(torch.equal(view.before[n], view.after[n]) for n in both(layers[0]))
 
 
 def recover(request: Inspection) -> Reconstruction | None:

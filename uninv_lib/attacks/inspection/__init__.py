@@ -11,13 +11,14 @@ from uninv_lib.attacks.inspection.modes import modes
 from uninv_lib.attacks.inspection.names import named
 from uninv_lib.attacks.inspection.outputs import one_output
 from uninv_lib.attacks.inspection.result import Inspection, Reading
+from uninv_lib.attacks.inspection.rounding import rounded
+from uninv_lib.attacks.inspection.steps import stepped
 from uninv_lib.types import WhiteBoxView
 
 __all__ = ["Inspection", "Reading", "inspect_view"]
 
-STAGES: tuple[Callable[[Reading], Reading], ...] = (named, modes, one_output)
-"""In this order; each sees what those before it understood. None behind `modes` meets a net in
-train(), which would move running statistics."""
+STAGES: tuple[Callable[[Reading], Reading], ...] = (named, one_output, rounded, modes, stepped)
+"""In this order; each sees what those before it understood."""
 
 
 def inspect_view(view: WhiteBoxView) -> Inspection:

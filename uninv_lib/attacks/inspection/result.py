@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from uninv_lib.anatomy import Anatomy
-from uninv_lib.types import WhiteBoxView
+from uninv_lib.types import State, WhiteBoxView
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
     """view: as it is understood so far; remarks: sentences for the user, who sees them with the
-    result; obstacles: why no search can find the samples, each an error for who tries one.
+    result; obstacles: why no search can find the samples, each an error for who tries one; noise:
+    the standard deviation of each entry of the update, by the names of parameters, as rounding
+    alone makes it; drowned: whether no layer moved further than that; weights: how much each entry
+    counts, in [0, 1], None for all alike; signs: of the gradient, by the names of parameters, where
+    the step went by them; errors_told: whether the last layer's update is that of the output
+    errors, up to scale.
     """
 
     view: WhiteBoxView
     remarks: tuple[str, ...] = ()
     obstacles: tuple[str, ...] = ()
+    noise: State = field(default_factory=dict)
+    drowned: bool = False
+    weights: State | None = None
+    signs: State | None = None
+    errors_told: bool = True
 
     def but(self, *remarks: str, **changes: object) -> Reading:
         """The same with some fields changed and these remarks more."""

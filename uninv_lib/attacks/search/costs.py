@@ -62,6 +62,16 @@ def angle_cost(slopes: list[Tensor], target: list[Tensor]) -> Tensor:
     )
 
 
+def sign_cost(slopes: list[Tensor], signs: list[Tensor]) -> Tensor:
+    """1 − the share of a gradient that has these signs, less what has the others, tensor by tensor,
+    averaged; in [0, 2], 0 where all agree (ours).
+    """
+    tiny, pairs = torch.finfo(signs[0].dtype).tiny, zip(slopes, signs, strict=True)
+    return _mean_of_changed(
+        [1 - (s * t).sum() / s.abs().sum().clamp_min(tiny) for s, t in pairs], signs
+    )
+
+
 def total_variation(inputs: Tensor) -> Tensor:
     """Sum of absolute differences of neighbouring pixels (eq. 6), (n,), averaged over channels, in
     units of 1,024 pixels: for 32x32 images about the mean that the official code takes. 0 for

@@ -214,9 +214,9 @@ def _inner_cost(
     """
     values, *free = variables
     state = {name: targets.point[name] for name in back.state_dict()}
-    target = [goal.update[name] for name, _ in back.named_parameters()]
+    names = [name for name, _ in back.named_parameters()]
     slopes = dummy_gradient(back, state, lambda z: goal.known.objective(z, free), values)
-    cost = measure(slopes, target) + statistics_cost(back, state, values)
+    cost = goal.away(measure, slopes, names) + statistics_cost(back, state, values)
     if goal.known.features is None:
         return cost
     reached = features_of(back, state, targets.anatomy.linear, values)

@@ -80,7 +80,7 @@ class _Search:
     def angle(self, variables: list[Tensor], goal: Goal, share: float) -> tuple[Tensor, Tensor]:
         x, *free = variables
         cost, slopes, prior = cost_and_parts(self.targets, self.settings, x, goal, free)
-        return cost, angle_cost(slopes, goal.updates()) + prior if share < 0.5 else cost
+        return cost, goal.away(angle_cost, slopes, goal.update) + prior if share < 0.5 else cost
 
     def layerwise(self) -> Cost:
         """Steers by what the picture gives in front of the split, which is to be `inner`."""
@@ -232,9 +232,12 @@ def search(
             )
         doubted = doubts(some, best.inputs)
         seconds = read + (time.perf_counter() - started) / len(group)
-        for i, inputs, labels, history, doubt in zip(
-            group, best.inputs, some.labels, best.history, doubted, strict=True
+        for place, (i, inputs, labels, history, doubt) in enumerate(
+            zip(group, best.inputs, some.labels, best.history, doubted, strict=True)
         ):
-            remarks = requests[i].remarks + targets[i].remarks + doubt
-            found[i] = Reconstruction(inputs, labels, torch.stack(history), seconds, remarks)
+            doubt = () if requests[i].drowned else doubt
+            remarks, known = requests[i].remarks + targets[i].remarks + doubt, some.goals.known
+            features = None if known.features is None else known.features[place]
+            loss = torch.stack(history)
+            found[i] = Reconstruction(inputs, labels, loss, seconds, remarks, features)
     return [found[i] for i in range(len(requests))]

@@ -4,6 +4,7 @@ layer tells.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import torch
@@ -11,11 +12,12 @@ from torch import Tensor, nn
 
 from uninv_lib.anatomy import Anatomy
 from uninv_lib.attacks.inspection import Inspection
+from uninv_lib.attacks.search.costs import Measure, sign_cost
 from uninv_lib.attacks.search.error import Shown, shown
 from uninv_lib.attacks.search.known import Known
 from uninv_lib.attacks.search.sequence import in_sequence
 from uninv_lib.attacks.search.stacking import joined, rows, same_kind, stackable
-from uninv_lib.attacks.search.told import published, told
+from uninv_lib.attacks.search.told import only_signs, published, told
 from uninv_lib.attacks.search.update import forgotten_gradient
 from uninv_lib.types import State
 
@@ -23,10 +25,15 @@ from uninv_lib.types import State
 @stackable
 @dataclass(frozen=True)
 class Goal:
-    """update: by parameter name, of length 1 over all; known: of the samples behind it."""
+    """update: by parameter name, of length 1 over all; known: of the samples behind it; weights:
+    how much each entry of the update counts, None for all alike; signs: of the gradient, where
+    nothing else is known of it.
+    """
 
     update: dict[str, Tensor]
     known: Known
+    weights: dict[str, Tensor] | None = None
+    signs: dict[str, Tensor] | None = None
 
     def updates(self) -> list[Tensor]:
         """Of all parameters, in the order of the net."""
@@ -34,7 +41,21 @@ class Goal:
 
     def measure(self, slopes: list[Tensor]) -> Tensor:
         """How far dummy gradients, of all parameters, are from the update."""
-        return self.known.measure(slopes, self.updates())
+        return self.away(self.known.measure, slopes, self.update)
+
+    def away(self, measure: Measure, slopes: list[Tensor], names: Iterable[str]) -> Tensor:
+        """How far dummy gradients in these parameters are from their update, by this measure where
+        more than signs are known.
+        """
+        names = list(names)
+        if self.signs is not None:
+            return sign_cost(slopes, [self.signs[name] for name in names])
+        target = [self.update[name] for name in names]
+        if self.weights is not None:
+            weights = [self.weights[name] for name in names]
+            slopes = [w * s for w, s in zip(weights, slopes, strict=True)]
+            target = [w * t for w, t in zip(weights, target, strict=True)]
+        return measure(slopes, target)
 
 
 @dataclass(frozen=True)
@@ -86,11 +107,16 @@ def target_of(request: Inspection, *, error_known: bool) -> Targets:
     point = {name: point[old] for name, old in names.items()}
     if error_known:
         error = next((name for name, old in names.items() if old == seen.error), None)
-        found = told(view, opened, point, update, Shown(error, seen.features))
+        read = told if request.errors_told else only_signs
+        found = read(view, opened, point, update, Shown(error, seen.features))
     else:
         found = published(view, update)
     known, labels, remark = found
-    one, shape = rows(Goal(update, known), None), (view.num_forgotten, *view.input_shape)
+    parts = (
+        None if part is None else {name: part[names[name]] for name in update}
+        for part in (request.weights, request.signs)
+    )
+    one, shape = rows(Goal(update, known, *parts), None), (view.num_forgotten, *view.input_shape)
     return Targets(opened, point, shape, one, labels[None], (remark,) if remark else ())
 
 

@@ -36,7 +36,8 @@ def difference(net: nn.Module, first: State, second: State) -> dict[str, Tensor]
                 raise ValueError(
                     f"{which}: {name!r} holds NaN or infinity; did unlearning diverge?"
                 )
-        update[name] = second[name].detach() - first[name].detach()
+        change = second[name].detach() - first[name].detach()
+        update[name] = change.to(first[name].dtype)
     return update
 
 
