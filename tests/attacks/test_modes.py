@@ -8,8 +8,9 @@ from torch.nn.functional import cross_entropy
 
 from uninv_lib import metrics
 from uninv_lib.attacks import recover_features
-from uninv_lib.attacks.inspection import inspect_view
+from uninv_lib.attacks.inspection import Reading, inspect_view
 from uninv_lib.attacks.inspection.batches import statistics_cost
+from uninv_lib.attacks.inspection.modes import modes
 from uninv_lib.attacks.search.costs import dummy_gradient
 from uninv_lib.attacks.search.target import target_of
 from uninv_lib.data import load
@@ -150,7 +151,7 @@ def test_a_bias_in_front_of_a_normalisation_has_no_update_but_rounding(dtype):
     view = view_of(net, unlearned(net, inputs, labels), 1)
     states = [{n: t.to(dtype) for n, t in s.items()} for s in (view.before, view.after)]
     states[1]["0.bias"] += 1e-2
-    after = inspect_view(replace(view, before=states[0], after=states[1])).view.after
+    after = modes(Reading(view=replace(view, before=states[0], after=states[1]))).view.after
     assert torch.equal(after["0.bias"], states[0]["0.bias"])
     assert all(after[n] is states[1][n] for n, _ in net.named_parameters() if n != "0.bias")
 
