@@ -8,8 +8,9 @@ from torch.nn.functional import cross_entropy
 
 from uninv_lib import metrics
 from uninv_lib.attacks import recover_features
-from uninv_lib.attacks.inspection import inspect_view
+from uninv_lib.attacks.inspection import Reading, inspect_view
 from uninv_lib.attacks.inspection.batches import statistics_cost
+from uninv_lib.attacks.inspection.modes import modes
 from uninv_lib.attacks.search.costs import dummy_gradient
 from uninv_lib.attacks.search.target import target_of
 from uninv_lib.data import load
@@ -142,6 +143,17 @@ def test_a_net_in_train_whose_statistics_stood_was_in_eval():
         assert reading.view.before["1.running_mean"].equal(net[1].running_mean)
     targets = [target_of(reading, error_known=True) for reading in found]
     assert torch.equal(targets[0].goals.updates()[0], targets[1].goals.updates()[0])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_bias_in_front_of_a_normalisation_has_no_update_but_rounding(dtype):
+    net, (inputs, labels) = net_of(nn.BatchNorm2d(3)), forgotten(1)
+    view = view_of(net, unlearned(net, inputs, labels), 1)
+    states = [{n: t.to(dtype) for n, t in s.items()} for s in (view.before, view.after)]
+    states[1]["0.bias"] += 1e-2
+    after = modes(Reading(view=replace(view, before=states[0], after=states[1]))).view.after
+    assert torch.equal(after["0.bias"], states[0]["0.bias"])
+    assert all(after[n] is states[1][n] for n, _ in net.named_parameters() if n != "0.bias")
 
 
 def test_a_momentum_that_gives_negative_variances_is_found():

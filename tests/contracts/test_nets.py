@@ -7,6 +7,7 @@ a remark holds. How unlearning changed it may be said too, see `Case`.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -50,6 +51,19 @@ def unchanged(net: nn.Module, forget: Split) -> WhiteBoxView:
 def labelled(net: nn.Module, forget: Split) -> WhiteBoxView:
     """The step where the labels are known."""
     return replace(stepped(net, forget), labels=forget.labels)
+
+
+def in_train(net: nn.Module, forget: Split) -> WhiteBoxView:
+    """The step in train(), which also moves running statistics; the net is passed so."""
+    view = stepped(copy.deepcopy(net).train(), forget)
+    moved = copy.deepcopy(net).train()
+    moved(forget.inputs)
+    return replace(
+        view,
+        net=net.train(),
+        before=state_of(net),
+        after={**view.after, **dict(moved.named_buffers())},
+    )
 
 
 @dataclass(frozen=True)
@@ -235,6 +249,13 @@ NETS = {
     "LayerNorm": Case(lambda: normed(nn.LayerNorm((8, 8, 8))), 5),
     "InstanceNorm": Case(lambda: normed(nn.InstanceNorm2d(8, affine=True)), 5),
     "BatchNorm in eval": Case(lambda: normed(nn.BatchNorm2d(8)), 5),
+    "BatchNorm in train": Case(
+        lambda: normed(nn.BatchNorm2d(8)), "tell the forgotten samples' mean", in_train
+    ),
+    "dropout last": Case(lambda: between(nn.Dropout()), "dropped is read off", in_train),
+    "dropout inside": Case(
+        lambda: between(nn.Dropout(), nn.Conv2d(8, 8, 1)), "drew at random in train()", in_train
+    ),
     "residual": Case(lambda: between(Residual(nn.Sequential(*conv(8, 8), nn.Tanh()))), 5),
     "ConvNeXt": Case(convnext, 5),
     "depthwise": Case(lambda: between(nn.Conv2d(8, 8, 3, padding=1, groups=8), nn.Tanh()), 5),

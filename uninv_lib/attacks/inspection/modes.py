@@ -7,14 +7,19 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from uninv_lib.anatomy import within
-from uninv_lib.attacks.inspection.batches import prepare
+from uninv_lib.attacks.inspection.batches import by_own_statistics, prepare
 from uninv_lib.attacks.inspection.draws import Mask, drawing, mask_of
 from uninv_lib.attacks.inspection.moments import Moments, moments_of, takes_each
 from uninv_lib.attacks.inspection.result import Reading
-from uninv_lib.types import WhiteBoxView
+from uninv_lib.models import logits
+from uninv_lib.types import State, WhiteBoxView
+
+NOTHING = 1e-10
+"""Of the largest gradient, in float64: what rounding makes of none."""
 
 
 def modes(reading: Reading) -> Reading:
@@ -59,17 +64,24 @@ def _by_batch(reading: Reading, norms: Mapping[str, nn.Module], moments: Moments
 
 
 def _still(view: WhiteBoxView) -> WhiteBoxView:
-    """Without the change of tensors that rounding alone moved: of biases in front of a layer that
-    takes their mean away.
+    """Without what rounding moved alone: biases in front of a layer that takes their mean away have
+    no gradient, whatever the samples.
     """
-    after = dict(view.after)
-    for name, _ in view.net.named_parameters():
-        before, own = view.before.get(name), after.get(name)
-        if before is not None and own is not None and before.shape == own.shape:
-            noise = torch.finfo(own.dtype).eps * before.norm()
-            if (own - before).norm() <= noise:
-                after[name] = before
-    return replace(view, after=after)
+    noise = torch.Generator().manual_seed(0)
+    x = torch.rand(view.num_forgotten, *view.input_shape, generator=noise, dtype=torch.double)
+    state = {n: t.double() if t.is_floating_point() else t for n, t in view.before.items()}
+    free = {name: state[name] for name, _ in view.net.named_parameters() if name in state}
+    x = x.to(next(iter(free.values())).device)
+
+    def some(parameters: State) -> Tensor:
+        given = tree_leaves(logits(view.net, {**state, **parameters}, x))
+        return torch.stack([t.square().sum() for t in given if t.is_floating_point()]).sum()
+
+    with by_own_statistics():
+        sizes = {name: slope.norm() for name, slope in torch.func.grad(some)(free).items()}
+    most = max(sizes.values())
+    still = {name: view.before[name] for name, size in sizes.items() if size <= NOTHING * most}
+    return replace(view, after={**view.after, **still})
 
 
 def _dropped(reading: Reading, net: nn.Module) -> Reading:
