@@ -6,15 +6,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, get_type_hints
 
 import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
+from uninv_lib.attacks.features import analytic as closed
 from uninv_lib.attacks.features import second_order as second
 from uninv_lib.attacks.features.analytic import analytic
-from uninv_lib.attacks.features.fast import BEST, FAST, best, fast, solve
+from uninv_lib.attacks.features.fast import BEST, FAST, begin, best, fast, solve
 from uninv_lib.attacks.features.paper import PAPER, paper
 from uninv_lib.attacks.features.second_order import second_order
 from uninv_lib.attacks.inspection import Inspection, inspect_view
@@ -24,6 +26,7 @@ from uninv_lib.attacks.labels.by_parameters import labels_of_parameters
 from uninv_lib.attacks.labels.probes import make_probes
 from uninv_lib.attacks.search.recovery import search
 from uninv_lib.attacks.search.settings import Changes, changed
+from uninv_lib.attacks.search.target import target_of
 from uninv_lib.attacks.session import MEMORY, Session, Watch, numbered
 from uninv_lib.support.progress import Progress
 from uninv_lib.types import Reconstruction, WhiteBoxView, unknown
@@ -50,23 +53,23 @@ class Attack:
     """function: (view, *, session, budget, options) -> Reconstruction or LabelScores, where the
     view's annotation says which one it sees; assumes: fields of the view that it needs beyond the
     threat model; settings: what `recover_features` may change of it; together: (inspected
-    views, settings, session) -> results, of an attack that has settings.
+    views, settings, session) -> results, of an attack that has settings; begin: an inspected view
+    -> what it reads before it searches; raises what stands in the attack's way.
     """
 
     function: Callable[..., Any]
     assumes: tuple[str, ...] = ()
     settings: Any = None
     together: Callable[[Sequence[Inspection], Any, Session], list[Reconstruction]] | None = None
+    begin: Callable[[Inspection], object] | None = None
 
 
 ATTACKS: dict[str, Attack] = {
-    "paper": Attack(paper, assumes=("labels",), settings=PAPER, together=search),
-    "fast": Attack(fast, settings=FAST, together=solve),
-    "best": Attack(best, settings=BEST, together=solve),
-    "analytic": Attack(analytic),
-    "second_order": Attack(
-        second_order, assumes=("public",), settings=second.Search(), together=second.solve
-    ),
+    "paper": Attack(paper, ("labels",), PAPER, search, partial(target_of, error_known=False)),
+    "fast": Attack(fast, settings=FAST, together=solve, begin=begin),
+    "best": Attack(best, settings=BEST, together=solve, begin=begin),
+    "analytic": Attack(analytic, begin=closed.begin),
+    "second_order": Attack(second_order, ("public",), second.Search(), second.solve, second.begin),
     "labels": Attack(answers.labels),
 }
 

@@ -69,7 +69,9 @@ each class; a number, or several. A sum in place of the mean, or a weight, scale
 alone."""
 
 
-def loss_of(view: WhiteBoxView, errors: Tensor, logits: Tensor | None) -> tuple[Loss, str]:
+def loss_of(
+    view: WhiteBoxView, errors: Tensor | None = None, logits: Tensor | None = None
+) -> tuple[Loss, str]:
     """The loss of a view and, where it names none, a remark on what was inferred from one sample's
     errors, (classes,), and the logits that its features give, where both are known.
 
@@ -81,7 +83,7 @@ def loss_of(view: WhiteBoxView, errors: Tensor, logits: Tensor | None) -> tuple[
         if view.loss not in LOSSES:
             raise ValueError(unknown("loss", view.loss, LOSSES))
         return LOSSES[view.loss], ""
-    if not _binary(errors, logits):
+    if errors is None or not _binary(errors, logits):
         return LOSSES["cross_entropy"], ""
     return LOSSES["bce"], (
         "loss: the errors of the logits are those of binary cross-entropy, each class a question "

@@ -32,13 +32,19 @@ APPLIES = (
 def analytic(view: WhiteBoxView, *, session: Session, budget: str = "default") -> Reconstruction:
     """The closed form; it draws nothing and takes no time worth a budget.
 
-    Raises ValueError where it does not apply, and what `recover` raises.
+    Raises what `begin` raises.
     """
-    found = recover(inspect_view(view))
+    return begin(inspect_view(view))
+
+
+def begin(request: Inspection) -> Reconstruction:
+    """All that the attack does. Raises ValueError where it does not apply, and what `recover`
+    raises.
+    """
+    found = recover(request)
     if found is None:
-        raise ValueError(
-            f"attack: 'analytic' with {view.num_forgotten} forgotten; allowed: {APPLIES}"
-        )
+        forgotten = request.view.num_forgotten
+        raise ValueError(f"attack: 'analytic' with {forgotten} forgotten; allowed: {APPLIES}")
     return found
 
 

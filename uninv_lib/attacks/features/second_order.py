@@ -67,11 +67,19 @@ def solve(
     """The samples of each request."""
     found = []
     for i, request in enumerate(requests):
-        if request.view.public is None:
-            raise ValueError("view.public: None; attack 'second_order' assumes public samples")
+        begin(request)
         with session.of([i]).steps(settings.iterations, "recovery") as own:
             found.append(recover(request, session=own, settings=settings))
     return found
+
+
+def begin(request: Inspection) -> tuple[str, str]:
+    """The names of the last layer's weight and bias; raises ValueError without such a layer, or
+    without public samples.
+    """
+    if request.view.public is None:
+        raise ValueError("view.public: None; attack 'second_order' assumes public samples")
+    return request.anatomy.head
 
 
 def last_layer_gradient(view: WhiteBoxView, anatomy: Anatomy | None = None) -> Tensor:

@@ -26,7 +26,7 @@ def published(view: WhiteBoxView, update: dict[str, Tensor]) -> Told:
         raise ValueError("view.labels: None; attack 'paper' assumes the forgotten samples' labels")
     like = next(iter(update.values()))
     labels = view.labels.to(like.device)
-    loss, remark = loss_of(view, like.new_zeros(2), None)
+    loss, remark = loss_of(view)
     return LabelsKnown(labels=labels, loss=loss.function), labels, remark
 
 
@@ -69,21 +69,22 @@ def _untold(view: WhiteBoxView, anatomy: Anatomy, point: State, update: dict[str
     its own class down; else they are found on the way.
     """
     remark = (
-        "net: no parameter that moved shows the output error; the search is over the whole net, by "
-        "the angle of the update alone"
+        "net: no parameter's update is the output error; the search is over the whole net, by the "
+        "angle of the update alone"
     )
     like, labels = next(iter(update.values())), view.labels
     pulled = [update[n] for n in reversed(both(anatomy.last or "")) if n in update]
     pulled = [slopes for slopes in pulled if slopes.any()]
     if labels is None and pulled:
-        labels = labels_of_bias(pulled[0].flatten(1).sum(1), view.num_forgotten)
+        each = pulled[0].reshape(len(pulled[0]), -1).sum(1)
+        labels = labels_of_bias(each, view.num_forgotten)
     if labels is None:
         with torch.no_grad():
             shape = (view.num_forgotten, *view.input_shape)
             given = logits(anatomy.net, point, like.new_zeros(shape))
         return NothingKnown(like=given), torch.full((view.num_forgotten,), -1), remark
     labels = labels.to(like.device)
-    return LabelsKnown(labels=labels, loss=loss_of(view, labels, None)[0].function), labels, remark
+    return LabelsKnown(labels=labels, loss=loss_of(view)[0].function), labels, remark
 
 
 def _of_one(
@@ -109,7 +110,7 @@ def _of_several(
 ) -> Told:
     """The errors' sum is known; a linear last layer's weights tell the samples apart."""
     errors, count = update[str(seen.error)].flatten(), view.num_forgotten
-    loss, remark = loss_of(view, errors, None)
+    loss, remark = loss_of(view, errors)
     softmax = loss is LOSSES["cross_entropy"]
     linear = seen.features and seen.error == both(anatomy.classifier)[1]
     if softmax and linear and count < len(errors):
