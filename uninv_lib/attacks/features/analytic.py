@@ -66,7 +66,8 @@ def _first_told(request: Inspection) -> bool:
     view, layers = request.view, request.anatomy.layers
     if request.signs is not None:
         return request.errors_told and layers == (request.anatomy.last,)
-    return not all(torch.equal(view.before[n], view.after[n]) for n in both(layers[0]))
+    known = [name for name in both(layers[0]) if name in request.noise] if layers else []
+    return not known or any(not torch.equal(view.before[n], view.after[n]) for n in known)
 
 
 def recover(request: Inspection) -> Reconstruction | None:
