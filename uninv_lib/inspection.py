@@ -12,7 +12,7 @@ from torch import nn
 
 from uninv_lib.attacks import ATTACKS
 from uninv_lib.attacks.inspection import Inspection, inspect_view
-from uninv_lib.attacks.inspection.rounding import Moved, moved
+from uninv_lib.attacks.inspection.result import Moved
 from uninv_lib.attacks.search.layerwise import split_of
 from uninv_lib.attacks.search.sequence import in_sequence
 from uninv_lib.types import WhiteBoxView
@@ -23,20 +23,19 @@ WIDTH, LISTED = 79, 12
 
 @dataclass(frozen=True)
 class Report:
-    """What was understood; printed, it says it in words. request: as the attacks take it; layers:
-    those that moved; parts: what the net is made of, by name; obstacles: of each attack on
+    """What was understood; printed, it says it in words. request: as the attacks take it; parts:
+    what the net is made of, by name; obstacles: of each attack on
     features, "" where nothing stands in its way.
     """
 
     request: Inspection
-    layers: tuple[Moved, ...]
     parts: dict[str, str]
     obstacles: dict[str, str]
 
     def __str__(self) -> str:
         blocks = [
             _lines("Net", self.parts),
-            _lines("Layers that moved", _of_layers(self.layers)),
+            _lines("Layers that moved", _of_layers(self.request.moved)),
             _lines(
                 "Attacks", {n: why or "nothing in its way" for n, why in self.obstacles.items()}
             ),
@@ -64,13 +63,12 @@ def inspect_net(
     """
     view = WhiteBoxView(net, before, after, input_shape, num_forgotten, **assumptions)
     request = inspect_view(view)
-    layers = moved(request.view.before, request.view.after, request.noise)
     obstacles = {
         name: _refusal(attack.begin, request)
         for name, attack in ATTACKS.items()
         if attack.begin is not None
     }
-    return Report(request, tuple(layers), _parts(request), obstacles)
+    return Report(request, _parts(request), obstacles)
 
 
 def _refusal(begin: Callable[[Inspection], object], request: Inspection) -> str:
@@ -97,11 +95,15 @@ def _parts(request: Inspection) -> dict[str, str]:
         "inputs": "normalised at most in front of the first layer"
         if anatomy.normalisation
         else "changed otherwise before the first layer",
-        "cut": f"in front of {behind[0].rpartition('.')[0]!r}: the layers from there on are solved first"
+        "cut": f"in front of {_layer_of(behind[0])!r}, from where on the layers are solved first"
         if behind
         else "none: the search is over the whole net at once",
         "step": "by the signs of the gradient" if request.signs else "along the gradient",
     }
+
+
+def _layer_of(name: str) -> str:
+    return name.rpartition(".")[0]
 
 
 def _of_layers(layers: tuple[Moved, ...]) -> dict[str, str]:

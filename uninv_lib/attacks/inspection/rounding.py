@@ -6,28 +6,17 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from uninv_lib.attacks.inspection.result import Reading
+from uninv_lib.attacks.inspection.result import Moved, Reading
 from uninv_lib.types import State, WhiteBoxView
 
 FORMATS = (torch.bfloat16, torch.float16, torch.float32, torch.float64)
 """Of numbers, the coarsest first."""
 HALVES = FORMATS[:2]
-
-
-@dataclass(frozen=True)
-class Moved:
-    """A layer that unlearning changed. relative: the length of its change beside that of its
-    parameters; above: beside the length of what rounding alone would make of no change.
-    """
-
-    name: str
-    relative: float
-    above: float
 
 
 def format_of(values: Tensor) -> torch.dtype:
@@ -92,7 +81,9 @@ def rounded(reading: Reading) -> Reading:
             )
     weights, lost = _weights(view, noise, drowned), len(drowned) == len(layers) > 0
     said += _still(layers, names)
-    return reading.but(*said, view=view, noise=noise, weights=weights, drowned=lost)
+    return reading.but(
+        *said, view=view, noise=noise, weights=weights, drowned=lost, moved=tuple(layers)
+    )
 
 
 def _weights(view: WhiteBoxView, noise: State, drowned: list[str]) -> State | None:

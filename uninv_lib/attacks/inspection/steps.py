@@ -85,7 +85,12 @@ def _plain(reading: Reading) -> Reading:
 
 
 def _without_decay(reading: Reading) -> Reading:
-    """Entries that have no gradient, of dead units and pixels, show how the others decayed, too."""
+    """Entries that have no gradient, of dead units and pixels, show how the others decayed, too.
+
+    Where θ_0 is known the gradient is that of training, which its difference to both models tells.
+    """
+    if reading.view.pretrained is not None:
+        return reading
     changes = _changes(reading)
     rates = [
         _decay(reading.view.before[name].double(), change, reading.noise[name].double())
@@ -101,8 +106,10 @@ def _without_decay(reading: Reading) -> Reading:
 
 
 def _decay(before: Tensor, change: Tensor, noise: Tensor) -> float:
-    """The multiple of itself that much of a tensor moved by, 0 where there is none."""
-    there = before.abs() > CLEAR * noise
+    """The multiple of itself that much of a tensor moved by, 0 where there is none; what is zero
+    after was pruned.
+    """
+    there = (before.abs() > CLEAR * noise) & (change != -before)
     ratio, order = (change / before)[there].sort()
     noise, before = noise[there][order], before[there][order]
     width = max(8, int(STILL * len(ratio)))
