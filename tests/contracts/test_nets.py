@@ -245,8 +245,8 @@ NETS = {
     "GRU": Case(lambda: recurrent(nn.GRU), 5, slow=True),
     "vision transformer": Case(Vision, 20),
     "mixer": Case(Mixer, 5),
-    "frozen first layer": Case(Plain, 5, only(("second", "last"))),
-    "last layer only": Case(Plain, 5, only("last")),
+    "frozen first layer": Case(Plain, "2 of 3 layers moved", only(("second", "last"))),
+    "last layer only": Case(Plain, "only 'last' moved", only("last")),
     "nothing moved": Case(Plain, "nothing to invert", only("none")),
 }
 

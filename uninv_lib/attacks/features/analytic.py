@@ -82,7 +82,7 @@ def recover(request: Inspection) -> Reconstruction | None:
         update, point = forgotten_gradient(view)
         x, labels = (_one if view.num_forgotten == 1 else _several)(view, anatomy, update, point)
         inputs = anatomy.inputs_of(x)
-    elif (patches := patches_of(view, anatomy)) is not None:
+    elif request.signs is None and (patches := patches_of(view, anatomy)) is not None:
         labels = _label(view, anatomy, *forgotten_gradient(view))
         inputs, told = patches.solved()
         inputs = inputs.to(view.before[both(anatomy.layers[0])[0]]).reshape(1, *view.input_shape)
