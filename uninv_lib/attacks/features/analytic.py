@@ -66,8 +66,10 @@ def _first_told(request: Inspection) -> bool:
     view, layers = request.view, request.anatomy.layers
     if request.signs is not None:
         return request.errors_told and layers == (request.anatomy.last,)
-    known = [name for name in both(layers[0]) if name in request.noise] if layers else []
-    return not known or any(not torch.equal(view.before[n], view.after[n]) for n in known)
+    names = both(layers[0]) if layers else ()
+    if any(name not in request.noise for name in names):  # of what they are made instead
+        return False
+    return any(not torch.equal(view.before[name], view.after[name]) for name in names)
 
 
 def recover(request: Inspection) -> Reconstruction | None:
