@@ -117,10 +117,74 @@ def dropout_train(forget: Split) -> WhiteBoxView:
     )
 
 
-CASES: dict[str, Case] = {
-    case.__name__: case
-    for case in (bn_eval, bn_train, bn_train_unseen, dropout_eval, dropout_train)
+class Convolutions(nn.Module):
+    """In plain PyTorch: three convolutions and a linear layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 16, 3, padding=1), nn.Conv2d(16, 32, 3, padding=1)
+        self.third, self.pool = nn.Conv2d(32, 32, 3, padding=1), nn.MaxPool2d(2)
+        self.last = nn.Linear(32 * 8 * 8, data().num_classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.pool(self.first(x).relu())
+        return self.last(self.third(self.pool(self.second(x).relu())).relu().flatten(1))
+
+
+@lru_cache
+def convolutions(epochs: int = 10) -> nn.Module:
+    torch.manual_seed(0)
+    return trained(Convolutions(), epochs)
+
+
+Make = Callable[..., torch.optim.Optimizer]
+
+
+def by(make: Make, kept: torch.dtype = torch.float32, retain: int = 0, **options: float) -> Case:
+    """One step of this optimiser on `convolutions()`, both states kept in this format; retain:
+    private samples descended on beside it.
+    """
+
+    def case(forget: Split) -> WhiteBoxView:
+        after = copy.deepcopy(convolutions())
+        optimiser = make(after.parameters(), **options)
+        loss = -cross_entropy(after(forget.inputs), forget.labels)
+        if retain:
+            others = data().private.take(torch.arange(40, 40 + retain))
+            loss = loss + cross_entropy(after(others.inputs), others.labels)
+        loss.backward()
+        optimiser.step()
+        view = view_of(convolutions(), after, forget)
+        states = ({n: t.to(kept) for n, t in s.items()} for s in (view.before, view.after))
+        return WhiteBoxView(view.net, *states, view.input_shape, view.num_forgotten)
+
+    return case
+
+
+SGD, Adam, AdamW = torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW
+STEPS: dict[str, Case] = {
+    "sgd": by(SGD, lr=1e-3),
+    "weight_decay": by(SGD, lr=1e-3, weight_decay=1e-2),
+    "adam": by(Adam, lr=1e-3),
+    "adam_small": by(Adam, lr=1e-4),
+    "adamw": by(AdamW, lr=1e-3, weight_decay=1e-2),
+    "adam_half": by(Adam, torch.float16, lr=1e-3),
+    "sign_sgd": by(Adam, lr=1e-3, eps=1e-30),
+    "neggrad_plus": by(SGD, retain=32, lr=1e-3),
 }
+HALVES: dict[str, Case] = {
+    f"{str(kept).removeprefix('torch.')}_{rate:g}": by(SGD, kept, lr=rate)
+    for kept in (torch.float16, torch.bfloat16)
+    for rate in (1e-4, 1e-3, 1e-2, 1e-1)
+}
+CASES: dict[str, Case] = (
+    STEPS
+    | HALVES
+    | {
+        case.__name__: case
+        for case in (bn_eval, bn_train, bn_train_unseen, dropout_eval, dropout_train)
+    }
+)
 
 
 def row(name: str, people: list[int], iterations: int) -> dict[str, object]:

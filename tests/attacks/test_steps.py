@@ -76,6 +76,14 @@ def test_a_first_step_of_adam_is_known_and_tells_what_entered_the_last_layer(net
     assert target.labels.tolist() == [[1]]
 
 
+def test_a_step_of_adam_is_known_between_halves(net, person):
+    view = view_of(net, person, lambda p: Adam(p, lr=1e-3))
+    states = ({n: t.half() for n, t in state.items()} for state in (view.before, view.after))
+    request = inspect_view(WhiteBoxView(net, *states, view.input_shape, 1))
+    assert said(request, SIGNS)
+    assert not said(request, "of itself")
+
+
 def test_signs_alone_tell_the_label_and_cost_nothing_at_the_truth(net, person):
     request = inspect_view(view_of(net, person, lambda p: Adam(p, lr=1e-3, eps=1e-30)))
     assert not request.errors_told

@@ -284,8 +284,8 @@ NETS = {
     "GRU": Case(lambda: recurrent(nn.GRU), 5),
     "vision transformer": Case(Vision, 3),
     "mixer": Case(Mixer, 5),
-    "frozen first layer": Case(Plain, 5, only(("second", "last"))),
-    "last layer only": Case(lambda: act(nn.GELU), 5, only("5")),
+    "frozen first layer": Case(Plain, "2 of 3 layers moved", only(("second", "last"))),
+    "last layer only": Case(lambda: act(nn.GELU), "only '5' moved", only("5")),
     "nothing moved": Case(Plain, "nothing to invert", unchanged),
 }
 

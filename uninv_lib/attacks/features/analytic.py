@@ -66,8 +66,10 @@ def _first_told(request: Inspection) -> bool:
     view, layers = request.view, request.anatomy.layers
     if request.signs is not None:
         return request.errors_told and layers == (request.anatomy.last,)
-    known = [name for name in both(layers[0]) if name in request.noise] if layers else []
-    return not known or any(not torch.equal(view.before[n], view.after[n]) for n in known)
+    names = both(layers[0]) if layers else ()
+    if any(name not in request.noise for name in names):  # of what they are made instead
+        return False
+    return any(not torch.equal(view.before[name], view.after[name]) for name in names)
 
 
 def recover(request: Inspection) -> Reconstruction | None:
@@ -82,7 +84,7 @@ def recover(request: Inspection) -> Reconstruction | None:
         update, point = forgotten_gradient(view)
         x, labels = (_one if view.num_forgotten == 1 else _several)(view, anatomy, update, point)
         inputs = anatomy.inputs_of(x)
-    elif (patches := patches_of(view, anatomy)) is not None:
+    elif request.signs is None and (patches := patches_of(view, anatomy)) is not None:
         labels = _label(view, anatomy, *forgotten_gradient(view))
         inputs, told = patches.solved()
         inputs = inputs.to(view.before[both(anatomy.layers[0])[0]]).reshape(1, *view.input_shape)

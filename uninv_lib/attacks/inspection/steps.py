@@ -25,9 +25,10 @@ farthest."""
 ABOVE, EPSILON, AGREE = 5.0, 1e-8, 0.1
 """How many times its rounding a shortfall must be to be read; PyTorch's ε; how well a layer's
 entries must fit a column times a row."""
-STILL, FIT, CLEAR, ALIKE = 0.02, 3.0, 10.0, 0.1
+STILL, FIT, CLEAR, ALIKE, FINE = 0.02, 3.0, 10.0, 0.1, 1e-5
 """Decay is taken off where so much of a tensor moved by one multiple of itself, to within so many
-times rounding, by so many times rounding, and the tensors agree on the multiple so well."""
+times rounding, by so many times rounding, the tensors agree on the multiple so well, and rounding
+is so small beside them: among halves any two entries agree on some multiple."""
 OTHER = 0.01
 """The share of the last layer's update from which it is not taken for that of one step on the
 forgotten samples."""
@@ -109,6 +110,8 @@ def _decay(before: Tensor, change: Tensor, noise: Tensor) -> float:
     """The multiple of itself that much of a tensor moved by, 0 where there is none; what is zero
     after was pruned.
     """
+    if noise.norm() > FINE * before.norm():
+        return 0.0
     there = (before.abs() > CLEAR * noise) & (change != -before)
     ratio, order = (change / before)[there].sort()
     noise, before = noise[there][order], before[there][order]
@@ -129,16 +132,17 @@ def _decay(before: Tensor, change: Tensor, noise: Tensor) -> float:
 
 def _by_signs(reading: Reading) -> bool:
     """Whether most of what moved went nearly as far as what went farthest, in most tensors."""
-    moved = [
-        change.abs()[change.abs() > FIT * reading.noise[name]]
-        for name, change in _changes(reading).items()
-    ]
-    moved = [change for change in moved if len(change)]
-    if not moved:
+    noise = {name: t.double() for name, t in reading.noise.items()}
+    changes = {name: change.abs() for name, change in _changes(reading).items()}
+    there = {name: c > FIT * noise[name] for name, c in changes.items()}
+    far = max(change.max() for change in changes.values())
+    reach = [(c + FIT * noise[n])[there[n]] for n, c in changes.items() if there[n].any()]
+    rough = torch.cat([t.flatten() for t in noise.values()]).median()
+    if not reach or far < CLEAR * rough:
         return False
-    far = torch.stack([change.max() for change in moved])
-    near = (torch.cat(moved) > NEAR * far.max()).double().mean()
-    return bool(near > MOST and (far > NEAR * far.max()).double().mean() >= LAYERS)
+    near = (torch.cat(reach) > NEAR * far).double().mean()
+    tensors = torch.stack([one.max() > NEAR * far for one in reach]).double().mean()
+    return bool(near > MOST and tensors >= LAYERS)
 
 
 @dataclass(frozen=True)
