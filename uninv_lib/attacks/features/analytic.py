@@ -54,11 +54,11 @@ def applies(request: Inspection) -> bool:
     ReLU are all there is; and what reaches the first is the inputs, at most normalised.
     """
     view, anatomy = request.view, request.anatomy
-    if anatomy.normalisation is None or not _first_told(request):
-        return False
     if view.num_forgotten == 1:
-        return anatomy.starts_dense
-    return anatomy.dense and view.num_forgotten < len(view.before[anatomy.head[1]])
+        linear = anatomy.starts_dense
+    else:
+        linear = anatomy.dense and view.num_forgotten < len(view.before[anatomy.head[1]])
+    return linear and anatomy.normalisation is not None and _first_told(request)
 
 
 def _first_told(request: Inspection) -> bool:
@@ -81,7 +81,7 @@ def recover(request: Inspection) -> Reconstruction | None:
         update, point = forgotten_gradient(view)
         x, labels = (_one if view.num_forgotten == 1 else _several)(view, anatomy, update, point)
         inputs = anatomy.inputs_of(x)
-    elif (patches := patches_of(view, anatomy)) is not None:
+    elif request.signs is None and (patches := patches_of(view, anatomy)) is not None:
         labels = _label(view, anatomy, *forgotten_gradient(view))
         inputs, told = patches.solved()
         inputs = inputs.to(view.before[both(anatomy.layers[0])[0]]).reshape(1, *view.input_shape)
