@@ -84,16 +84,21 @@ SHIFTS = """window.shifted = 0;
 
 
 @pytest.mark.parametrize("page", PAGES)
-@pytest.mark.parametrize(("way", "width"), [("file", 1280), ("server", 390)])
-def test_page_works_without_a_network_and_stands_still_while_it_loads(
-    visit, served, page, way, width
-):
-    tab = visit(page, served if way == "server" else None, width=width, script=SHIFTS)
+@pytest.mark.parametrize("width", [1280, 390])
+def test_page_works_without_a_network_and_stands_still_while_it_loads(visit, page, width):
+    tab = visit(page, width=width, script=SHIFTS)
     tab.wait_for_timeout(1000)  # for what scripts ask for late
     assert tab.context.faults == []
     shifted = tab.evaluate("window.shifted")
     print(f"{page}, {width} px: layout shift {shifted:.3f}")
     assert shifted < 0.1
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_page_works_from_a_server(visit, served, page):
+    tab = visit(page, served)
+    tab.wait_for_timeout(500)
+    assert tab.context.faults == []
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -131,14 +136,14 @@ def test_page_fits_screens_and_paper_is_accessible_and_its_links_lead_to_somethi
     tab.emulate_media(media="print")
     assert tab.evaluate(CUT_ON_PAPER) == []
     tab.emulate_media(media="screen")
-    tab.set_viewport_size({"width": 1200, "height": 900})
-    assert tab.evaluate(FOLLOW, _targets(html, page)) == {}
     tab.set_viewport_size({"width": 320, "height": 900})
     tab.wait_for_timeout(500)  # the theme looks at its scrolling boxes a moment later
     tab.evaluate(ALIKE)
     for theme in (LIGHT, DARK):
         _put_on(tab, theme)
         assert _serious(tab) == {}, theme
+    tab.set_viewport_size({"width": 1200, "height": 900})
+    assert tab.evaluate(FOLLOW, _targets(html, page)) == {}
 
 
 def _put_on(tab, theme):

@@ -22,6 +22,7 @@ from uninv_lib.results import row
 from uninv_lib.runs import RESULTS, frame, grid, read
 from uninv_lib.runs.collect import collect, table
 from uninv_lib.runs.engine import WorkError
+from uninv_lib.runs.limit import Limit
 from uninv_lib.runs.plan import Grid, PlanError, plan
 from uninv_lib.runs.report import report, varied
 from uninv_lib.runs.runner import describe
@@ -354,6 +355,26 @@ def test_what_a_failed_run_left_goes_when_it_succeeds(tmp_path):
     assert store.done() == set()
     store.keep(run.name, complete(run))
     assert list(store.failed.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "limit"),
+    [
+        ([], Limit(None, retry=False)),
+        (["--timeout", "2.5"], Limit(2.5, retry=False)),
+        (["--timeout", "60", "--retry-timeouts"], Limit(60, retry=True)),
+    ],
+)
+def test_the_time_of_a_run_is_an_option(tmp_path, monkeypatch, words, limit):
+    told = []
+    monkeypatch.setattr(
+        "uninv_lib.runs.runner.run_missing", lambda *_, limit, **__: told.append(limit) or {}
+    )
+    (tmp_path / "grid.yaml").write_text(f"spec: {{{SMOKE}}}")
+    command = ["sweep", str(tmp_path / "grid.yaml"), "--out", str(tmp_path / "runs")]
+    assert CliRunner().invoke(main, [*command, *words]).exit_code == 0
+    assert told == [limit]
+    assert CliRunner().invoke(main, [*command, "--timeout", "0"]).exit_code == 2
 
 
 # The table and the page
