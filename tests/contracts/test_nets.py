@@ -1,7 +1,7 @@
 """Nets as users bring them: the picture comes back, or an error or a remark says why not.
 
 A net is a line of NETS: how it is made, and what must come. That is a number, by how many dB the
-picture is better than the mean of its class (labels right, no remark), or a text that the error or
+picture is better than the mean of its class (labels right, no doubt), or a text that the error or
 a remark holds. How unlearning changed it may be said too, see `Case`.
 """
 
@@ -324,4 +324,4 @@ def test_a_net_gives_the_picture_or_says_why_not(name, digits):
     gain = metrics.psnr(inputs, forget.inputs) - metrics.psnr(mean, forget.inputs)
     assert gain.median() > case.expected
     assert found.labels.sort().values.equal(forget.labels.sort().values)
-    assert not found.remarks
+    assert "not to be trusted" not in " ".join(found.remarks)

@@ -54,11 +54,11 @@ def applies(request: Inspection) -> bool:
     ReLU are all there is; and what reaches the first is the inputs, at most normalised.
     """
     view, anatomy = request.view, request.anatomy
-    if anatomy.normalisation is None or not _first_told(request):
-        return False
     if view.num_forgotten == 1:
-        return anatomy.starts_dense
-    return anatomy.dense and view.num_forgotten < len(view.before[anatomy.head[1]])
+        linear = anatomy.starts_dense
+    else:
+        linear = anatomy.dense and view.num_forgotten < len(view.before[anatomy.head[1]])
+    return linear and anatomy.normalisation is not None and _first_told(request)
 
 
 def _first_told(request: Inspection) -> bool:

@@ -29,6 +29,9 @@ STILL, FIT, CLEAR, ALIKE, FINE = 0.02, 3.0, 10.0, 0.1, 1e-5
 """Decay is taken off where so much of a tensor moved by one multiple of itself, to within so many
 times rounding, by so many times rounding, the tensors agree on the multiple so well, and rounding
 is so small beside them: among halves any two entries agree on some multiple."""
+DIRECTIONS = ("parametrizations.weight.", "weight_v", "weight_g")
+"""In names of what makes a weight under weight_norm: there a gradient itself has multiples of the
+parameters, row by row."""
 OTHER = 0.01
 """The share of the last layer's update from which it is not taken for that of one step on the
 forgotten samples."""
@@ -96,6 +99,7 @@ def _without_decay(reading: Reading) -> Reading:
     rates = [
         _decay(reading.view.before[name].double(), change, reading.noise[name].double())
         for name, change in changes.items()
+        if not any(part in name for part in DIRECTIONS)
     ]
     found = torch.tensor([rate for rate in rates if rate], dtype=torch.double)
     if not len(found) or (found / found.median() - 1).abs().max() > ALIKE:

@@ -53,10 +53,16 @@ def rearranged(x: Tensor) -> Iterator[Tensor]:
 
 
 def _misfit(targets: Targets, goal: Goal, x: Tensor) -> float:
-    """How far the samples' gradient is from the update, their own softmax in place of what the
-    search found of it.
+    """How far the samples' gradient is from the update at best, with what the search found beside
+    them taken from their own logits.
     """
+    net, point, known = targets.net, targets.point, goal.known
     with torch.no_grad():
-        free = [logits(targets.net, targets.point, x)] if goal.known.free() else []
-    slopes = dummy_gradient(targets.net, targets.point, lambda z: goal.known.objective(z, free), x)
-    return goal.measure(slopes).item()
+        given = logits(net, point, x)
+
+    def with_these(free: list[Tensor]) -> float:
+        return goal.measure(
+            dummy_gradient(net, point, lambda z: known.objective(z, free), x)
+        ).item()
+
+    return min([with_these(free) for free in known.free_of(given)], default=0.0)

@@ -40,6 +40,10 @@ class Known(ABC):
         """The start of the variables beside the inputs."""
         return []
 
+    def free_of(self, logits: Tensor) -> list[list[Tensor]]:
+        """What those variables may be for samples that give these logits, (n, classes)."""
+        return [[]]
+
 
 @stackable
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +87,11 @@ class NothingKnown(Known):
         """Logits of each sample's label."""
         return [torch.zeros_like(self.like)]
 
+    def free_of(self, logits: Tensor) -> list[list[Tensor]]:
+        """One sample's label is any, and of several nothing is said."""
+        certain = 100 * torch.eye(logits.shape[1]).to(logits)
+        return [[label[None]] for label in certain] if len(logits) == 1 else []
+
 
 @stackable
 @dataclass(frozen=True, kw_only=True)
@@ -116,3 +125,7 @@ class SumKnown(Known):
     def free(self) -> list[Tensor]:
         """Logits of each sample."""
         return [torch.zeros_like(self.onehot)]
+
+    def free_of(self, logits: Tensor) -> list[list[Tensor]]:
+        """Their own."""
+        return [[logits]]
