@@ -325,14 +325,16 @@ def test_a_net_without_a_last_bias_or_a_classifier_is_attacked(convnet, rng):
     assert torch.equal(found.labels, convnet.forget.labels)
     several = replace(shifted, num_forgotten=2)
     found = recover_features(several, rng=rng, iterations=2, kinds=("plain",))
-    assert "no parameter's update is the output error" in found.remarks[-1]
+    assert "no parameter's update is the output error" in " ".join(found.remarks)
     net = nn.Sequential(view.net[0], nn.Flatten(), nn.LayerNorm(64, bias=False))
     before = state_of(net.to(convnet.forget.inputs))
     shifted = replace(view, net=net, before=before, after=step(net, before, convnet.forget, -1e-3))
-    with pytest.raises(ValueError, match=r"no parameter of it shows .* allowed: .* view.labels"):
-        recover_features(shifted, rng=rng, iterations=5)
+    found = recover_features(shifted, rng=rng, iterations=2)
+    assert found.labels.tolist() == [-1]
+    assert "no parameter's update is the output error" in " ".join(found.remarks)
     known = replace(shifted, labels=convnet.forget.labels)
-    assert recover_features(known, rng=rng, iterations=2, kinds=("plain",)).remarks
+    found = recover_features(known, rng=rng, iterations=2, kinds=("plain",))
+    assert found.labels.equal(convnet.forget.labels)
 
 
 class Ending(nn.Module):

@@ -80,7 +80,8 @@ def test_only_a_net_that_needs_it_is_composed_and_its_values_stay(rng):
     for operator, composed in COMPOSED.items():
         given = inputs.get(operator, (x,))
         assert torch.allclose(operator(*given), composed(*given), atol=1e-6)
-    for run, composed in ((lambda: functional.hardsigmoid(x), True), (lambda: x.relu(), False)):
+    runs = {True: lambda: functional.hardsigmoid(x), False: lambda: x.relu()}
+    for expected, run in runs.items():
         with twice_differentiable(run):
-            assert bool(torch.overrides._get_current_function_mode_stack()) == composed
+            assert bool(torch.overrides._get_current_function_mode_stack()) == expected
     assert torch.backends.mha.get_fastpath_enabled()

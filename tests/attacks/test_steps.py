@@ -13,6 +13,7 @@ from uninv_lib.anatomy import features_of
 from uninv_lib.attacks import recover_features
 from uninv_lib.attacks.inspection import inspect_view
 from uninv_lib.attacks.search.costs import dummy_gradient, sign_cost
+from uninv_lib.attacks.search.known import ErrorsKnown
 from uninv_lib.attacks.search.target import target_of
 from uninv_lib.types import WhiteBoxView
 
@@ -71,6 +72,7 @@ def test_a_first_step_of_adam_is_known_and_tells_what_entered_the_last_layer(net
     true = features_of(net, view.before, "4", person)
     assert (target.goals.known.features[0] - true).norm() < 0.02 * true.norm()
     error = net(person).softmax(1)[0] - torch.eye(6)[1]
+    assert isinstance(target.goals.known, ErrorsKnown)
     found = target.goals.known.errors[0, 0]
     assert torch.cosine_similarity(found, error, dim=0) > 0.999
     assert target.labels.tolist() == [[1]]
