@@ -14,7 +14,7 @@ FLOORS = [
     {"data", "models", "anatomy"},
     {"training"},
     {"unlearning", "defenses", "attacks", "forecast", "service"},
-    {"methods", "spec"},
+    {"methods", "spec", "inspection"},
     {"scene"},
     {"measure", "experiment"},
     {"results", "claims", "figures"},

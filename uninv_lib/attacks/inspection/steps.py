@@ -25,10 +25,11 @@ farthest."""
 ABOVE, EPSILON, AGREE = 5.0, 1e-8, 0.1
 """How many times its rounding a shortfall must be to be read; PyTorch's ε; how well a layer's
 entries must fit a column times a row."""
-STILL, FIT, CLEAR, ALIKE, FINE = 0.02, 3.0, 10.0, 0.1, 1e-5
-"""Decay is taken off where so much of a tensor moved by one multiple of itself, to within so many
-times rounding, by so many times rounding, the tensors agree on the multiple so well, and rounding
-is so small beside them: among halves any two entries agree on some multiple."""
+STILL, LEAST, FIT, CLEAR, ALIKE, FINE = 0.02, 32, 3.0, 10.0, 0.1, 1e-5
+"""Decay is taken off where so much of a tensor, and so many entries, moved by one multiple of
+themselves, to within so many times rounding, by so many times rounding, the tensors agree on the
+multiple so well, and rounding is so small beside them: among halves any two entries agree on one.
+"""
 DIRECTIONS = ("parametrizations.weight.", "weight_v", "weight_g")
 """In names of what makes a weight under weight_norm: there a gradient itself has multiples of the
 parameters, row by row."""
@@ -119,7 +120,7 @@ def _decay(before: Tensor, change: Tensor, noise: Tensor) -> float:
     there = (before.abs() > CLEAR * noise) & (change != -before)
     ratio, order = (change / before)[there].sort()
     noise, before = noise[there][order], before[there][order]
-    width = max(8, int(STILL * len(ratio)))
+    width = max(LEAST, int(STILL * len(ratio)))
     if len(ratio) <= width:
         return 0.0
     start = int((ratio[width:] - ratio[:-width]).argmin())
