@@ -31,8 +31,8 @@ def both(layer: str) -> tuple[str, str]:
 class Anatomy:
     """layers: those with parameters of their own, in the order in which they are called; last: the
     one that makes the logits, a linear one or a convolution whose positions are then pooled, if
-    there is such; heads: those that make them together, side by side, if there are several, the
-    first being `last`; starts_dense: whether the first is linear with bias and takes a row a
+    there is such; heads: those whose outputs are the logits, side by side, with nothing after them,
+    the first being `last`; starts_dense: whether the first is linear with bias and takes a row a
     sample; dense: whether all are so, with a ReLU between two and nothing else; normalisation:
     (mean, scale), each input_shape, where (inputs − mean) / scale is what reaches the first layer.
     """
@@ -112,7 +112,7 @@ def anatomy_of(net: nn.Module, input_shape: tuple[int, ...], state: State | None
         tuple(input_shape),
         tuple(dict.fromkeys(call.name for call in learned)),
         None if last is None else last.name,
-        tuple(head.name for head in heads) if len(heads) > 1 else (),
+        tuple(head.name for head in heads),
         starts_dense=_dense(learned[:1]) and [c.name for c in learned].count(learned[0].name) == 1,
         dense=_dense(learned) and _same(learned[-1].given, output),
         normalisation=_normalisation(inputs, calls, state),

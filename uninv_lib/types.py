@@ -115,8 +115,9 @@ class WhiteBoxView:
     samples of the same kind as the private ones; weight_decay: the L2 penalty of converged
     training, for each retained sample; output: which output of the net the logits are, a key, a
     position or a function of what it gives; loss: that was ascended, one of LOSSES or a function of
-    (logits, labels); step: its form, one of STEPS: "plain", or "adam" for a first step that goes by
-    the gradient's signs; None: read off the update.
+    (logits, labels); lora_scale: of adapters beside the net's layers, alpha over their rank; step:
+    its form, one of STEPS: "plain", or "adam" for a first step that goes by the gradient's signs;
+    None: read off the update.
     """
 
     net: nn.Module
@@ -132,6 +133,7 @@ class WhiteBoxView:
     weight_decay: float | None = None
     output: str | int | Callable[[Any], Tensor] | None = None
     loss: str | Callable[[Tensor, Tensor], Tensor] | None = None
+    lora_scale: float | None = None
     step: str | None = None
 
 

@@ -330,7 +330,7 @@ def test_a_net_without_a_last_bias_or_a_classifier_is_attacked(convnet, rng):
     before = state_of(net.to(convnet.forget.inputs))
     shifted = replace(view, net=net, before=before, after=step(net, before, convnet.forget, -1e-3))
     found = recover_features(shifted, rng=rng, iterations=2)
-    assert found.labels.tolist() == [-1]
+    assert 0 <= found.labels.item() < 64
     assert "no parameter's update is the output error" in " ".join(found.remarks)
     known = replace(shifted, labels=convnet.forget.labels)
     found = recover_features(known, rng=rng, iterations=2, kinds=("plain",))

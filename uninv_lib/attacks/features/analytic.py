@@ -13,13 +13,10 @@ from torch import Tensor
 from uninv_lib.anatomy import Anatomy, both, joined, within
 from uninv_lib.attacks.features.patches import patches_of
 from uninv_lib.attacks.inspection import Inspection, inspect_view
+from uninv_lib.attacks.search.error import shown
 from uninv_lib.attacks.search.last_layer import separate
-from uninv_lib.attacks.search.update import (
-    NothingChanged,
-    error_without_bias,
-    forgotten_gradient,
-    labels_of_bias,
-)
+from uninv_lib.attacks.search.told import told
+from uninv_lib.attacks.search.update import NothingChanged, forgotten_gradient
 from uninv_lib.attacks.session import Session
 from uninv_lib.types import Reconstruction, State, WhiteBoxView
 
@@ -57,7 +54,10 @@ def applies(request: Inspection) -> bool:
     if view.num_forgotten == 1:
         linear = anatomy.starts_dense
     else:
-        linear = anatomy.dense and view.num_forgotten < len(view.before[anatomy.head[1]])
+        softmax = view.loss in (None, "cross_entropy")
+        linear = (
+            softmax and anatomy.dense and view.num_forgotten < len(view.before[anatomy.head[1]])
+        )
     return linear and anatomy.normalisation is not None and _first_told(request)
 
 
@@ -79,38 +79,39 @@ def recover(request: Inspection) -> Reconstruction | None:
     """
     started = time.perf_counter()
     view, anatomy = request.view, request.anatomy
-    remarks = request.remarks
+    remarks, remark = request.remarks, ""
     if applies(request):
         update, point = forgotten_gradient(view)
-        x, labels = (_one if view.num_forgotten == 1 else _several)(view, anatomy, update, point)
+        if view.num_forgotten == 1:
+            x, (labels, remark) = _one(anatomy, update), _label(view, anatomy)
+        else:
+            x, labels = _several(view, anatomy, update, point)
         inputs = anatomy.inputs_of(x)
     elif request.signs is None and (patches := patches_of(view, anatomy)) is not None:
-        labels = _label(view, anatomy, *forgotten_gradient(view))
-        inputs, told = patches.solved()
+        labels, remark = _label(view, anatomy)
+        inputs, apart = patches.solved()
         inputs = inputs.to(view.before[both(anatomy.layers[0])[0]]).reshape(1, *view.input_shape)
-        remarks += _told_apart(told, len(patches.errors))
+        remarks += _told_apart(apart, len(patches.errors))
     else:
         return None
+    remarks += (remark,) if remark else ()
     none, seconds = torch.zeros(1, 1).to(inputs), time.perf_counter() - started
     return Reconstruction(inputs, labels.to(inputs.device), none, seconds, remarks)
 
 
-def _told_apart(told: float, count: int) -> tuple[str, ...]:
-    if told > 0.9 * count:
+def _told_apart(apart: float, count: int) -> tuple[str, ...]:
+    if apart > 0.9 * count:
         return ()
     return (
-        f"patches: the update tells {told:.0f} of {count} apart; what it does not tell is grey",
+        f"patches: the update tells {apart:.0f} of {count} apart; what it does not tell is grey",
     )
 
 
-def _label(view: WhiteBoxView, anatomy: Anatomy, update: dict[str, Tensor], point: State) -> Tensor:
-    """(1,), of one sample, known or from the last layer."""
-    if view.labels is not None:
-        return view.labels
-    weight, bias = both(anatomy.classifier)
-    if bias in update:
-        return labels_of_bias(update[bias], 1)
-    return error_without_bias(point[weight], update[weight])[0].argmin()[None]
+def _label(view: WhiteBoxView, anatomy: Anatomy) -> tuple[Tensor, str]:
+    """(1,), or (1, classes), of one sample, known or from the last layer; and a remark."""
+    update, point = forgotten_gradient(view)
+    _, labels, remark = told(view, anatomy, point, update, shown(anatomy, point))
+    return labels, remark if labels.min() >= 0 else ""
 
 
 def _several(
@@ -134,10 +135,8 @@ def _several(
     return entered, found.labels
 
 
-def _one(
-    view: WhiteBoxView, anatomy: Anatomy, update: dict[str, Tensor], point: State
-) -> tuple[Tensor, Tensor]:
-    """(normalised input, label) from the first layer's update (Geiping et al. 2020, section 3;
+def _one(anatomy: Anatomy, update: dict[str, Tensor]) -> Tensor:
+    """The normalised input from the first layer's update (Geiping et al. 2020, section 3;
     Phong et al. 2018).
 
     Unit i moved its weights by e_i · x and its bias by e_i, so the rows (ΔW_i, Δb_i) are multiples
@@ -159,4 +158,5 @@ def _one(
     mean, scale = anatomy.affine()
     reach = torch.maximum(mean, 1 - mean).div(scale).abs().flatten().cpu()  # of what is normalised
     length = torch.maximum(last.abs(), (direction.abs() / reach).quantile(0.95))
-    return last.sign() * direction / length, _label(view, anatomy, update, point)
+    found: Tensor = last.sign() * direction / length
+    return found

@@ -9,9 +9,11 @@ is the net's own: what the found samples cost, beside what they cost mirrored or
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from uninv_lib.attacks.search.costs import dummy_gradient, relative_cost
 from uninv_lib.attacks.search.stacking import rows
@@ -30,6 +32,31 @@ def doubts(targets: Targets, inputs: Tensor) -> list[tuple[str, ...]]:
     if targets.goals.signs is not None:
         return [() for _ in range(len(targets))]
     return [_doubt(targets, rows(targets.goals, i), x) for i, x in enumerate(inputs.unbind())]
+
+
+def labels_of(targets: Targets, inputs: Tensor) -> Tensor:
+    """(targets, n): the labels, and in place of an unknown one of a single sample that with which
+    the found picture, (targets, 1, *input_shape), explains the update best.
+    """
+    labels = targets.labels.clone()
+    for i in ((labels < 0).all(1) & (labels.shape[1] == 1)).nonzero()[:, 0].tolist():
+        goal = rows(targets.goals, i)
+        with torch.no_grad():
+            classes = logits(targets.net, targets.point, inputs[i]).shape[1]
+        tried = torch.arange(classes, device=labels.device)
+        costs = [
+            goal.measure(
+                dummy_gradient(
+                    targets.net,
+                    targets.point,
+                    partial(cross_entropy, target=label[None]),
+                    inputs[i],
+                )
+            )
+            for label in tried
+        ]
+        labels[i] = torch.stack(costs).argmin()
+    return labels
 
 
 def _doubt(targets: Targets, goal: Goal, x: Tensor) -> tuple[str, ...]:

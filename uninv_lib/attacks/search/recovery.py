@@ -21,7 +21,7 @@ from uninv_lib.attacks.search.costs import (
     total_variation,
 )
 from uninv_lib.attacks.search.descent import Cost, Descent, Share, annealed, descend, halved
-from uninv_lib.attacks.search.fit import doubts
+from uninv_lib.attacks.search.fit import doubts, labels_of
 from uninv_lib.attacks.search.layerwise import (
     call,
     distance,
@@ -230,10 +230,10 @@ def search(
             raise FloatingPointError(
                 "recovery: the cost was not finite in any restart; try another rng or a lower lr"
             )
-        doubted = doubts(some, best.inputs)
+        doubted, named = doubts(some, best.inputs), labels_of(some, best.inputs)
         seconds = read + (time.perf_counter() - started) / len(group)
         for place, (i, inputs, labels, history, doubt) in enumerate(
-            zip(group, best.inputs, some.labels, best.history, doubted, strict=True)
+            zip(group, best.inputs, named, best.history, doubted, strict=True)
         ):
             doubt = () if requests[i].drowned else doubt
             remarks, known = requests[i].remarks + targets[i].remarks + doubt, some.goals.known

@@ -40,11 +40,11 @@ def told(
     """
     one, moved = view.num_forgotten == 1, {n for n, change in update.items() if change.any()}
     weight, _ = both(anatomy.last) if anatomy.last is not None else ("", "")
-    if one and anatomy.heads and all(both(head)[1] in moved for head in anatomy.heads):
+    if one and len(anatomy.heads) > 1 and all(both(head)[1] in moved for head in anatomy.heads):
         return _of_one(view, anatomy, point, update, Shown(both(anatomy.heads[0])[1], True))
     if seen.error in moved:
         return (_of_one if one else _of_several)(view, anatomy, point, update, seen)
-    if one and seen.features and weight in moved:
+    if one and seen.features and weight in moved and anatomy.heads:
         errors, features = error_without_bias(point[weight], update[weight])
         known = ErrorsKnown(errors=errors[None], features=features[None])
         return known, errors.argmin()[None], ""
@@ -73,7 +73,7 @@ def _untold(view: WhiteBoxView, anatomy: Anatomy, point: State, update: dict[str
         "angle of the update alone"
     )
     like, labels = next(iter(update.values())), view.labels
-    names = both(anatomy.last) if anatomy.last is not None else ()
+    names = both(anatomy.last) if anatomy.last in anatomy.heads else ()
     pulled = [update[n] for n in reversed(names) if n in update and update[n].any()]
     if labels is None and pulled:
         each = pulled[0].reshape(len(pulled[0]), -1).sum(1)
@@ -100,7 +100,8 @@ def _of_one(
         answers = reached[0] @ point[weight].T + point.get(bias, 0)
     loss, remark = loss_of(view, errors, answers)
     labels = loss.read(errors) if view.labels is None else view.labels
-    every = [update[both(head)[1]] for head in anatomy.heads] or [errors]
+    several = anatomy.heads if len(anatomy.heads) > 1 else ()
+    every = [update[both(head)[1]] for head in several] or [errors]
     known = ErrorsKnown(errors=torch.cat(every)[None], features=reached)
     return known, labels.to(errors.device), remark
 
