@@ -13,6 +13,7 @@ import copy
 import json
 import statistics
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 
 import click
@@ -24,6 +25,7 @@ from uninv_lib import load, metrics
 from uninv_lib.attacks import recover_features
 from uninv_lib.results import RESULTS
 from uninv_lib.support.provenance import versions
+from uninv_lib.support.torchvision import import_torchvision
 from uninv_lib.types import Split, WhiteBoxView
 
 FILE = RESULTS / "benchmark_own_nets.jsonl"
@@ -53,7 +55,12 @@ def unlearned(net: nn.Module, forget: Split, *, train: bool = False) -> nn.Modul
     """A step of gradient ascent, in train() or in eval()."""
     after = copy.deepcopy(net).train(train)
     torch.manual_seed(1)  # of what the net may draw
-    cross_entropy(after(forget.inputs), forget.labels).backward()
+    return ascended(after, cross_entropy(after(forget.inputs), forget.labels))
+
+
+def ascended(after: nn.Module, loss: torch.Tensor) -> nn.Module:
+    """The same net a step up its loss, in eval()."""
+    loss.backward()
     with torch.no_grad():
         for parameter in after.parameters():
             if parameter.grad is not None:
@@ -177,13 +184,68 @@ HALVES: dict[str, Case] = {
     for kept in (torch.float16, torch.bfloat16)
     for rate in (1e-4, 1e-3, 1e-2, 1e-1)
 }
+
+
+def last_layer(forget: Split) -> WhiteBoxView:
+    """The update of the last layer alone is sent."""
+    view = STEPS["sgd"](forget)
+    after = {**view.before, **{n: t for n, t in view.after.items() if n.startswith("last.")}}
+    return replace(view, after=after)
+
+
+class Heads(nn.Module):
+    """Beside the classes, what remains of their number by three."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.body, self.one = copy.deepcopy(net), copy.deepcopy(net.last)
+        self.body.last, self.two = nn.Identity(), nn.Linear(32 * 8 * 8, 3)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        h = self.body(x)
+        return self.one(h), self.two(h)
+
+
+def two_heads(forget: Split) -> WhiteBoxView:
+    """Both heads have a loss; the second is untrained."""
+    torch.manual_seed(0)
+    net = Heads(convolutions())
+    after = copy.deepcopy(net)
+    one, two = after(forget.inputs)
+    loss = cross_entropy(one, forget.labels) + 0.3 * cross_entropy(two, forget.labels % 3)
+    return view_of(net, ascended(after, loss), forget)
+
+
+@lru_cache
+def pooled() -> nn.Module:
+    torch.manual_seed(0)
+    body = [nn.Conv2d(3, 32, 3, padding=1), nn.GroupNorm(8, 32), nn.ReLU(), nn.MaxPool2d(2)]
+    body += [nn.Conv2d(32, 64, 3, padding=1), nn.GroupNorm(8, 64), nn.ReLU()]
+    head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, data().num_classes)]
+    return trained(nn.Sequential(*body, *head))
+
+
+def gap(forget: Split) -> WhiteBoxView:
+    """The mean over all positions enters the last layer."""
+    return view_of(pooled(), unlearned(pooled(), forget), forget)
+
+
+@lru_cache
+def transformer() -> nn.Module:
+    torch.manual_seed(0)
+    size = {"image_size": 32, "patch_size": 4, "num_classes": data().num_classes}
+    inner = {"num_layers": 2, "num_heads": 4, "hidden_dim": 64, "mlp_dim": 128}
+    return trained(import_torchvision("models").VisionTransformer(**size, **inner))
+
+
+def vit(forget: Split) -> WhiteBoxView:
+    """torchvision's vision transformer."""
+    return view_of(transformer(), unlearned(transformer(), forget), forget)
+
+
+OTHERS = (bn_eval, bn_train, bn_train_unseen, dropout_eval, dropout_train)
 CASES: dict[str, Case] = (
-    STEPS
-    | HALVES
-    | {
-        case.__name__: case
-        for case in (bn_eval, bn_train, bn_train_unseen, dropout_eval, dropout_train)
-    }
+    STEPS | HALVES | {case.__name__: case for case in (*OTHERS, last_layer, two_heads, gap, vit)}
 )
 
 
