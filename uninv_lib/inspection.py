@@ -87,10 +87,9 @@ def _parts(request: Inspection) -> dict[str, str]:
     kinds = Counter(type(layer).__name__ for layer in net.modules())
     norms = [f"{count} {kind}" for kind, count in kinds.items() if "Norm" in kind]
     count = sum(parameter.numel() for parameter in net.parameters())
-    last = anatomy.last and f"{anatomy.last!r}, a {type(net.get_submodule(anatomy.last)).__name__}"
     return {
         "kind": f"{type(net).__name__}, {len(anatomy.layers)} layers, {count:,} parameters",
-        "logits": f"made by {last}" if last else "made by no linear layer and no convolution",
+        "logits": _logits(request),
         "norms": ", ".join(norms) or "none",
         "inputs": "normalised at most in front of the first layer"
         if anatomy.normalisation
@@ -100,6 +99,17 @@ def _parts(request: Inspection) -> dict[str, str]:
         else "none: the search is over the whole net at once",
         "step": "by the signs of the gradient" if request.signs else "along the gradient",
     }
+
+
+def _logits(request: Inspection) -> str:
+    anatomy = request.anatomy
+    if anatomy.last is None:
+        return "made by no linear layer and no convolution"
+    kind = type(request.view.net.get_submodule(anatomy.last)).__name__
+    if not anatomy.heads:
+        return f"made of what {anatomy.last!r}, a {kind}, gives"
+    others = "".join(f" and {head!r}" for head in anatomy.heads[1:])
+    return f"what {anatomy.last!r}, a {kind},{others} gives"
 
 
 def _layer_of(name: str) -> str:

@@ -243,7 +243,7 @@ def test_inspect_net_says_what_it_understood(person):
     assert "assumes the forgotten samples' labels" in report.obstacles["paper"]
     assert [layer.name for layer in report.request.moved] == ["1", "3"]
     said = str(report)
-    assert "made by '3', a Linear" in said
+    assert "what '3', a Linear, gives" in said
     assert "times its rounding" in said
     assert all(len(line) < 80 for line in said.splitlines())
 
