@@ -82,7 +82,7 @@ def _plain(reading: Reading) -> Reading:
         return reading
     return reading.but(
         f"{share:.0%} of what {last!r} moved is not one step on {count} forgotten: other samples "
-        "stood beside them; the search takes it for theirs alone"
+        "or a defense stand beside them; the search takes it for theirs alone"
     )
 
 
