@@ -105,6 +105,13 @@ def test_what_is_no_state_of_the_net_is_refused(state, error, said, person):
         inspect_view(WhiteBoxView(view.net, state, view.after, SHAPE, 1))
 
 
+def test_a_model_that_diverged_is_refused(person):
+    view = ascended(dense(), person)
+    after = {name: tensor * torch.inf for name, tensor in view.after.items()}
+    with pytest.raises(ValueError, match=r"after: '1\.weight' holds NaN or infinity"):
+        inspect_net(view.net, view.before, after, input_shape=SHAPE)
+
+
 # Outputs
 
 

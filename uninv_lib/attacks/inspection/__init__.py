@@ -9,7 +9,7 @@ from collections.abc import Callable
 from uninv_lib.anatomy import anatomy_of_view
 from uninv_lib.attacks.inspection.adapters import adapted
 from uninv_lib.attacks.inspection.modes import modes
-from uninv_lib.attacks.inspection.names import named
+from uninv_lib.attacks.inspection.names import matching, named
 from uninv_lib.attacks.inspection.outputs import one_output
 from uninv_lib.attacks.inspection.result import Inspection, Reading
 from uninv_lib.attacks.inspection.rounding import rounded
@@ -21,6 +21,7 @@ __all__ = ["Inspection", "Reading", "inspect_view"]
 STAGES: tuple[Callable[[Reading], Reading], ...] = (
     named,
     adapted,
+    matching,
     one_output,
     rounded,
     modes,

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from uninv_lib.attacks.inspection.result import Reading
+from uninv_lib.attacks.search.update import difference
 from uninv_lib.types import State
 
 WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "base_layer")
@@ -39,6 +40,15 @@ def named(reading: Reading) -> Reading:
             said.setdefault(remark, []).append(which)
     remarks = [f"{', '.join(names)}: {remark}" for remark, names in said.items()]
     return reading.but(*remarks, view=replace(view, net=net, **states))
+
+
+def matching(reading: Reading) -> Reading:
+    """The same; raises ValueError that names a parameter which a state has not, or in another
+    shape, or that is not finite.
+    """
+    view = reading.view
+    difference(view.net, view.before, view.after)
+    return reading
 
 
 def unwrapped(net: nn.Module) -> nn.Module:
