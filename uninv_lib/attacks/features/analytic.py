@@ -10,10 +10,12 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from uninv_lib.anatomy import Anatomy, both, joined, within
+from uninv_lib.anatomy import Anatomy, both, fitting, joined, tried, within
 from uninv_lib.attacks.features.patches import patches_of
 from uninv_lib.attacks.inspection import Inspection, inspect_view
+from uninv_lib.attacks.search.error import shown
 from uninv_lib.attacks.search.last_layer import separate
+from uninv_lib.attacks.search.told import told as told_of
 from uninv_lib.attacks.search.update import (
     NothingChanged,
     error_without_bias,
@@ -21,6 +23,7 @@ from uninv_lib.attacks.search.update import (
     labels_of_bias,
 )
 from uninv_lib.attacks.session import Session
+from uninv_lib.models import logits
 from uninv_lib.types import Reconstruction, State, WhiteBoxView
 
 APPLIES = (
@@ -55,10 +58,30 @@ def applies(request: Inspection) -> bool:
     """
     view, anatomy = request.view, request.anatomy
     if view.num_forgotten == 1:
-        linear = anatomy.starts_dense
+        linear = anatomy.starts_dense and _alone(request)
     else:
         linear = anatomy.dense and view.num_forgotten < len(view.before[anatomy.head[1]])
     return linear and anatomy.normalisation is not None and _first_told(request)
+
+
+def _alone(request: Inspection) -> bool:
+    """Whether the first layer's weight serves there alone, and is not tied to another place."""
+    anatomy, name = request.anatomy, both(request.anatomy.layers[0])[0]
+    state, caught = fitting(anatomy.net, request.view.before), list[tuple[Tensor, Tensor]]()
+    if name not in state:
+        return False
+    handle = anatomy.net.get_submodule(anatomy.layers[0]).register_forward_hook(
+        lambda _, entered, given: caught.append((entered[0], given))
+    )
+    weight = state[name].detach().requires_grad_()
+    try:
+        with torch.enable_grad():
+            output = logits(anatomy.net, {**state, name: weight}, tried(anatomy.input_shape, state))
+    finally:
+        handle.remove()
+    entered, given = caught[0]
+    own, slope = torch.autograd.grad(output.square().sum(), [weight, given])
+    return bool((own - slope.T @ entered).norm() <= torch.finfo(own.dtype).eps ** 0.4 * own.norm())
 
 
 def _first_told(request: Inspection) -> bool:
@@ -82,13 +105,18 @@ def recover(request: Inspection) -> Reconstruction | None:
     remarks = request.remarks
     if applies(request):
         update, point = forgotten_gradient(view)
-        x, labels = (_one if view.num_forgotten == 1 else _several)(view, anatomy, update, point)
+        if view.num_forgotten == 1:
+            x = _one(anatomy, update)
+            labels, said = _label(view, anatomy, update, point)
+            remarks += said
+        else:
+            x, labels = _several(view, anatomy, update, point)
         inputs = anatomy.inputs_of(x)
     elif request.signs is None and (patches := patches_of(view, anatomy)) is not None:
-        labels = _label(view, anatomy, *forgotten_gradient(view))
+        labels, said = _label(view, anatomy, *forgotten_gradient(view))
         inputs, told = patches.solved()
         inputs = inputs.to(view.before[both(anatomy.layers[0])[0]]).reshape(1, *view.input_shape)
-        remarks += _told_apart(told, len(patches.errors))
+        remarks += said + _told_apart(told, len(patches.errors))
     else:
         return None
     none, seconds = torch.zeros(1, 1).to(inputs), time.perf_counter() - started
@@ -103,14 +131,20 @@ def _told_apart(told: float, count: int) -> tuple[str, ...]:
     )
 
 
-def _label(view: WhiteBoxView, anatomy: Anatomy, update: dict[str, Tensor], point: State) -> Tensor:
-    """(1,), of one sample, known or from the last layer."""
+def _label(
+    view: WhiteBoxView, anatomy: Anatomy, update: dict[str, Tensor], point: State
+) -> tuple[Tensor, tuple[str, ...]]:
+    """(1,), of one sample, known or from the last layer, and remarks on it."""
     if view.labels is not None:
-        return view.labels
+        return view.labels, ()
     weight, bias = both(anatomy.classifier)
-    if bias in update:
-        return labels_of_bias(update[bias], 1)
-    return error_without_bias(point[weight], update[weight])[0].argmin()[None]
+    if bias not in update:
+        return error_without_bias(point[weight], update[weight])[0].argmin()[None], ()
+    seen = shown(anatomy, point)
+    if seen.error != bias or not update[bias].any():
+        return labels_of_bias(update[bias], 1), ()
+    _, labels, remark = told_of(view, anatomy, point, update, seen)
+    return labels, (remark,) if remark else ()
 
 
 def _several(
@@ -134,10 +168,8 @@ def _several(
     return entered, found.labels
 
 
-def _one(
-    view: WhiteBoxView, anatomy: Anatomy, update: dict[str, Tensor], point: State
-) -> tuple[Tensor, Tensor]:
-    """(normalised input, label) from the first layer's update (Geiping et al. 2020, section 3;
+def _one(anatomy: Anatomy, update: dict[str, Tensor]) -> Tensor:
+    """The normalised input from the first layer's update (Geiping et al. 2020, section 3;
     Phong et al. 2018).
 
     Unit i moved its weights by e_i · x and its bias by e_i, so the rows (ΔW_i, Δb_i) are multiples
@@ -159,4 +191,5 @@ def _one(
     mean, scale = anatomy.affine()
     reach = torch.maximum(mean, 1 - mean).div(scale).abs().flatten().cpu()  # of what is normalised
     length = torch.maximum(last.abs(), (direction.abs() / reach).quantile(0.95))
-    return last.sign() * direction / length, _label(view, anatomy, update, point)
+    found: Tensor = last.sign() * direction / length
+    return found

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from uninv_lib.anatomy import anatomy_of_view
+from uninv_lib.attacks.inspection.given import given
 from uninv_lib.attacks.inspection.modes import modes
 from uninv_lib.attacks.inspection.names import named
 from uninv_lib.attacks.inspection.outputs import one_output
@@ -17,7 +18,14 @@ from uninv_lib.types import WhiteBoxView
 
 __all__ = ["Inspection", "Reading", "inspect_view"]
 
-STAGES: tuple[Callable[[Reading], Reading], ...] = (named, one_output, rounded, modes, stepped)
+STAGES: tuple[Callable[[Reading], Reading], ...] = (
+    given,
+    named,
+    one_output,
+    rounded,
+    modes,
+    stepped,
+)
 """In this order; each sees what those before it understood."""
 
 

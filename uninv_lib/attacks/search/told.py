@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from uninv_lib.anatomy import Anatomy, both
-from uninv_lib.attacks.losses import LOSSES, Loss, loss_of, onehot_of
+from uninv_lib.attacks.losses import LOSSES, Loss, loss_of, onehot_of, unlike
 from uninv_lib.attacks.search.error import Shown
 from uninv_lib.attacks.search.known import ErrorsKnown, Known, LabelsKnown, NothingKnown, SumKnown
 from uninv_lib.attacks.search.last_layer import TOLD_APART, separate
@@ -98,11 +98,18 @@ def _of_one(
         weight, bias = both(anatomy.classifier)
         reached = (update[weight].T @ errors)[None] / errors.square().sum()
         answers = reached[0] @ point[weight].T + point.get(bias, 0)
-    loss, remark = loss_of(view, errors, answers)
+    loss, remark = _loss(view, errors, answers)
     labels = loss.read(errors) if view.labels is None else view.labels
     every = [update[both(head)[1]] for head in anatomy.heads] or [errors]
     known = ErrorsKnown(errors=torch.cat(every)[None], features=reached)
     return known, labels.to(errors.device), remark
+
+
+def _loss(view: WhiteBoxView, errors: Tensor, answers: Tensor | None = None) -> tuple[Loss, str]:
+    """The loss, and a remark on what was inferred of it or speaks against it."""
+    loss, remark = loss_of(view, errors, answers)
+    assumed = view.loss is None and loss is LOSSES["cross_entropy"]
+    return loss, unlike(errors, view.num_forgotten) if assumed else remark
 
 
 def _of_several(
@@ -110,7 +117,7 @@ def _of_several(
 ) -> Told:
     """The errors' sum is known; a linear last layer's weights tell the samples apart."""
     errors, count = update[str(seen.error)].flatten(), view.num_forgotten
-    loss, remark = loss_of(view, errors)
+    loss, remark = _loss(view, errors)
     softmax = loss is LOSSES["cross_entropy"]
     linear = seen.features and seen.error == both(anatomy.classifier)[1]
     if softmax and linear and count < len(errors):
