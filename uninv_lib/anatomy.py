@@ -164,11 +164,19 @@ class _Call:
     given: Tensor
 
 
+def aliases(net: nn.Module) -> set[str]:
+    """The names, but the first one, of tensors that the net has under several."""
+    tensors = (*net.named_parameters(), *net.named_buffers())
+    return net.state_dict().keys() - {name for name, _ in tensors}
+
+
 def fitting(net: nn.Module, state: State) -> dict[str, Tensor]:
     """The net's own state, with what fits of another; who uses that one names what does not."""
+    other = aliases(net)
     return {
         name: state[name] if name in state and state[name].shape == own.shape else own
         for name, own in net.state_dict().items()
+        if name not in other
     }
 
 
@@ -275,7 +283,7 @@ def _probed(
     inputs: Tensor, reached: Tensor, shape: tuple[int, ...]
 ) -> tuple[Tensor, Tensor] | None:
     """The same from what inputs of 0, 1/2, 1 and noise become, all (5, values)."""
-    if reached.shape[1] != prod(shape):
+    if reached.shape[1] != prod(shape) or not reached.is_floating_point():
         return None
     slope, offset = reached[2] - reached[0], reached[0]
     exact = torch.finfo(reached.dtype).eps ** 0.5

@@ -16,6 +16,9 @@ from uninv_lib.types import WhiteBoxView, unknown
 FITS = 0.99
 """Cosine with the error that binary cross-entropy gives from which it is taken for the loss
 (ours)."""
+BALANCED = 0.1
+"""Sum of the errors, in their sizes, from which they are not those of cross-entropy."""
+ALLOWED = "allowed: a function of logits (n, classes) and int64 labels (n,) that gives one number"
 
 
 @dataclass(frozen=True)
@@ -108,8 +111,18 @@ def _binary(errors: Tensor, logits: Tensor | None) -> bool:
 def _of(function: Callable[[Tensor, Tensor], Tensor]) -> Loss:
     """A user's loss on int64 labels: read by trying each label, with the answers unknown."""
 
+    def one(logits: Tensor, labels: Tensor) -> Tensor:
+        try:
+            value = function(logits, labels)
+        except (IndexError, RuntimeError, TypeError, ValueError) as error:
+            raise ValueError(f"loss: it says: {error}; {ALLOWED}") from error
+        if not isinstance(value, Tensor) or value.ndim:
+            came = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"{value!r}"
+            raise ValueError(f"loss: it gives {came}; {ALLOWED}")
+        return value
+
     def slope(logits: Tensor, labels: Tensor) -> Tensor:
-        found: Tensor = torch.func.grad(lambda z: function(z, labels))(logits)
+        found: Tensor = torch.func.grad(lambda z: one(z, labels))(logits)
         return found
 
     def read(errors: Tensor) -> Tensor:
@@ -119,7 +132,23 @@ def _of(function: Callable[[Tensor, Tensor], Tensor]) -> Loss:
         fits = [torch.cosine_similarity(slope(tried, y[None])[0], errors, dim=0) for y in labels]
         return torch.stack(fits).argmax()[None]
 
-    return Loss(function, _softmax, read)
+    return Loss(one, _softmax, read)
+
+
+def unlike(errors: Tensor, count: int) -> str:
+    """What in the errors is none of an ascent on cross-entropy, "" where nothing is."""
+    total, sizes = errors.sum().abs().item(), errors.abs().sum().item()
+    if total > BALANCED * sizes:
+        return (
+            "loss: the errors of the logits do not add up to 0, as those of cross-entropy do, so "
+            "they do not tell the label; loss= may say what it is"
+        )
+    if count == 1 and len(errors) > 2 and (errors > 0).sum() == 1:
+        return (
+            f"loss: class {int(errors.argmax())} alone is pulled up, as by a step down the loss: "
+            "were before and after exchanged, or the sample trained on? The label is then this one"
+        )
+    return ""
 
 
 def onehot_of(labels: Tensor, classes: int) -> Tensor:

@@ -10,7 +10,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from uninv_lib.anatomy import Anatomy, both, joined, within
+from uninv_lib.anatomy import Anatomy, both, fitting, joined, tried, within
 from uninv_lib.attacks.features.patches import patches_of
 from uninv_lib.attacks.inspection import Inspection, inspect_view
 from uninv_lib.attacks.search.error import shown
@@ -18,6 +18,7 @@ from uninv_lib.attacks.search.last_layer import separate
 from uninv_lib.attacks.search.told import told
 from uninv_lib.attacks.search.update import NothingChanged, forgotten_gradient
 from uninv_lib.attacks.session import Session
+from uninv_lib.models import logits
 from uninv_lib.types import Reconstruction, State, WhiteBoxView
 
 APPLIES = (
@@ -52,13 +53,33 @@ def applies(request: Inspection) -> bool:
     """
     view, anatomy = request.view, request.anatomy
     if view.num_forgotten == 1:
-        linear = anatomy.starts_dense
+        linear = anatomy.starts_dense and _alone(request)
     else:
         softmax = view.loss in (None, "cross_entropy")
         linear = (
             softmax and anatomy.dense and view.num_forgotten < len(view.before[anatomy.head[1]])
         )
     return linear and anatomy.normalisation is not None and _first_told(request)
+
+
+def _alone(request: Inspection) -> bool:
+    """Whether the first layer's weight serves there alone, and is not tied to another place."""
+    anatomy, name = request.anatomy, both(request.anatomy.layers[0])[0]
+    state, caught = fitting(anatomy.net, request.view.before), list[tuple[Tensor, Tensor]]()
+    if name not in state:
+        return False
+    handle = anatomy.net.get_submodule(anatomy.layers[0]).register_forward_hook(
+        lambda _, entered, given: caught.append((entered[0], given))
+    )
+    weight = state[name].detach().requires_grad_()
+    try:
+        with torch.enable_grad():
+            output = logits(anatomy.net, {**state, name: weight}, tried(anatomy.input_shape, state))
+    finally:
+        handle.remove()
+    entered, given = caught[0]
+    own, slope = torch.autograd.grad(output.square().sum(), [weight, given])
+    return bool((own - slope.T @ entered).norm() <= torch.finfo(own.dtype).eps ** 0.4 * own.norm())
 
 
 def _first_told(request: Inspection) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from uninv_lib.anatomy import anatomy_of_view
 from uninv_lib.attacks.inspection.adapters import adapted
+from uninv_lib.attacks.inspection.given import given
 from uninv_lib.attacks.inspection.modes import modes
 from uninv_lib.attacks.inspection.names import matching, named
 from uninv_lib.attacks.inspection.outputs import one_output
@@ -19,6 +20,7 @@ from uninv_lib.types import WhiteBoxView
 __all__ = ["Inspection", "Reading", "inspect_view"]
 
 STAGES: tuple[Callable[[Reading], Reading], ...] = (
+    given,
     named,
     adapted,
     matching,

@@ -41,14 +41,15 @@ def chosen(given: Any, output: Output) -> Tensor:
 
 
 def alone(given: Tensor) -> Tensor:
-    """One logit a sample, (n,), as (n, 1)."""
-    return given[:, None]
+    """One logit a sample, (n,), or of one sample (), as (n, 1)."""
+    return given.reshape(-1, 1)
 
 
 @torch.no_grad()
 def one_output(reading: Reading) -> Reading:
     """A net that gives the logits alone: the output that the view names, or else the first that is
-    (n, classes) and enters no layer of the net, one that a layer gives before others.
+    (n, classes) and enters no layer of the net, one that a layer gives before others, one whose
+    layer moved before all.
 
     Of one forgotten sample another output whose own layer moved is taken beside it, a second head
     with a loss of its own. Raises ValueError where there is no such output.
@@ -58,16 +59,21 @@ def one_output(reading: Reading) -> Reading:
     run = _run(copy.deepcopy(view.net).eval(), state, tried(view.input_shape, state))
     if isinstance(run.given, Tensor) and view.output is None:
         if run.given.ndim != 1:
+            _fit(view, run.given)
             return reading
-        view = replace(view, output=alone)
+        own = view.loss
+        loss = (lambda z, labels: own(z[:, 0], labels)) if callable(own) else own
+        view = replace(view, output=alone, loss=loss)
     tables = run.tables()
     made = [name for name in tables if run.layers_of(name)]
+    made.sort(key=lambda name: not run.moved(name, view))
     name = next(iter(made or tables), None) if view.output is None else view.output
     if not callable(name) and name not in run.outputs():
         raise ValueError(
             f"output: {name!r} of a net that gives {_described(run.given)}; allowed: the key or "
             "position of a tensor (n, classes), or a function that gives it"
         )
+    _fit(view, chosen(run.given, name))
     beside = [other for other in made if other != name and run.moved(other, view)]
     beside = beside if view.num_forgotten == 1 and name in made else []
     remarks = [f"net: gives {_described(run.given)}; output={name!r} is taken for the logits"]
@@ -130,10 +136,32 @@ def _run(net: nn.Module, state: State, inputs: Tensor) -> _Run:
         for layer in names
     ]
     try:
-        return _Run(torch.func.functional_call(net, dict(state), (inputs,)), inputs, calls)
+        given = torch.func.functional_call(net, dict(state), (inputs,))
+    except (AssertionError, IndexError, RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"net: of inputs {tuple(inputs.shape)} it says: {error}; allowed: a net that takes "
+            "(n, *input_shape) and nothing else"
+        ) from error
     finally:
         for handle in handles:
             handle.remove()
+    return _Run(given, inputs, calls)
+
+
+def _fit(view: WhiteBoxView, given: Any) -> None:
+    """Refuses logits that are no table, and labels that are none of its columns."""
+    if not isinstance(given, Tensor) or given.ndim != 2:
+        raise ValueError(
+            f"net: gives {_described(given)}; allowed: logits, a tensor (n, classes), or output= a "
+            "function that gives them"
+        )
+    labels, classes = view.labels, given.shape[1]
+    if labels is None or callable(view.loss) or view.loss == "mse":
+        return
+    if labels.ndim == 2 and labels.shape[1] != classes:
+        raise ValueError(f"labels: {labels.shape[1]} a sample; allowed: one, or {classes}")
+    if labels.ndim == 1 and (labels.min() < 0 or labels.max() >= max(2, classes)):
+        raise ValueError(f"labels: {labels.tolist()}; allowed: 0 to {max(2, classes) - 1}")
 
 
 def _described(given: Any) -> str:

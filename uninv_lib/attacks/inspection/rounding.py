@@ -7,10 +7,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from math import prod
 
 import torch
 from torch import Tensor
 
+from uninv_lib.anatomy import within
 from uninv_lib.attacks.inspection.result import Moved, Reading
 from uninv_lib.types import State, WhiteBoxView
 
@@ -80,7 +82,7 @@ def rounded(reading: Reading) -> Reading:
                 "nothing is left to find but the label, at best: no other search would help"
             )
     weights, lost = _weights(view, noise, drowned), len(drowned) == len(layers) > 0
-    said += _still(layers, names)
+    said += _still(layers, names) + _few(view, layers, noise)
     return reading.but(
         *said, view=view, noise=noise, weights=weights, drowned=lost, moved=tuple(layers)
     )
@@ -117,6 +119,24 @@ def _still(layers: list[Moved], names: list[str]) -> list[str]:
             f"{which}; the update tells nothing of {still[0]!r}" + " and others" * (len(still) > 1)
         ]
     return [f"only {layers[0].name!r} moved: the picture is found from its update alone"]
+
+
+def _few(view: WhiteBoxView, layers: list[Moved], noise: State) -> list[str]:
+    """What to say where fewer numbers moved than a sample has: of one linear layer alone, what
+    entered it is all that is told.
+    """
+    change = {name: view.after[name] - view.before[name] for name in noise}
+    weight = change.get(within(layers[0].name, "weight")) if len(layers) == 1 else None
+    if weight is not None and weight.ndim == 2 and weight.any():
+        told = weight.shape[1]
+    else:
+        told = sum(int(c.count_nonzero()) for c in change.values()) // view.num_forgotten
+    if not 0 < told < prod(view.input_shape):
+        return []
+    return [
+        f"the update tells {told} numbers of a sample's {prod(view.input_shape)}: many pictures "
+        "fit it, and the one that is found is one of them"
+    ]
 
 
 def _layer(name: str) -> str:

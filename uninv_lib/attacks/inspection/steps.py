@@ -81,8 +81,8 @@ def _plain(reading: Reading) -> Reading:
     if share < OTHER or rest < CLEAR * noise.double().norm():
         return reading
     return reading.but(
-        f"{share:.0%} of what {last!r} moved is not one step on {count} forgotten: other samples "
-        "or a defense stand beside them; the search takes it for theirs alone"
+        f"{share:.0%} of what {last!r} moved is not one step on {count} forgotten: other samples, "
+        "several steps, a decay or a defense are in it, too; the search takes it for theirs alone"
     )
 
 
@@ -219,7 +219,8 @@ def _error(view: WhiteBoxView, names: tuple[str, str], row: Tensor, signs: Tenso
 
 def _column_and_row(weight: _Read, bias: _Read) -> tuple[Tensor, Tensor] | None:
     """(outputs,) and (inputs,): the bias's slopes, and what each weight's is beside its bias's;
-    None where what was read is no column times a row. What was read of neither counts as much as
+    None where what was read is no column times a row, or all alike, of a rate read too high. What
+    was read of neither counts as much as
     the most that was.
     """
     turned, column = _Read(weight.slopes.T, weight.trust.T), bias
@@ -229,7 +230,10 @@ def _column_and_row(weight: _Read, bias: _Read) -> tuple[Tensor, Tensor] | None:
         column = _Read(bias.slopes.where(sure, more.slopes), bias.trust.where(sure, more.trust))
     made = column.slopes[:, None] * row.slopes
     there = (weight.trust > 0) & (weight.slopes != 0) & (made != 0)
-    if not there.any() or (made / weight.slopes - 1)[there].abs().median() > AGREE:
+    slopes = weight.slopes[there].abs()
+    if not there.any() or (made[there] / weight.slopes[there] - 1).abs().median() > AGREE:
+        return None
+    if (slopes / slopes.median() - 1).abs().median() < AGREE:
         return None
     return _filled(column), _filled(row)
 

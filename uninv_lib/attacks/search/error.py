@@ -60,8 +60,9 @@ def shown(anatomy: Anatomy, state: State) -> Shown:
         (n for n, (a, b) in zip(sought, factors, strict=True) if a > 0 and abs(a - b) <= exact * a),
         None,
     )
+    alone = last is not None and last.out_features == classes
     reached = len(asked) > len(sought) and caught[0].ndim == output.ndim == 2 and len(caught) == 1
-    features = reached and _close(slopes[0][-1], draws[0].T @ caught[0], exact)
+    features = alone and reached and _close(slopes[0][-1], draws[0].T @ caught[0], exact)
     return Shown(error, features)
 
 

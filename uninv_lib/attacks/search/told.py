@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from uninv_lib.anatomy import Anatomy, both
-from uninv_lib.attacks.losses import LOSSES, Loss, loss_of, onehot_of
+from uninv_lib.attacks.losses import LOSSES, Loss, loss_of, onehot_of, unlike
 from uninv_lib.attacks.search.error import Shown
 from uninv_lib.attacks.search.known import ErrorsKnown, Known, LabelsKnown, NothingKnown, SumKnown
 from uninv_lib.attacks.search.last_layer import TOLD_APART, separate
@@ -98,7 +98,7 @@ def _of_one(
         weight, bias = both(anatomy.classifier)
         reached = (update[weight].T @ errors)[None] / errors.square().sum()
         answers = reached[0] @ point[weight].T + point.get(bias, 0)
-    loss, remark = loss_of(view, errors, answers)
+    loss, remark = _loss(view, errors, answers)
     labels = loss.read(errors) if view.labels is None else view.labels
     several = anatomy.heads if len(anatomy.heads) > 1 else ()
     every = [update[both(head)[1]] for head in several] or [errors]
@@ -106,12 +106,19 @@ def _of_one(
     return known, labels.to(errors.device), remark
 
 
+def _loss(view: WhiteBoxView, errors: Tensor, answers: Tensor | None = None) -> tuple[Loss, str]:
+    """The loss, and a remark on what was inferred of it or speaks against it."""
+    loss, remark = loss_of(view, errors, answers)
+    assumed = view.loss is None and loss is LOSSES["cross_entropy"]
+    return loss, unlike(errors, view.num_forgotten) if assumed else remark
+
+
 def _of_several(
     view: WhiteBoxView, anatomy: Anatomy, point: State, update: dict[str, Tensor], seen: Shown
 ) -> Told:
     """The errors' sum is known; a linear last layer's weights tell the samples apart."""
     errors, count = update[str(seen.error)].flatten(), view.num_forgotten
-    loss, remark = loss_of(view, errors)
+    loss, remark = _loss(view, errors)
     softmax = loss is LOSSES["cross_entropy"]
     linear = seen.features and seen.error == both(anatomy.classifier)[1]
     if softmax and linear and count < len(errors):
