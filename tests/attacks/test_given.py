@@ -123,3 +123,24 @@ def test_a_tied_first_layer_has_no_closed_form():
     net = nn.Sequential(nn.Linear(6, 6), nn.Tanh(), nn.Linear(6, 6), nn.Tanh(), nn.Linear(6, 4))
     net[2].weight = net[0].weight
     assert recovered(view_of(net)).loss.numel() > 1
+
+
+class Heads(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body, self.other, self.last = nn.Linear(6, 16), nn.Linear(16, 3), nn.Linear(16, 4)
+
+    def forward(self, x):
+        x = self.body(x).tanh()
+        return self.other(x), self.last(x)
+
+
+def test_the_head_that_moved_is_taken_and_several_are_matched():
+    torch.manual_seed(0)
+    net, cross = Heads(), functional.cross_entropy
+    found = recovered(view_of(net, lambda z, y: cross(z[1], y), (3,)))
+    assert "output=1 is taken" in " ".join(found.remarks)
+    assert found.labels.tolist() == [3]
+    found = recovered(view_of(net, lambda z, y: cross(z[0], y) + cross(z[1], y)))
+    assert "moved, too; all are matched" in " ".join(found.remarks)
+    assert found.labels.tolist() == [2]
