@@ -82,18 +82,14 @@ def _renamed(state: Any, net: nn.Module, which: str) -> tuple[dict[str, Tensor],
     if prefix or parts:
         removed = ", ".join(map(repr, [*parts, *[prefix] * bool(prefix)]))
         remarks.append(f"{removed} passed over in the names of its tensors")
-    extra = sorted(found.keys() - own.keys())
-    adapters = [name for name in extra if "lora_" in name]
-    if adapters:
-        raise ValueError(
-            f"{which}: {_listed(adapters)}, adapters that the net does not have; allowed: the net "
-            "with its adapters, and states of it"
-        )
+    extra = sorted(name for name in found.keys() - own.keys() if "lora_" not in name)
     if extra:
         remarks.append(f"{_listed(extra)} passed over, which the net does not have")
     if not found.keys() & own.keys():
-        raise ValueError(f"{which}: tensors {_listed(extra)}; allowed: {_listed(sorted(own))}")
-    return {n: _plain(t, f"{which}: {n!r}") for n, t in found.items() if n in own}, remarks
+        raise ValueError(
+            f"{which}: tensors {_listed(sorted(found))}; allowed: {_listed(sorted(own))}"
+        )
+    return {n: _plain(t, f"{which}: {n!r}") for n, t in found.items() if n not in extra}, remarks
 
 
 def _completed(

@@ -6,14 +6,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from uninv_lib.attacks.search.costs import Measure, angle_cost, cosine_cost, relative_cost
-from uninv_lib.attacks.search.stacking import stackable
+from uninv_lib.attacks.search.stacking import SHARED, stackable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,7 @@ class LabelsKnown(Known):
     """
 
     labels: Tensor
-    loss: Callable[[Tensor, Tensor], Tensor] = cross_entropy
+    loss: Callable[[Tensor, Tensor], Tensor] = field(default=cross_entropy, metadata=SHARED)
 
     @property
     def measure(self) -> Measure:
@@ -114,7 +114,7 @@ class SumKnown(Known):
 
     total: Tensor
     onehot: Tensor
-    answers: Callable[[Tensor], Tensor]
+    answers: Callable[[Tensor], Tensor] = field(metadata=SHARED)
 
     def objective(self, logits: Tensor, free: list[Tensor]) -> Tensor:
         """What has the found errors for its gradient, scaled to their sum."""

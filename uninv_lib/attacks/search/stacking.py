@@ -14,21 +14,24 @@ Data = Any
 Record = TypeVar("Record")
 
 
-def stackable(record: type[Record]) -> type[Record]:
-    """A class decorator for dataclasses whose fields are `Data`, None, or functions, which the
-    targets of a stack share.
-    """
-    names = [field.name for field in fields(record)]  # type: ignore[arg-type]
+SHARED = {"shared": True}
+"""The metadata of a field that the targets of a stack share, such as a function."""
 
-    def apart(one: Record) -> tuple[list[Data], tuple[tuple[str, ...], tuple[Any, ...]]]:
-        held = {name: getattr(one, name) for name in names}
-        there = tuple(n for n, part in held.items() if part is not None and not callable(part))
-        shared = tuple((n, part) for n, part in held.items() if callable(part))
-        return [held[name] for name in there], (there, shared)
+
+def stackable(record: type[Record]) -> type[Record]:
+    """A class decorator for dataclasses whose fields are `Data`, None, or SHARED."""
+    every = fields(record)  # type: ignore[arg-type]
+    names = [one.name for one in every if one.metadata != SHARED]
+    common = [one.name for one in every if one.metadata == SHARED]
+
+    def apart(one: Record) -> tuple[list[Data], tuple[list[str], list[Any]]]:
+        there = [name for name in names if getattr(one, name) is not None]
+        return [getattr(one, name) for name in there], (there, [getattr(one, n) for n in common])
 
     def rebuilt(parts: Any, context: Any) -> Record:
-        there, shared = context
-        return record(**dict(zip(there, parts, strict=True)), **dict(shared))
+        there, functions = context
+        own = dict(zip(there, parts, strict=True))
+        return record(**own, **dict(zip(common, functions, strict=True)))
 
     pytree.register_pytree_node(record, apart, rebuilt)
     return record
