@@ -69,6 +69,8 @@ def _read(path: Path) -> tuple[list[str], Numbered]:
     header = [name.strip() for name in header]
     if twice := [name for name, times in Counter(header).items() if times > 1 or not name]:
         raise ValueError(f"dataset: {path}, row 1: columns {twice}; allowed: a name each, once")
+    if all(math.isfinite(_number(name)) for name in header):
+        raise ValueError(f"dataset: {path}, row 1: {header}, numbers; allowed: the columns' names")
     for number, cells in rows:
         if len(cells) != len(header):
             allowed = f"allowed: {len(header)}, as in row 1"
