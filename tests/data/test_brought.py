@@ -213,7 +213,7 @@ def test_a_bad_table_says_what_to_do(tmp_path):
         data.load(csv_file(tmp_path, *ROWS[:4]))
     with pytest.raises(ValueError, match=r"row 1: columns \['a'\]; allowed: a name each, once"):
         data.load(csv_file(tmp_path, *ROWS, header="a,a,b,ill"))
-    with pytest.raises(ValueError, match="row 1: .*, numbers; allowed: the columns' names"):
+    with pytest.raises(ValueError, match=r"row 1: .*, numbers; allowed: the columns' names"):
         data.load(csv_file(tmp_path, *ROWS, header="1,2,3,0"))
     with pytest.raises(ValueError, match="allowed: two or more, one with the class"):
         data.load(csv_file(tmp_path, *"121212", header="ill"))
