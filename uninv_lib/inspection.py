@@ -17,7 +17,7 @@ from uninv_lib.attacks.search.layerwise import split_of
 from uninv_lib.attacks.search.sequence import in_sequence
 from uninv_lib.types import WhiteBoxView
 
-WIDTH, LISTED = 79, 12
+WIDTH, LISTED = 66, 12
 """Columns of the report, and layers in it at most."""
 
 
