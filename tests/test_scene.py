@@ -5,6 +5,7 @@ import torch
 
 from uninv_lib import Spec, prepare
 from uninv_lib.scene import private_of
+from uninv_lib.spec import ASSUMPTIONS
 from uninv_lib.training import sgd
 from uninv_lib.types import Split, State
 
@@ -41,3 +42,17 @@ def test_last_minibatches_are_those_that_training_took(
     assert torch.equal(before.inputs, taken[steps - 1].inputs)
     if counts[1]:
         assert torch.equal(after.inputs, taken[-1].inputs)
+
+
+@pytest.mark.parametrize("name", ASSUMPTIONS)
+def test_what_a_spec_may_assume_stands_in_the_view(name: str) -> None:
+    """θ_0 and N serve together only."""
+    own = {
+        "pretrained": {"knowledge": ("pretrained", "private_size")},
+        "private_size": {"knowledge": ("pretrained", "private_size")},
+        "unlearning_steps": {"unlearning": "gradient_ascent"},
+        "weight_decay": {"training": "converged", "attack": "second_order"},
+    }
+    known = {"weight_decay": ("public", "weight_decay")}.get(name, (name,))
+    spec = Spec(**SMALL | {"knowledge": known} | own.get(name, {}))
+    assert getattr(prepare(spec).white_box(), name) is not None

@@ -36,7 +36,13 @@ from uninv_lib.options import chosen, function_of, one_of, options_of
 from uninv_lib.service import ANSWERS
 from uninv_lib.types import WhiteBoxView, unknown
 
-ASSUMPTIONS = tuple(field.name for field in fields(WhiteBoxView) if field.default is not MISSING)
+USERS = ("output", "loss", "lora_scale", "step")
+"""What only a user's own view may say: a scene's net and step are the library's."""
+ASSUMPTIONS = tuple(
+    field.name
+    for field in fields(WhiteBoxView)
+    if field.default is not MISSING and field.name not in USERS
+)
 """What a server may know beyond the threat model."""
 MOST, LARGEST_SEED = 2**31 - 1, 2**63 - 1
 """What torch can count, and what its generators take."""

@@ -260,3 +260,12 @@ def test_inspect_net_of_nothing_says_so(person):
     report = inspect_net(dense(), state, state, input_shape=SHAPE)
     assert "the two models are the same" in str(report)
     assert "nothing to invert" in report.obstacles["fast"]
+
+
+def test_two_classes_are_no_questions_of_their_own(person):
+    labels = person.labels % 2
+    for seed in range(5):
+        torch.manual_seed(seed)
+        net = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
+        view = ascended(net, person, lambda out, _: cross_entropy(out, labels))
+        assert recovered(view).labels.equal(labels)

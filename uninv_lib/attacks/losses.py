@@ -95,7 +95,7 @@ def loss_of(
 
 
 def _binary(errors: Tensor, logits: Tensor | None) -> bool:
-    """Whether σ(logits) − labels points along the errors, and no softmax does better."""
+    """Whether σ(logits) − labels points along the errors, and a softmax does not."""
     if logits is None or len(errors) == 1:
         return len(errors) == 1
     fits = [
@@ -105,7 +105,7 @@ def _binary(errors: Tensor, logits: Tensor | None) -> bool:
             (LOSSES["bce"], (errors < 0).to(errors)),
         )
     ]
-    return bool(fits[1] > max(FITS, fits[0].item()))
+    return bool(fits[1] > FITS > fits[0])
 
 
 def _of(function: Callable[[Tensor, Tensor], Tensor]) -> Loss:

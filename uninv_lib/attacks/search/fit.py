@@ -69,7 +69,7 @@ def _doubt(targets: Targets, goal: Goal, x: Tensor) -> tuple[str, ...]:
         return ()
     return (
         f"search: its picture is in doubt: it costs {own:.2g}, and mirrored or moved {other:.2g}, "
-        f"of which a right one costs {TRUSTED**root:.2f} at most, as a rule",
+        f"of which a right one costs {TRUSTED**root:.0%} at most, as a rule",
     )
 
 
