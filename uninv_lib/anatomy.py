@@ -124,17 +124,22 @@ def anatomy_of_view(view: WhiteBoxView) -> Anatomy:
     return anatomy_of(view.net, view.input_shape, view.before)
 
 
-def features_of(net: nn.Module, state: State, layer: str, inputs: Tensor) -> Tensor:
-    """What reaches the linear layer `layer`, (n, features)."""
-    caught: list[Tensor] = []
-    handle = net.get_submodule(layer).register_forward_pre_hook(
-        lambda _, given: caught.append(given[0])
+def met(net: nn.Module, state: State, layer: str, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(what entered a layer when it was first called, what it gave, the logits)."""
+    caught: list[tuple[Tensor, Tensor]] = []
+    handle = net.get_submodule(layer).register_forward_hook(
+        lambda _, entered, given: caught.append((entered[0], given))
     )
     try:
-        logits(net, state, inputs)
+        output = logits(net, state, inputs)
     finally:
         handle.remove()
-    return caught[0]
+    return *caught[0], output
+
+
+def features_of(net: nn.Module, state: State, layer: str, inputs: Tensor) -> Tensor:
+    """What reaches the linear layer `layer`, (n, features)."""
+    return met(net, state, layer, inputs)[0]
 
 
 def joined(state: State, names: tuple[str, str]) -> Tensor:

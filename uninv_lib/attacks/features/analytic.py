@@ -10,7 +10,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from uninv_lib.anatomy import Anatomy, both, fitting, joined, tried, within
+from uninv_lib.anatomy import Anatomy, both, fitting, joined, met, tried, within
 from uninv_lib.attacks.features.patches import patches_of
 from uninv_lib.attacks.inspection import Inspection, inspect_view
 from uninv_lib.attacks.search.error import shown
@@ -18,7 +18,6 @@ from uninv_lib.attacks.search.last_layer import separate
 from uninv_lib.attacks.search.told import told
 from uninv_lib.attacks.search.update import NothingChanged, forgotten_gradient
 from uninv_lib.attacks.session import Session
-from uninv_lib.models import logits
 from uninv_lib.types import Reconstruction, State, WhiteBoxView
 
 APPLIES = (
@@ -65,19 +64,13 @@ def applies(request: Inspection) -> bool:
 def _alone(request: Inspection) -> bool:
     """Whether the first layer's weight serves there alone, and is not tied to another place."""
     anatomy, name = request.anatomy, both(request.anatomy.layers[0])[0]
-    state, caught = fitting(anatomy.net, request.view.before), list[tuple[Tensor, Tensor]]()
+    state = fitting(anatomy.net, request.view.before)
     if name not in state:
         return False
-    handle = anatomy.net.get_submodule(anatomy.layers[0]).register_forward_hook(
-        lambda _, entered, given: caught.append((entered[0], given))
-    )
-    weight = state[name].detach().requires_grad_()
-    try:
-        with torch.enable_grad():
-            output = logits(anatomy.net, {**state, name: weight}, tried(anatomy.input_shape, state))
-    finally:
-        handle.remove()
-    entered, given = caught[0]
+    weight, inputs = state[name].detach().requires_grad_(), tried(anatomy.input_shape, state)
+    with torch.enable_grad():
+        point = {**state, name: weight}
+        entered, given, output = met(anatomy.net, point, anatomy.layers[0], inputs)
     own, slope = torch.autograd.grad(output.square().sum(), [weight, given])
     return bool((own - slope.T @ entered).norm() <= torch.finfo(own.dtype).eps ** 0.4 * own.norm())
 
@@ -104,12 +97,12 @@ def recover(request: Inspection) -> Reconstruction | None:
     if applies(request):
         update, point = forgotten_gradient(view)
         if view.num_forgotten == 1:
-            x, (labels, remark) = _one(anatomy, update), _label(view, anatomy)
+            x, (labels, remark) = _one(anatomy, update), _label(view, anatomy, update, point)
         else:
             x, labels = _several(view, anatomy, update, point)
         inputs = anatomy.inputs_of(x)
     elif request.signs is None and (patches := patches_of(view, anatomy)) is not None:
-        labels, remark = _label(view, anatomy)
+        labels, remark = _label(view, anatomy, *forgotten_gradient(view))
         inputs, apart = patches.solved()
         inputs = inputs.to(view.before[both(anatomy.layers[0])[0]]).reshape(1, *view.input_shape)
         remarks += _told_apart(apart, len(patches.errors))
@@ -128,9 +121,10 @@ def _told_apart(apart: float, count: int) -> tuple[str, ...]:
     )
 
 
-def _label(view: WhiteBoxView, anatomy: Anatomy) -> tuple[Tensor, str]:
+def _label(
+    view: WhiteBoxView, anatomy: Anatomy, update: dict[str, Tensor], point: State
+) -> tuple[Tensor, str]:
     """(1,), or (1, classes), of one sample, known or from the last layer; and a remark."""
-    update, point = forgotten_gradient(view)
     _, labels, remark = told(view, anatomy, point, update, shown(anatomy, point))
     return labels, remark if labels.min() >= 0 else ""
 

@@ -16,9 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import unfold
 
-from uninv_lib.anatomy import Anatomy, fitting, within
+from uninv_lib.anatomy import Anatomy, fitting, met, within
 from uninv_lib.attacks.search.update import forgotten_gradient
-from uninv_lib.models import logits
 from uninv_lib.types import State, WhiteBoxView
 
 ALIKE, KEPT, SPREAD = 1e-3, 0.1, 0.25
@@ -97,19 +96,6 @@ def _embeds(layer: nn.Module) -> bool:
     )
 
 
-def _met(net: nn.Module, state: State, name: str, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """(what entered a layer when it was first called, what it gave, the logits)."""
-    met: list[tuple[Tensor, Tensor]] = []
-    handle = net.get_submodule(name).register_forward_hook(
-        lambda _, entered, given: met.append((entered[0], given))
-    )
-    try:
-        output = logits(net, state, inputs)
-    finally:
-        handle.remove()
-    return *met[0], output
-
-
 @torch.no_grad()
 def _laid_out(view: WhiteBoxView, state: State, first: str) -> tuple[Tensor, Tensor, Tensor] | None:
     """(offset, slope, pixels), each (patches, values), of what enters the embedding; None where
@@ -120,7 +106,7 @@ def _laid_out(view: WhiteBoxView, state: State, first: str) -> tuple[Tensor, Ten
     code = torch.arange(1, values + 1) / (values + 1)
     noise = torch.rand(values, generator=torch.Generator().manual_seed(0))
     tried = torch.stack([torch.zeros(values), torch.ones(values), code, noise]).to(like)
-    entered = _met(view.net, state, first, tried.reshape(-1, *view.input_shape))[0]
+    entered = met(view.net, state, first, tried.reshape(-1, *view.input_shape))[0]
     layer = view.net.get_submodule(first)
     if isinstance(layer, nn.Conv2d):
         entered = unfold(entered, layer.kernel_size, layer.dilation, 0, layer.stride).mT
@@ -143,7 +129,7 @@ def _place_of(view: WhiteBoxView, state: State, first: str) -> tuple[str, int, T
     learned = {n: state[n].detach().requires_grad_() for n, _ in view.net.named_parameters()}
     inputs = torch.rand(1, *view.input_shape, generator=rng).to(state[within(first, "weight")])
     with torch.enable_grad():
-        _, given, output = _met(view.net, {**state, **learned}, first, inputs)
+        _, given, output = met(view.net, {**state, **learned}, first, inputs)
         errors = torch.randn(output.shape, generator=rng).to(output)
         own, *slopes = torch.autograd.grad(
             (output * errors).sum(), [given, *learned.values()], allow_unused=True
