@@ -1,0 +1,305 @@
+"""Several people in the update of one linear layer with a ReLU behind it, each exactly (after
+SPEAR, Dimitrov et al. 2024, arXiv 2403.03945).
+
+The update of weights and bias is Σ e_k [x_k, 1]ᵀ, and e_k is 0 at each unit that the ReLU shut for
+person k. Its row space has one direction a person, so the e_k are known up to a mixture of K x K
+numbers, and the right mixture is the one with the zeros. SPEAR draws units at random until all of
+them are shut for one person. Here both models are known (ours): any guess at an input says by the
+layer's own weights which units it would shut, so that guesses made of the update's rows, each of
+which mends itself, find people without a draw; who is found takes a direction from the others; and
+units that moved although they should be shut refuse what is wrong.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+TOLD, ABOVE = 5.0, 1.1
+"""How many times its rounding an entry is to count as other than 0; and how many times what
+rounding alone would make a singular value, to count as a person."""
+UNITS, PAIRS, ROUNDS, SWEEPS = 512, 256, 8, 15
+"""Units that are looked at, at most, those that moved farthest; guesses of a round, rounds, and
+sweeps of mending, at most."""
+SPARE, APART, WRONG = 2, 0.02, 0.02
+"""Zeros that chance would not give; the least singular value of people who are no mixtures of each
+other; and the share of units about which an input may be wrong."""
+FAINT, REST, CLEAR = 0.1, 1.5, 3.0
+"""What is shut for somebody moves less than this share of what is open, or by so many times
+rounding where what is open moves by so many."""
+SHARP = 1e-3
+"""Beside the largest entry, what may be 0 at first; ten times less in each sweep."""
+
+
+@dataclass(frozen=True)
+class People:
+    """above: how many people stand above rounding; entered: (found, inputs), what entered the layer
+    of each who was told apart; errors: (found, units), their parts of the bias's update; spread:
+    (found,), the deviation that rounding leaves in `entered`. All float64.
+    """
+
+    above: int
+    entered: Tensor
+    errors: Tensor
+    spread: Tensor
+
+
+def people_in(change: Tensor, noise: Tensor, layer: Tensor) -> People:
+    """Who is in the update of a layer.
+
+    change: (units, inputs + 1), of [W, b]; noise: its deviation by rounding, the same shape; layer:
+    [W, b] itself. All float64 on the CPU; draws from no global generator.
+    """
+    moved = _Moved.of(change, noise)
+    above, rows = moved.rows(layer)
+    mixed = _told_apart(rows)
+    rows = rows.of(len(mixed))
+    entered = rows.entered(mixed)
+    errors = (mixed @ rows.changes.T) * rows.active(entered)
+    return moved.people(above, errors)
+
+
+@dataclass(frozen=True)
+class _Moved:
+    """The update of the units that moved farthest, `plain` in units of its rounding, which is about
+    of_unit x of_input.
+    """
+
+    change: Tensor
+    chosen: Tensor
+    plain: Tensor
+    of_input: Tensor
+
+    @classmethod
+    def of(cls, change: Tensor, noise: Tensor) -> _Moved:
+        chosen = (change / noise).norm(dim=1).argsort(descending=True)[:UNITS].sort().values
+        of_unit = noise[chosen].square().mean(1, keepdim=True).sqrt()
+        of_input = (noise[chosen] / of_unit).square().mean(0).sqrt()
+        of_input = of_input.clamp_min(1e-6 * of_input.median())
+        return cls(change, chosen, change[chosen] / of_unit / of_input, of_input)
+
+    def rows(self, layer: Tensor) -> tuple[int, _Rows]:
+        """How many directions stand above rounding, and the update in them."""
+        left, sizes, right = torch.linalg.svd(self.plain, full_matrices=False)
+        above = int((sizes > ABOVE * sum(map(sqrt, self.plain.shape))).sum())
+        rough = max(1.0, float(sizes[above:].norm() / sqrt(self.plain.numel())))
+        changes, span = left[:, :above] * sizes[:above], right[:above] * self.of_input
+        return above, _Rows(changes, span, layer[self.chosen], CLEAR * rough)
+
+    def people(self, above: int, errors: Tensor) -> People:
+        """Those with these errors, (k, chosen units), each up to scale."""
+        shares = torch.linalg.pinv(errors.T)
+        found = shares @ self.plain * self.of_input
+        scale = found[:, -1:]
+        spread = (shares.norm(dim=1) / scale[:, 0]).abs() * self.of_input.median()
+        entered = found / scale
+        weighted = (entered / self.of_input).T, (self.change / self.of_input).T
+        return People(above, entered[:, :-1], torch.linalg.lstsq(*weighted).solution, spread)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """changes: (units, k), the update in a basis of its row space, in which the rounding of each
+    entry has deviation 1 and so has that of its product with a vector of length 1; span: (k, inputs
+    + 1), that basis; layer: (units, inputs + 1), [W, b]; rough: by how many deviations an entry may
+    be off, for what is left out.
+    """
+
+    changes: Tensor
+    span: Tensor
+    layer: Tensor
+    rough: float
+
+    def of(self, count: int) -> _Rows:
+        """The same with the strongest directions alone."""
+        left = float(self.changes[:, count:].norm() / sqrt(len(self.changes)))
+        changes, span = self.changes[:, :count], self.span[:count]
+        return _Rows(changes, span, self.layer, max(self.rough, left))
+
+    @property
+    def even(self) -> tuple[Tensor, Tensor]:
+        """The changes with columns of length 1, and their lengths."""
+        lengths = self.changes.norm(dim=0)
+        return self.changes / lengths, lengths
+
+    def entered(self, mixed: Tensor) -> Tensor:
+        """(k, inputs + 1), ending in 1, of a mixing (k, k): what enters follows from everybody
+        *else's* errors.
+        """
+        return _ending(torch.linalg.pinv(mixed.T) @ self.span)
+
+    def active(self, entered: Tensor) -> Tensor:
+        """(n, units): whether the ReLU lets through what n inputs make of a unit."""
+        return entered @ self.layer.T > 0
+
+    def shut_by(self, directions: Tensor) -> Tensor:
+        """(n, units): what inputs in these directions of the span, (n, k), would shut."""
+        return ~self.active(_ending(directions @ self.span))
+
+    def vanishing(self, shut: Tensor) -> tuple[Tensor, Tensor]:
+        """Mixtures that vanish best at these units beside the others, (n, units) -> (n, k), of
+        length 1; and by how many deviations the next best does not, (n,).
+        """
+        even, lengths = self.even
+        _, sizes, right = torch.linalg.svd(even * shut[..., None], full_matrices=False)
+        mixed = right[:, -2:] / lengths
+        rough = mixed.norm(dim=2)
+        beside = sizes[:, -2:][:, 0] / rough[:, 0] / shut.sum(1).clamp_min(1).sqrt()
+        return mixed[:, -1] / rough[:, -1:], beside
+
+    def sparse(self, shut: Tensor) -> Tensor:
+        """The same of units a part of which may be shut, (n, units) -> (n, k): least sum of
+        logarithms, by least squares weighted again and again.
+        """
+        even, lengths = self.even
+        mixed = torch.linalg.svd(even * shut[..., None], full_matrices=False).Vh[:, -1]
+        for i in range(SWEEPS):
+            given = mixed @ even.T
+            near = given.abs().amax(1, keepdim=True) * 10 ** (-1 - 2 * i / SWEEPS)
+            weight = torch.where(shut, 1, 0.01) / (given.square() + near.square())
+            curve = (even * weight[..., None]).mT @ even
+            mixed = torch.linalg.eigh(curve).eigenvectors[..., 0]
+        return normalize(mixed / lengths)
+
+    def refined(self, shut: Tensor) -> Tensor:
+        """Mixtures that one person may have, of those near these, from units that may be shut."""
+        mixed = self.sparse(shut)
+        for i in range(SWEEPS):
+            given = (mixed @ self.changes.T).abs()
+            rough = _rms(given, shut).clamp(1, self.rough)
+            tried = torch.maximum(TOLD * rough, given.amax(1) * SHARP * 10.0**-i)
+            zeros = given < tried[:, None]
+            if i and torch.equal(zeros, shut):
+                break
+            shut = zeros
+            mixed, beside = self.vanishing(shut)
+        given = mixed @ self.changes.T
+        holds = (shut.sum(1) >= self.changes.shape[1] + SPARE) & (beside > 2)
+        holds &= _rms(given, shut) < FAINT * _rms(given, ~shut)
+        holds &= self.separable(~shut)
+        return mixed[holds]
+
+    def separable(self, active: Tensor) -> Tensor:
+        """(n,): whether there is an input of this span for which the layer would open these units,
+        (n, units), and shut the others; by logistic regression.
+        """
+        reached = normalize(self.layer @ self.span.T)
+        sign = 2 * active.double() - 1
+        weight = reached.new_zeros(len(active), reached.shape[1])
+        ridge = 1e-4 * torch.eye(reached.shape[1]).to(reached)
+        for _ in range(SWEEPS):
+            away = torch.sigmoid(-(sign * (weight @ reached.T)).clamp(-30, 30))
+            slope = (sign * away) @ reached - weight @ ridge
+            curve = torch.einsum("nu,uk,ul->nkl", away * (1 - away), reached, reached) + ridge
+            weight = weight + torch.linalg.solve(curve, slope)
+        return (sign * (weight @ reached.T) < 0).double().mean(1) < WRONG
+
+
+def _ending(entered: Tensor) -> Tensor:
+    """Scaled so that each ends in 1."""
+    return entered / entered[:, -1:]
+
+
+def _rms(values: Tensor, where: Tensor) -> Tensor:
+    return ((values.square() * where).sum(1) / where.sum(1).clamp_min(1)).sqrt()
+
+
+def _told_apart(whole: _Rows) -> Tensor:
+    """The mixing (k, k) of the most people that the units prove: as many as there are directions,
+    else fewer; and then, one by one, who comes free with each direction more.
+    """
+    for count in range(whole.changes.shape[1], 0, -1):
+        mixed = _searched(whole.of(count))
+        if mixed is not None:
+            return _grown(whole, mixed)
+    return whole.changes.new_zeros(0, 0)
+
+
+def _grown(whole: _Rows, mixed: Tensor) -> Tensor:
+    for count in range(len(mixed) + 1, whole.changes.shape[1] + 1):
+        known, rows = whole.of(count - 1), whole.of(count)
+        more = _mended(rows, rows.vanishing(~known.active(known.entered(mixed)))[0])
+        if more is None:
+            break
+        mixed = more
+    return mixed
+
+
+def _searched(rows: _Rows) -> Tensor | None:
+    """All people of these directions, or None."""
+    count, rng = rows.changes.shape[1], torch.Generator().manual_seed(0)
+    if count == 1:
+        return _mended(rows, rows.changes.new_ones(1, 1))
+    found, guesses = rows.changes.new_zeros(0, count), rows.changes
+    for _ in range(ROUNDS):
+        more = rows.refined(rows.shut_by(guesses))
+        found = _distinct(rows, torch.cat([found, more]))
+        mixed = _mended(rows, found) if len(found) >= count - 1 else None
+        if mixed is not None:
+            return mixed
+        if len(found) == count:  # somebody among them is nobody
+            found = found[torch.randperm(count, generator=rng)[: count // 2]]
+        guesses = _further(rows, found, rng)
+    return None
+
+
+def _distinct(rows: _Rows, mixed: Tensor) -> Tensor:
+    """Each once, those that vanish at the most units first; as many as there are directions, at
+    most.
+    """
+    given = mixed @ rows.changes.T
+    errors, kept = normalize(given), list[int]()
+    for i in (given.abs() < TOLD * rows.rough).sum(1).argsort(descending=True).tolist():
+        if not kept or torch.linalg.svdvals(errors[[*kept, i]])[-1] > APART:
+            kept.append(i)
+    return mixed[kept[: mixed.shape[1]]]
+
+
+def _further(rows: _Rows, found: Tensor, rng: torch.Generator) -> Tensor:
+    """(n, k): guesses at the directions of the others, who lie across the found ones' mixtures: of
+    two units each, and of what the found ones leave of a unit.
+    """
+    free = torch.linalg.qr(found.mT, mode="complete").Q[:, len(found) :]
+    across = normalize(rows.changes @ free) @ free.T
+    first, second = torch.randint(len(across), (2, PAIRS), generator=rng)
+    share = 2 * torch.rand(PAIRS, 1, generator=rng, dtype=torch.double) - 1
+    pairs = across[first] * (1 - share.abs()) + across[second] * share
+    errors = rows.changes @ found.T
+    rest = rows.changes - errors @ torch.linalg.pinv(errors) @ rows.changes
+    return torch.cat([pairs, rest])
+
+
+def _across(vectors: Tensor) -> Tensor:
+    """A vector of length 1 at right angles to these, (k − 1, k) -> (1, k)."""
+    return torch.linalg.qr(vectors.mT, mode="complete").Q[:, -1:].mT
+
+
+def _mended(rows: _Rows, mixed: Tensor) -> Tensor | None:
+    """The mixing (k, k) near one of k or k − 1 people at which every unit agrees with what entered
+    it; None where there is none. The last person comes free.
+    """
+    if len(mixed) < rows.changes.shape[1]:
+        last = rows.vanishing(rows.shut_by(_across(mixed)))[0]
+        mixed = torch.cat([mixed, last])
+    before = None
+    for _ in range(SWEEPS):
+        active = rows.active(rows.entered(mixed))
+        if before is not None and torch.equal(active, before):
+            break
+        mixed, before = rows.vanishing(~active)[0] if len(mixed) > 1 else mixed, active
+    return mixed if _proven(rows, mixed) else None
+
+
+def _proven(rows: _Rows, mixed: Tensor) -> bool:
+    """Whether no unit moved for a person to whom it was shut, by far more than rounding."""
+    active = rows.active(rows.entered(mixed))
+    errors = mixed @ rows.changes.T
+    enough = (~active).sum(1) >= rows.changes.shape[1] + SPARE
+    at_rest, moved = _rms(errors, ~active), _rms(errors, active)
+    clear = (at_rest < FAINT * moved) | ((at_rest < REST) & (moved > CLEAR))
+    apart = torch.linalg.svdvals(normalize(errors))[-1] > 1e-4
+    return bool((enough & clear).all() and apart)
