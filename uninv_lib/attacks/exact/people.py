@@ -12,6 +12,7 @@ units that moved although they should be shut refuse what is wrong.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import sqrt
 
@@ -31,7 +32,7 @@ other; and the share of units about which an input may be wrong."""
 FAINT, REST, CLEAR = 0.1, 1.5, 3.0
 """What is shut for somebody moves less than this share of what is open, or by so many times
 rounding where what is open moves by so many."""
-SHARP = 1e-3
+SHARP, SHOWN, FEW, TRIES = 1e-3, 50.0, 3, 24
 """Beside the largest entry, what may be 0 at first; ten times less in each sweep."""
 
 
@@ -165,8 +166,10 @@ class _Rows:
             mixed = torch.linalg.eigh(curve).eigenvectors[..., 0]
         return normalize(mixed / lengths)
 
-    def refined(self, shut: Tensor) -> Tensor:
-        """Mixtures that one person may have, of those near these, from units that may be shut."""
+    def refined(self, shut: Tensor) -> tuple[Tensor, Tensor]:
+        """Mixtures that one person may have, from units that may be shut: those that the layer's
+        weights confirm, and those too faint for it.
+        """
         mixed = self.sparse(shut)
         for i in range(SWEEPS):
             given = (mixed @ self.changes.T).abs()
@@ -179,9 +182,10 @@ class _Rows:
             mixed, beside = self.vanishing(shut)
         given = mixed @ self.changes.T
         holds = (shut.sum(1) >= self.changes.shape[1] + SPARE) & (beside > 2)
-        holds &= _rms(given, shut) < FAINT * _rms(given, ~shut)
-        holds &= self.separable(~shut)
-        return mixed[holds]
+        moved = _rms(given, ~shut)
+        holds &= _rms(given, shut) < FAINT * moved
+        sure = self.separable(~shut)
+        return mixed[holds & sure], mixed[holds & ~sure & (moved < SHOWN * self.rough)]
 
     def separable(self, active: Tensor) -> Tensor:
         """(n,): whether there is an input of this span for which the layer would open these units,
@@ -236,24 +240,44 @@ def _searched(rows: _Rows) -> Tensor | None:
         return _mended(rows, rows.changes.new_ones(1, 1))
     found, guesses = rows.changes.new_zeros(0, count), rows.changes
     for _ in range(ROUNDS):
-        more = rows.refined(rows.shut_by(guesses))
-        found = _distinct(rows, torch.cat([found, more]))
-        mixed = _mended(rows, found) if len(found) >= count - 1 else None
-        if mixed is not None:
-            return mixed
+        sure, faint = rows.refined(rows.shut_by(guesses))
+        found = _distinct(rows, torch.cat([found, sure]))
+        for whole in _completed(rows, found, faint, rng):
+            mixed = _mended(rows, whole)
+            if mixed is not None:
+                return mixed
         if len(found) == count:  # somebody among them is nobody
             found = found[torch.randperm(count, generator=rng)[: count // 2]]
         guesses = _further(rows, found, rng)
     return None
 
 
+def _completed(
+    rows: _Rows, found: Tensor, faint: Tensor, rng: torch.Generator
+) -> Iterator[Tensor]:
+    """Mixings (k, k) with those who are found, the last ones faint or guessed."""
+    missing = rows.changes.shape[1] - len(found)
+    if not missing:
+        yield found
+    elif missing <= FEW:
+        for known in (_apart(rows, torch.cat([found, _distinct(rows, faint)])), found):
+            missing = rows.changes.shape[1] - len(known)
+            free = torch.linalg.qr(known.mT, mode="complete").Q[:, len(known) :].mT
+            for _ in range((1, 1, TRIES)[min(missing, 2)]):
+                guess = torch.randn(missing, missing, generator=rng, dtype=torch.double) @ free
+                yield torch.cat([known, rows.vanishing(rows.shut_by(guess))[0]])
+
+
 def _distinct(rows: _Rows, mixed: Tensor) -> Tensor:
-    """Each once, those that vanish at the most units first; as many as there are directions, at
-    most.
-    """
-    given = mixed @ rows.changes.T
-    errors, kept = normalize(given), list[int]()
-    for i in (given.abs() < TOLD * rows.rough).sum(1).argsort(descending=True).tolist():
+    """Each once, those that vanish at the most units first."""
+    zeros = ((mixed @ rows.changes.T).abs() < TOLD * rows.rough).sum(1)
+    return _apart(rows, mixed[zeros.argsort(descending=True)])
+
+
+def _apart(rows: _Rows, mixed: Tensor) -> Tensor:
+    """Those that are no mixtures of others before them, as many as there are directions at most."""
+    errors, kept = normalize(mixed @ rows.changes.T), list[int]()
+    for i in range(len(mixed)):
         if not kept or torch.linalg.svdvals(errors[[*kept, i]])[-1] > APART:
             kept.append(i)
     return mixed[kept[: mixed.shape[1]]]
@@ -273,18 +297,10 @@ def _further(rows: _Rows, found: Tensor, rng: torch.Generator) -> Tensor:
     return torch.cat([pairs, rest])
 
 
-def _across(vectors: Tensor) -> Tensor:
-    """A vector of length 1 at right angles to these, (k − 1, k) -> (1, k)."""
-    return torch.linalg.qr(vectors.mT, mode="complete").Q[:, -1:].mT
-
-
 def _mended(rows: _Rows, mixed: Tensor) -> Tensor | None:
-    """The mixing (k, k) near one of k or k − 1 people at which every unit agrees with what entered
-    it; None where there is none. The last person comes free.
+    """The mixing near this one, (k, k), at which every unit agrees with what entered it; None where
+    there is none.
     """
-    if len(mixed) < rows.changes.shape[1]:
-        last = rows.vanishing(rows.shut_by(_across(mixed)))[0]
-        mixed = torch.cat([mixed, last])
     before = None
     for _ in range(SWEEPS):
         active = rows.active(rows.entered(mixed))
