@@ -40,13 +40,18 @@ SHARP, SHOWN, FEW, TRIES = 1e-3, 50.0, 3, 24
 class People:
     """above: how many people stand above rounding; entered: (found, inputs), what entered the layer
     of each who was told apart; errors: (found, units), their parts of the bias's update; spread:
-    (found,), the deviation that rounding leaves in `entered`. All float64.
+    (found,), the deviation that rounding leaves in `entered`; rough: (found,), the length of
+    what it leaves in `errors`. All float64.
     """
 
     above: int
     entered: Tensor
     errors: Tensor
     spread: Tensor
+    rough: Tensor
+
+    def __len__(self) -> int:
+        return len(self.entered)
 
 
 def people_in(change: Tensor, noise: Tensor, layer: Tensor) -> People:
@@ -73,6 +78,7 @@ class _Moved:
     change: Tensor
     chosen: Tensor
     plain: Tensor
+    of_unit: Tensor
     of_input: Tensor
 
     @classmethod
@@ -81,7 +87,7 @@ class _Moved:
         of_unit = noise[chosen].square().mean(1, keepdim=True).sqrt()
         of_input = (noise[chosen] / of_unit).square().mean(0).sqrt()
         of_input = of_input.clamp_min(1e-6 * of_input.median())
-        return cls(change, chosen, change[chosen] / of_unit / of_input, of_input)
+        return cls(change, chosen, change[chosen] / of_unit / of_input, of_unit, of_input)
 
     def rows(self, layer: Tensor) -> tuple[int, _Rows]:
         """How many directions stand above rounding, and the update in them."""
@@ -95,11 +101,15 @@ class _Moved:
         """Those with these errors, (k, chosen units), each up to scale."""
         shares = torch.linalg.pinv(errors.T)
         found = shares @ self.plain * self.of_input
-        scale = found[:, -1:]
-        spread = (shares.norm(dim=1) / scale[:, 0]).abs() * self.of_input.median()
-        entered = found / scale
-        weighted = (entered / self.of_input).T, (self.change / self.of_input).T
-        return People(above, entered[:, :-1], torch.linalg.lstsq(*weighted).solution, spread)
+        scale, entered = found[:, -1:], _ending(found)
+        inverse = torch.linalg.pinv((entered / self.of_input).T)
+        every = inverse @ (self.change / self.of_input).T
+        each = (shares.norm(dim=1) / scale[:, 0]).abs()
+        size, last = entered.square().mean(1).sqrt(), self.of_input[-1]  # which tells the scale
+        spread = each * torch.hypot(self.of_input.median(), size * last)
+        own = self.of_unit.median() * inverse.norm(dim=1) * sqrt(len(self.change))
+        rough = torch.hypot(own, every.norm(dim=1) * each * last)
+        return People(above, entered[:, :-1], every, spread, rough)
 
 
 @dataclass(frozen=True)
@@ -226,7 +236,8 @@ def _told_apart(whole: _Rows) -> Tensor:
 def _grown(whole: _Rows, mixed: Tensor) -> Tensor:
     for count in range(len(mixed) + 1, whole.changes.shape[1] + 1):
         known, rows = whole.of(count - 1), whole.of(count)
-        more = _mended(rows, rows.vanishing(~known.active(known.entered(mixed)))[0])
+        found = rows.vanishing(~known.active(known.entered(mixed)))[0]
+        more = _proof(rows, found, found[:0], torch.Generator().manual_seed(0))
         if more is None:
             break
         mixed = more
@@ -236,36 +247,42 @@ def _grown(whole: _Rows, mixed: Tensor) -> Tensor:
 def _searched(rows: _Rows) -> Tensor | None:
     """All people of these directions, or None."""
     count, rng = rows.changes.shape[1], torch.Generator().manual_seed(0)
-    if count == 1:
-        return _mended(rows, rows.changes.new_ones(1, 1))
     found, guesses = rows.changes.new_zeros(0, count), rows.changes
-    for _ in range(ROUNDS):
+    for _ in range(ROUNDS if count > 1 else 0):
         sure, faint = rows.refined(rows.shut_by(guesses))
         found = _distinct(rows, torch.cat([found, sure]))
-        for whole in _completed(rows, found, faint, rng):
-            mixed = _mended(rows, whole)
-            if mixed is not None:
-                return mixed
+        mixed = _proof(rows, found, faint, rng)
+        if mixed is not None:
+            return mixed
         if len(found) == count:  # somebody among them is nobody
             found = found[torch.randperm(count, generator=rng)[: count // 2]]
         guesses = _further(rows, found, rng)
-    return None
+    return None if count > 1 else _mended(rows, rows.changes.new_ones(1, 1))
+
+
+def _proof(
+    rows: _Rows, found: Tensor, faint: Tensor, rng: torch.Generator
+) -> Tensor | None:
+    """The first proven mixing with those who are found, the last ones faint or guessed."""
+    tried = (_mended(rows, mixed) for mixed in _completed(rows, found, faint, rng))
+    return next((mixed for mixed in tried if mixed is not None), None)
 
 
 def _completed(
     rows: _Rows, found: Tensor, faint: Tensor, rng: torch.Generator
 ) -> Iterator[Tensor]:
-    """Mixings (k, k) with those who are found, the last ones faint or guessed."""
-    missing = rows.changes.shape[1] - len(found)
-    if not missing:
-        yield found
-    elif missing <= FEW:
-        for known in (_apart(rows, torch.cat([found, _distinct(rows, faint)])), found):
-            missing = rows.changes.shape[1] - len(known)
-            free = torch.linalg.qr(known.mT, mode="complete").Q[:, len(known) :].mT
-            for _ in range((1, 1, TRIES)[min(missing, 2)]):
-                guess = torch.randn(missing, missing, generator=rng, dtype=torch.double) @ free
-                yield torch.cat([known, rows.vanishing(rows.shut_by(guess))[0]])
+    """Mixings (k, k) of them; who is guessed lies across the others' mixtures, so that the last one
+    comes free.
+    """
+    count = rows.changes.shape[1]
+    if len(found) < count - FEW:
+        return
+    for known in (_apart(rows, torch.cat([found, _distinct(rows, faint)])), found):
+        missing = count - len(known)
+        free = torch.linalg.qr(known.mT, mode="complete").Q[:, len(known) :].mT
+        for _ in range(TRIES if missing > 1 else 1):
+            guess = torch.randn(missing, missing, generator=rng, dtype=torch.double) @ free
+            yield torch.cat([known, rows.vanishing(rows.shut_by(guess))[0]])
 
 
 def _distinct(rows: _Rows, mixed: Tensor) -> Tensor:
