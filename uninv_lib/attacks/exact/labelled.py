@@ -123,8 +123,8 @@ class _Net:
         left = (people.errors - made.slopes).norm(dim=1) / made.lengths
         allowed = ALLOWED * made.rough / made.lengths
         off = ALLOWED * ((made.rough.sum() - made.rough) / made.lengths + people.spread)
-        whole = len(people) == people.above and bool((left <= allowed).all())
-        return Labelled(people, made.labels, made.errors, left, (off < EXACT) & whole)
+        right = (off < EXACT) & (left <= allowed).all()
+        return Labelled(people, made.labels, made.errors, left, right)
 
     def _made(self, people: People) -> _Made:
         """By the label that fits best, and the rate that fits who stands farthest above rounding.

@@ -23,7 +23,7 @@ from torch.nn.functional import normalize
 TOLD, ABOVE = 5.0, 1.1
 """How many times its rounding an entry is to count as other than 0; and how many times what
 rounding alone would make a singular value, to count as a person."""
-UNITS, PAIRS, ROUNDS, SWEEPS = 512, 256, 8, 15
+UNITS, PAIRS, ROUNDS, SWEEPS = 512, 256, 6, 15
 """Units that are looked at, at most, those that moved farthest; guesses of a round, rounds, and
 sweeps of mending, at most."""
 SPARE, APART, WRONG = 2, 0.02, 0.02
@@ -72,7 +72,7 @@ def people_in(change: Tensor, noise: Tensor, layer: Tensor) -> People:
 @dataclass(frozen=True)
 class _Moved:
     """The update of the units that moved farthest, `plain` in units of its rounding, which is about
-    of_unit x of_input.
+    of_unit x of_input; sizes: its singular values.
     """
 
     change: Tensor
@@ -80,6 +80,7 @@ class _Moved:
     plain: Tensor
     of_unit: Tensor
     of_input: Tensor
+    sizes: Tensor
 
     @classmethod
     def of(cls, change: Tensor, noise: Tensor) -> _Moved:
@@ -87,12 +88,13 @@ class _Moved:
         of_unit = noise[chosen].square().mean(1, keepdim=True).sqrt()
         of_input = (noise[chosen] / of_unit).square().mean(0).sqrt()
         of_input = of_input.clamp_min(1e-6 * of_input.median())
-        return cls(change, chosen, change[chosen] / of_unit / of_input, of_unit, of_input)
+        plain = change[chosen] / of_unit / of_input
+        return cls(change, chosen, plain, of_unit, of_input, torch.linalg.svdvals(plain))
 
     def rows(self, layer: Tensor) -> tuple[int, _Rows]:
         """How many directions stand above rounding, and the update in them."""
         left, sizes, right = torch.linalg.svd(self.plain, full_matrices=False)
-        above = int((sizes > ABOVE * sum(map(sqrt, self.plain.shape))).sum())
+        above = int((self.sizes > ABOVE * sum(map(sqrt, self.plain.shape))).sum())
         rough = max(1.0, float(sizes[above:].norm() / sqrt(self.plain.numel())))
         changes, span = left[:, :above] * sizes[:above], right[:above] * self.of_input
         return above, _Rows(changes, span, layer[self.chosen], CLEAR * rough)
@@ -104,10 +106,12 @@ class _Moved:
         scale, entered = found[:, -1:], _ending(found)
         inverse = torch.linalg.pinv((entered / self.of_input).T)
         every = inverse @ (self.change / self.of_input).T
-        each = (shares.norm(dim=1) / scale[:, 0]).abs()
+        unsolved = self.sizes[len(errors) : len(errors) + 1].sum() / sqrt(min(self.plain.shape))
+        each = (shares.norm(dim=1) / scale[:, 0]).abs() * unsolved.clamp_min(1)
         size, last = entered.square().mean(1).sqrt(), self.of_input[-1]  # which tells the scale
         spread = each * torch.hypot(self.of_input.median(), size * last)
         own = self.of_unit.median() * inverse.norm(dim=1) * sqrt(len(self.change))
+        own = own * unsolved.clamp_min(1)
         rough = torch.hypot(own, every.norm(dim=1) * each * last)
         return People(above, entered[:, :-1], every, spread, rough)
 
