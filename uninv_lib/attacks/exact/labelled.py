@@ -58,10 +58,11 @@ def people_at(request: Inspection, layer: str) -> Labelled | None:
         return None
     own = torch.finfo(point[names[0]].dtype).eps
     noise = torch.hypot(_factor(request) * joined(request.noise, names), own * change.abs())
-    people = people_in(change, noise, joined(point, names))
+    net = _Net(request, layer, point)
+    people = people_in(change, noise, joined(point, names), net.slopes)
     if not 0 < people.above <= request.view.num_forgotten or not len(people):
         return None
-    return _Net(request, layer, point).label(people)
+    return net.label(people)
 
 
 def _has_relu(request: Inspection, layer: str) -> bool:
@@ -125,6 +126,10 @@ class _Net:
         off = ALLOWED * ((made.rough.sum() - made.rough) / made.lengths + people.spread)
         right = (off < EXACT) & (left <= allowed).all()
         return Labelled(people, made.labels, made.errors, left, right)
+
+    def slopes(self, entered: Tensor) -> Tensor:
+        """See `Slopes`."""
+        return self._slopes(entered, torch.double)[0]
 
     def _made(self, people: People) -> _Made:
         """By the label that fits best, and the rate that fits who stands farthest above rounding.

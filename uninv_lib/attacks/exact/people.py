@@ -12,8 +12,8 @@ units that moved although they should be shut refuse what is wrong.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from math import sqrt
 
 import torch
@@ -32,8 +32,12 @@ other; and the share of units about which an input may be wrong."""
 FAINT, REST, CLEAR = 0.1, 1.5, 3.0
 """What is shut for somebody moves less than this share of what is open, or by so many times
 rounding where what is open moves by so many."""
-SHARP, SHOWN, FEW, TRIES = 1e-3, 50.0, 3, 24
+SHARP, SHOWN, FEW, TRIES, VAGUE = 1e-3, 50.0, 3, 24, 2.0
 """Beside the largest entry, what may be 0 at first; ten times less in each sweep."""
+
+Slopes = Callable[[Tensor], Tensor]
+"""What enters a layer, (n, inputs), -> the loss's slopes in what it gives, (n, labels, units), for
+each label that the sample may have."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +58,14 @@ class People:
         return len(self.entered)
 
 
-def people_in(change: Tensor, noise: Tensor, layer: Tensor) -> People:
+def people_in(change: Tensor, noise: Tensor, layer: Tensor, slopes: Slopes) -> People:
     """Who is in the update of a layer.
 
     change: (units, inputs + 1), of [W, b]; noise: its deviation by rounding, the same shape; layer:
-    [W, b] itself. All float64 on the CPU; draws from no global generator.
+    [W, b] itself; slopes: see `Slopes`. All float64 on the CPU; draws from no global generator.
     """
     moved = _Moved.of(change, noise)
-    above, rows = moved.rows(layer)
+    above, rows = moved.rows(layer, slopes)
     mixed = _told_apart(rows)
     rows = rows.of(len(mixed))
     entered = rows.entered(mixed)
@@ -84,20 +88,25 @@ class _Moved:
 
     @classmethod
     def of(cls, change: Tensor, noise: Tensor) -> _Moved:
-        chosen = (change / noise).norm(dim=1).argsort(descending=True)[:UNITS].sort().values
+        far = (change / noise).norm(dim=1)
+        chosen = far.argsort(descending=True)[: min(UNITS, int(far.count_nonzero()))].sort().values
         of_unit = noise[chosen].square().mean(1, keepdim=True).sqrt()
         of_input = (noise[chosen] / of_unit).square().mean(0).sqrt()
         of_input = of_input.clamp_min(1e-6 * of_input.median())
         plain = change[chosen] / of_unit / of_input
         return cls(change, chosen, plain, of_unit, of_input, torch.linalg.svdvals(plain))
 
-    def rows(self, layer: Tensor) -> tuple[int, _Rows]:
+    def rows(self, layer: Tensor, slopes: Slopes) -> tuple[int, _Rows]:
         """How many directions stand above rounding, and the update in them."""
         left, sizes, right = torch.linalg.svd(self.plain, full_matrices=False)
         above = int((self.sizes > ABOVE * sum(map(sqrt, self.plain.shape))).sum())
         rough = max(1.0, float(sizes[above:].norm() / sqrt(self.plain.numel())))
         changes, span = left[:, :above] * sizes[:above], right[:above] * self.of_input
-        return above, _Rows(changes, span, layer[self.chosen], CLEAR * rough)
+
+        def seen(entered: Tensor) -> Tensor:
+            return slopes(entered[:, :-1])[..., self.chosen] / self.of_unit[:, 0]
+
+        return above, _Rows(changes, span, layer[self.chosen], seen, CLEAR * rough)
 
     def people(self, above: int, errors: Tensor) -> People:
         """Those with these errors, (k, chosen units), each up to scale."""
@@ -121,19 +130,20 @@ class _Rows:
     """changes: (units, k), the update in a basis of its row space, in which the rounding of each
     entry has deviation 1 and so has that of its product with a vector of length 1; span: (k, inputs
     + 1), that basis; layer: (units, inputs + 1), [W, b]; rough: by how many deviations an entry may
-    be off, for what is left out.
+    be off, for what is left out; slopes: of these units, of what is like `span`.
     """
 
     changes: Tensor
     span: Tensor
     layer: Tensor
+    slopes: Slopes
     rough: float
 
     def of(self, count: int) -> _Rows:
         """The same with the strongest directions alone."""
         left = float(self.changes[:, count:].norm() / sqrt(len(self.changes)))
         changes, span = self.changes[:, :count], self.span[:count]
-        return _Rows(changes, span, self.layer, max(self.rough, left))
+        return replace(self, changes=changes, span=span, rough=max(self.rough, left))
 
     @property
     def even(self) -> tuple[Tensor, Tensor]:
@@ -195,11 +205,21 @@ class _Rows:
             shut = zeros
             mixed, beside = self.vanishing(shut)
         given = mixed @ self.changes.T
-        holds = (shut.sum(1) >= self.changes.shape[1] + SPARE) & (beside > 2)
+        holds = (shut.sum(1) >= self.changes.shape[1] + SPARE) & (beside > VAGUE)
         moved = _rms(given, ~shut)
         holds &= _rms(given, shut) < FAINT * moved
         sure = self.separable(~shut)
         return mixed[holds & sure], mixed[holds & ~sure & (moved < SHOWN * self.rough)]
+
+    def made(self, entered: Tensor) -> Tensor:
+        """(n, k): mixtures with the errors that the net makes of this, (n, inputs + 1), by the
+        label with which they lie in the update.
+        """
+        even, lengths = self.even
+        errors = normalize(self.slopes(entered), dim=2)
+        mixed = errors @ even
+        best = mixed.norm(dim=2).argmax(1)
+        return normalize(mixed[torch.arange(len(best)), best] / lengths)
 
     def separable(self, active: Tensor) -> Tensor:
         """(n,): whether there is an input of this span for which the layer would open these units,
@@ -320,14 +340,20 @@ def _further(rows: _Rows, found: Tensor, rng: torch.Generator) -> Tensor:
 
 def _mended(rows: _Rows, mixed: Tensor) -> Tensor | None:
     """The mixing near this one, (k, k), at which every unit agrees with what entered it; None where
-    there is none.
+    there is none. Who is open wherever another one is could have any part of the other's errors:
+    there the net above tells.
     """
     before = None
-    for _ in range(SWEEPS):
-        active = rows.active(rows.entered(mixed))
+    for _ in range(SWEEPS if len(mixed) > 1 else 0):
+        entered = rows.entered(mixed)
+        active = rows.active(entered)
         if before is not None and torch.equal(active, before):
             break
-        mixed, before = rows.vanishing(~active)[0] if len(mixed) > 1 else mixed, active
+        before = active
+        mixed, beside = rows.vanishing(~active)
+        vague = beside < VAGUE
+        if vague.any():
+            mixed[vague] = rows.made(entered[vague])
     return mixed if _proven(rows, mixed) else None
 
 
