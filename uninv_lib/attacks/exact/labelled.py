@@ -123,7 +123,8 @@ class _Net:
         made = self._made(people)
         left = (people.errors - made.slopes).norm(dim=1) / made.lengths
         allowed = ALLOWED * made.rough / made.lengths
-        off = ALLOWED * ((made.rough.sum() - made.rough) / made.lengths + people.spread)
+        lost = left * made.lengths
+        off = (lost.sum() - lost) / made.lengths + ALLOWED * people.spread
         right = (off < EXACT) & (left <= allowed).all()
         return Labelled(people, made.labels, made.errors, left, right)
 

@@ -32,7 +32,7 @@ other; and the share of units about which an input may be wrong."""
 FAINT, REST, CLEAR = 0.1, 1.5, 3.0
 """What is shut for somebody moves less than this share of what is open, or by so many times
 rounding where what is open moves by so many."""
-SHARP, SHOWN, FEW, TRIES, VAGUE = 1e-3, 50.0, 3, 24, 2.0
+SHARP, SHOWN, FEW, TRIES, VAGUE, ALIKE, HELD = 1e-3, 50.0, 3, 24, 2.0, 0.95, 5
 """Beside the largest entry, what may be 0 at first; ten times less in each sweep."""
 
 Slopes = Callable[[Tensor], Tensor]
@@ -344,25 +344,31 @@ def _mended(rows: _Rows, mixed: Tensor) -> Tensor | None:
     there the net above tells.
     """
     before = None
-    for _ in range(SWEEPS if len(mixed) > 1 else 0):
+    for i in range(SWEEPS if len(mixed) > 1 else 0):
         entered = rows.entered(mixed)
         active = rows.active(entered)
-        if before is not None and torch.equal(active, before):
-            break
-        before = active
-        mixed, beside = rows.vanishing(~active)
+        sharp, beside = rows.vanishing(~active)
         vague = beside < VAGUE
+        if before is not None and torch.equal(active, before) and not vague.any():
+            break
+        if i and not (vague.any() and i < HELD):
+            mixed = sharp
         if vague.any():
-            mixed[vague] = rows.made(entered[vague])
+            mixed = torch.where(vague[:, None], rows.made(entered), mixed)
+        before = active
     return mixed if _proven(rows, mixed) else None
 
 
 def _proven(rows: _Rows, mixed: Tensor) -> bool:
-    """Whether no unit moved for a person to whom it was shut, by far more than rounding."""
-    active = rows.active(rows.entered(mixed))
-    errors = mixed @ rows.changes.T
-    enough = (~active).sum(1) >= rows.changes.shape[1] + SPARE
+    """Whether no unit moved for a person to whom it was shut, by far more than rounding, and the
+    net makes of each what the update shows, where it shows it well.
+    """
+    entered, errors = rows.entered(mixed), mixed @ rows.changes.T
+    active = rows.active(entered)
     at_rest, moved = _rms(errors, ~active), _rms(errors, active)
     clear = (at_rest < FAINT * moved) | ((at_rest < REST) & (moved > CLEAR))
     apart = torch.linalg.svdvals(normalize(errors))[-1] > 1e-4
-    return bool((enough & clear).all() and apart)
+    if not (clear.all() and apart):
+        return False
+    fits = torch.cosine_similarity(rows.made(entered) @ rows.changes.T, errors).abs()
+    return bool(((fits > ALIKE) | (moved < SHOWN * rows.rough)).all())
