@@ -32,7 +32,7 @@ other; and the share of units about which an input may be wrong."""
 FAINT, REST, CLEAR = 0.1, 1.5, 3.0
 """What is shut for somebody moves less than this share of what is open, or by so many times
 rounding where what is open moves by so many."""
-SHARP, SHOWN, FEW, TRIES, VAGUE, ALIKE, HELD = 1e-3, 50.0, 3, 24, 2.0, 0.95, 5
+SHARP, SHOWN, FEW, TRIES, VAGUE, ALIKE, HELD = 1e-3, 50.0, 3, 24, 2.0, 0.9995, 5
 """Beside the largest entry, what may be 0 at first; ten times less in each sweep."""
 
 Slopes = Callable[[Tensor], Tensor]
@@ -167,14 +167,16 @@ class _Rows:
 
     def vanishing(self, shut: Tensor) -> tuple[Tensor, Tensor]:
         """Mixtures that vanish best at these units beside the others, (n, units) -> (n, k), of
-        length 1; and by how many deviations the next best does not, (n,).
+        length 1; and whether there are two such, (n,), as where one person is open wherever
+        another one is.
         """
         even, lengths = self.even
         _, sizes, right = torch.linalg.svd(even * shut[..., None], full_matrices=False)
         mixed = right[:, -2:] / lengths
         rough = mixed.norm(dim=2)
         beside = sizes[:, -2:][:, 0] / rough[:, 0] / shut.sum(1).clamp_min(1).sqrt()
-        return mixed[:, -1] / rough[:, -1:], beside
+        strong = 1 / rough[:, 0] / sqrt(len(even)) > SHOWN * self.rough
+        return mixed[:, -1] / rough[:, -1:], (beside < VAGUE) & strong
 
     def sparse(self, shut: Tensor) -> Tensor:
         """The same of units a part of which may be shut, (n, units) -> (n, k): least sum of
@@ -203,9 +205,9 @@ class _Rows:
             if i and torch.equal(zeros, shut):
                 break
             shut = zeros
-            mixed, beside = self.vanishing(shut)
+            mixed, vague = self.vanishing(shut)
         given = mixed @ self.changes.T
-        holds = (shut.sum(1) >= self.changes.shape[1] + SPARE) & (beside > VAGUE)
+        holds = (shut.sum(1) >= self.changes.shape[1] + SPARE) & ~vague
         moved = _rms(given, ~shut)
         holds &= _rms(given, shut) < FAINT * moved
         sure = self.separable(~shut)
@@ -347,15 +349,13 @@ def _mended(rows: _Rows, mixed: Tensor) -> Tensor | None:
     for i in range(SWEEPS if len(mixed) > 1 else 0):
         entered = rows.entered(mixed)
         active = rows.active(entered)
-        sharp, beside = rows.vanishing(~active)
-        vague = beside < VAGUE
+        sharp, vague = rows.vanishing(~active)
         if before is not None and torch.equal(active, before) and not vague.any():
             break
-        if i and not (vague.any() and i < HELD):
-            mixed = sharp
+        if i >= HELD or i > 0 and not vague.any():
+            mixed, before = sharp, active
         if vague.any():
             mixed = torch.where(vague[:, None], rows.made(entered), mixed)
-        before = active
     return mixed if _proven(rows, mixed) else None
 
 
