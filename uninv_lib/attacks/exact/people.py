@@ -32,7 +32,7 @@ other; and the share of units about which an input may be wrong."""
 FAINT, REST, CLEAR = 0.1, 1.5, 3.0
 """What is shut for somebody moves less than this share of what is open, or by so many times
 rounding where what is open moves by so many."""
-SHARP, SHOWN, FEW, TRIES, VAGUE, ALIKE, HELD = 1e-3, 50.0, 3, 24, 2.0, 0.9995, 5
+SHARP, SHOWN, FEW, TRIES, VAGUE, ALIKE, HELD, LIES = 1e-3, 50.0, 3, 24, 2.0, 0.9995, 6, 1e-3
 """Beside the largest entry, what may be 0 at first; ten times less in each sweep."""
 
 Slopes = Callable[[Tensor], Tensor]
@@ -213,15 +213,16 @@ class _Rows:
         sure = self.separable(~shut)
         return mixed[holds & sure], mixed[holds & ~sure & (moved < SHOWN * self.rough)]
 
-    def made(self, entered: Tensor) -> Tensor:
+    def made(self, entered: Tensor) -> tuple[Tensor, Tensor]:
         """(n, k): mixtures with the errors that the net makes of this, (n, inputs + 1), by the
-        label with which they lie in the update.
+        label with which they lie in the update; and the share of them that does not, (n,).
         """
         even, lengths = self.even
         errors = normalize(self.slopes(entered), dim=2)
         mixed = errors @ even
-        best = mixed.norm(dim=2).argmax(1)
-        return normalize(mixed[torch.arange(len(best)), best] / lengths)
+        share, best = mixed.norm(dim=2).max(1)
+        away = (1 - share.square()).clamp_min(0).sqrt()
+        return normalize(mixed[torch.arange(len(best)), best] / lengths), away
 
     def separable(self, active: Tensor) -> Tensor:
         """(n,): whether there is an input of this span for which the layer would open these units,
@@ -355,7 +356,9 @@ def _mended(rows: _Rows, mixed: Tensor) -> Tensor | None:
         if i >= HELD or i > 0 and not vague.any():
             mixed, before = sharp, active
         if vague.any():
-            mixed = torch.where(vague[:, None], rows.made(entered), mixed)
+            made, away = rows.made(entered)
+            taken = (vague & (away <= 2 * away[vague].min())) | (away < LIES)
+            mixed = torch.where(taken[:, None], made, mixed)
     return mixed if _proven(rows, mixed) else None
 
 
@@ -370,5 +373,5 @@ def _proven(rows: _Rows, mixed: Tensor) -> bool:
     apart = torch.linalg.svdvals(normalize(errors))[-1] > 1e-4
     if not (clear.all() and apart):
         return False
-    fits = torch.cosine_similarity(rows.made(entered) @ rows.changes.T, errors).abs()
+    fits = torch.cosine_similarity(rows.made(entered)[0] @ rows.changes.T, errors).abs()
     return bool(((fits > ALIKE) | (moved < SHOWN * rows.rough)).all())
