@@ -4,6 +4,7 @@ the net above it (ours).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,9 +14,8 @@ from torch import Tensor, nn
 from uninv_lib.anatomy import both, fitting, joined, met, tried
 from uninv_lib.attacks.exact.people import People, people_in
 from uninv_lib.attacks.inspection import Inspection
-from uninv_lib.attacks.losses import LOSSES, loss_of
+from uninv_lib.attacks.losses import loss_of
 from uninv_lib.attacks.search.update import forgotten_gradient
-from uninv_lib.models import logits
 from uninv_lib.types import State
 
 ALLOWED, EXACT = 5.0, 0.03
@@ -59,10 +59,9 @@ def people_at(request: Inspection, layer: str) -> Labelled | None:
     own = torch.finfo(point[names[0]].dtype).eps
     noise = torch.hypot(_factor(request) * joined(request.noise, names), own * change.abs())
     net = _Net(request, layer, point)
-    people = people_in(change, noise, joined(point, names), net.slopes)
-    if not 0 < people.above <= request.view.num_forgotten or not len(people):
-        return None
-    return net.label(people)
+    most = request.view.num_forgotten
+    people = people_in(change, noise, joined(point, names), net.slopes, most)
+    return None if people is None else net.label(people)
 
 
 def _has_relu(request: Inspection, layer: str) -> bool:
@@ -133,9 +132,8 @@ class _Net:
         return self._slopes(entered, torch.double)[0]
 
     def _made(self, people: People) -> _Made:
-        """By the label that fits best, and the rate that fits who stands farthest above rounding.
-        """
-        every, given = self._slopes(people.entered, torch.double)
+        """By the label that fits best, and the rate of who is farthest above rounding."""
+        every, answers = self._slopes(people.entered, torch.double)
         fits = torch.cosine_similarity(every, people.errors[:, None], dim=2)
         labels, here = fits.argmax(1), torch.arange(len(people))
         slopes, lengths = every[here, labels], people.errors.norm(dim=1)
@@ -143,7 +141,7 @@ class _Net:
         rate = people.errors[first] @ slopes[first] / slopes[first].square().sum()
         rough = rate.abs() * self._rough(people, labels, slopes)
         rough = rough + people.rough + lengths * people.rough[first] / lengths[first]
-        errors = rate * self._errors(given, labels)
+        errors = rate * self._errors(answers, labels)
         return _Made(labels, rate * slopes, errors, lengths, rough)
 
     def _rough(self, people: People, labels: Tensor, slopes: Tensor) -> Tensor:
@@ -158,12 +156,13 @@ class _Net:
             for kind in ((moved, torch.double), (people.entered, torch.float))
         )
         own = torch.finfo(self.point[both(self.layer)[0]].dtype).eps
-        return fine + coarse * (own / torch.finfo(torch.float).eps)
+        off: Tensor = fine + coarse * (own / torch.finfo(torch.float).eps)
+        return off
 
     @cached_property
-    def _loss(self):  # type: ignore[no-untyped-def]
-        view = self.request.view
-        return (LOSSES["cross_entropy"] if view.loss is None else loss_of(view)[0]).function
+    def _loss(self) -> Callable[[Tensor, Tensor], Tensor]:
+        function: Callable[[Tensor, Tensor], Tensor] = loss_of(self.request.view)[0].function
+        return function
 
     def _run(self, entered: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """(what the layer gives, logits) where this enters it."""
@@ -182,11 +181,12 @@ class _Net:
             handle.remove()
         return given, output
 
-    def _errors(self, given: Tensor, labels: Tensor) -> Tensor:
-        free = given.detach().requires_grad_()
+    def _errors(self, answers: Tensor, labels: Tensor) -> Tensor:
+        free = answers.detach().requires_grad_()
         with torch.enable_grad():
             loss = self._loss(free, labels) * len(free)
-        return torch.autograd.grad(loss, free)[0]
+        errors: Tensor = torch.autograd.grad(loss, free)[0]
+        return errors
 
     def _slopes(self, entered: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """(n, classes, units), the loss's slopes in what the layer gives, for each label; and (n,
