@@ -56,11 +56,9 @@ def people_at(request: Inspection, layer: str) -> Labelled | None:
     change = joined(update, names)
     if not change.any():
         return None
-    own = torch.finfo(point[names[0]].dtype).eps
-    noise = torch.hypot(_factor(request) * joined(request.noise, names), own * change.abs())
-    net = _Net(request, layer, point)
-    most = request.view.num_forgotten
-    people = people_in(change, noise, joined(point, names), net.slopes, most)
+    net, noise = _Net(request, layer, point), _factor(request) * joined(request.noise, names)
+    eps, most = torch.finfo(point[names[0]].dtype).eps, request.view.num_forgotten
+    people = people_in(change, noise, joined(point, names), net.slopes, most=most, eps=eps)
     return None if people is None else net.label(people)
 
 
