@@ -122,7 +122,6 @@ class _Moved:
         each = (shares.norm(dim=1) / scale[:, 0]).abs() * unsolved.clamp_min(1)
         size, last = entered.square().mean(1).sqrt(), self.of_input[-1]  # which tells the scale
         spread = each * torch.hypot(self.of_input.median(), size * last)
-        own = self.of_unit.median() * inverse.norm(dim=1) * sqrt(len(self.change))
-        own = own * unsolved.clamp_min(1)
-        rough = torch.hypot(own, every.norm(dim=1) * each * last)
+        rough = self.of_unit.median() * inverse.norm(dim=1) * sqrt(len(self.change))
+        rough = rough * unsolved.clamp_min(1)
         return People(self.above, entered[:, :-1], every, spread, rough)
