@@ -18,13 +18,14 @@ from uninv_lib.attacks.exact.winners import (
     falling,
     heat,
     left,
+    paired,
     remains,
     solved,
 )
 
-OPENED, SIZES, STARTS = 12, (1, 4, 8, 16), (0.15, 0.4)
+OPENED, SIZES, STARTS = 12, (1, 4, 8, 16), (3.0, 10.0, 30.0)
 """Tries of a move; outputs that it opens; heats from which it cools. Ours, measured on photos."""
-OPEN, END, TRUST = 1.5, 0.03, 0.3
+OPEN, END, HOTTEST, TRUST, PAIR = 1.5, 0.3, 0.4, 0.3, 1.0
 """Heat from which opened outputs cool; at the end; of values."""
 HALVES = ((3, 6), (4, 3), (6, 1))
 """Rounds of a window's tries, and how many of the best are kept then."""
@@ -40,7 +41,8 @@ def outputs_opened(layer: Layer, guess: Guess, rng: torch.Generator) -> Guess:
     anew by what is solved without them. guess: a single one.
     """
     opened = _opened(layer, guess, int(drawn(SIZES, rng)), rng)
-    trust, start = layer.values.new_full((1,), TRUST), drawn(STARTS, rng)
+    trust = layer.values.new_full((1,), TRUST)
+    start, end = _heats(layer, guess, rng)
     each = guess.take([0] * OPENED)
     cells = each.winners.shape[-1]
     winners = torch.where(opened[:, :, None, None], 1 / cells, each.winners)
@@ -48,7 +50,15 @@ def outputs_opened(layer: Layer, guess: Guess, rng: torch.Generator) -> Guess:
     for size in falling(OPEN, start, 5):
         now = heat(layer, size, trust)
         winners = decided(layer, Guess(entered, winners), now, rng, opened[:, :, None].expand(-1, -1, winners.shape[2]))
-    return best(layer, annealed(layer, Guess(entered, winners), falling(start, END, 6), trust, rng))
+    now = heat(layer, PAIR * start, trust)
+    winners = paired(layer, Guess(entered, winners), now, opened)
+    return best(layer, annealed(layer, Guess(entered, winners), falling(start, end, 6), trust, rng))
+
+
+def _heats(layer: Layer, guess: Guess, rng: torch.Generator) -> tuple[float, float]:
+    """From which a move cools and to which, beside what the guess leaves of the gradient."""
+    rest = float(remains(layer, guess).gradient.sqrt())
+    return min(drawn(STARTS, rng) * rest, HOTTEST), max(END * rest, layer.rounding / 2)
 
 
 def _opened(layer: Layer, guess: Guess, size: int, rng: torch.Generator) -> Tensor:
@@ -70,7 +80,8 @@ def window_moved(
     """The best of some tries: the window's winners shifted by a pixel, all alike, and those of the
     other guesses. guess: a single one.
     """
-    start, trust = drawn(STARTS, rng), layer.values.new_full((1,), TRUST)
+    start, end = _heats(layer, guess, rng)
+    trust = layer.values.new_full((1,), TRUST)
     here = guess.winners[:, :, window]
     side = layer.block.pool
     shifts = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if down or right]
@@ -80,7 +91,7 @@ def window_moved(
     winners[:, :, window] = tries
     each = Guess(guess.entered.expand(len(tries), -1, -1, -1), winners)
     tried = Guess(solved(layer, each, heat(layer, start, trust)), winners)
-    sizes = falling(start, END, sum(rounds for rounds, _ in HALVES))
+    sizes = falling(start, end, sum(rounds for rounds, _ in HALVES))
     for rounds, kept in HALVES:
         now, sizes = sizes[:rounds], sizes[rounds:]
         tried = annealed(layer, tried, now, trust, rng)

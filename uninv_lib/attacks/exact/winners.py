@@ -18,6 +18,8 @@ HOT, COLD = 6.0, 0.05
 as all numbers here; measured on photos."""
 DECISIONS, STEPS, RIDGE = 2, 5, 1e-6
 """Passes over the windows and conjugate gradients of a round; what is added to the diagonal."""
+CHANGES, CLEAR, MEMORY = 12, 1e-3, 2**22
+"""Changes of two windows at most; what one must win; numbers that are compared at once."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,29 @@ def fresh(layer: Layer, count: int, rng: torch.Generator) -> Guess:
     return Guess(0.1 * entered.abs().to(winners), winners)
 
 
+@dataclass(frozen=True)
+class _Bids:
+    """What it costs, in units of the heat, that a cell wins: alone, (n, out, windows, cells); and
+    beside another cell, its products, (n, windows, cells, windows, cells), times both errors and
+    the precision, (n or 1, out).
+    """
+
+    alone: Tensor
+    products: Tensor
+    precision: Tensor
+
+    @classmethod
+    def of(cls, layer: Layer, entered: Tensor, heat: Heat) -> _Bids:
+        errors, precision = layer.errors[:, :, None], heat.slopes.square().reciprocal()
+        products = _by_cells(layer, entered)
+        own = products.flatten(3).flatten(1, 2).diagonal(dim1=1, dim2=2)
+        own = own.unflatten(1, products.shape[1:3])[:, None]
+        alone = errors**2 * own / 2 - errors * layer.cells(layer.along(entered))
+        away = layer.cells(layer.linear(entered)) - layer.values[:, :, None]
+        alone = alone * precision[:, :, None, None] + away.square() / (2 * heat.values**2)
+        return cls(alone, products, precision)
+
+
 def decided(
     layer: Layer,
     guess: Guess,
@@ -92,28 +117,67 @@ def decided(
 
     opened: (n, out, windows), those that are decided, the others stay; all without.
     """
-    entered, errors = guess.entered, layer.errors[:, :, None]
-    precision = heat.slopes.square().reciprocal()[:, :, None, None]
-    products = _by_cells(layer, entered)
-    own = products.flatten(1, 2).flatten(2).diagonal(dim1=1, dim2=2)
-    own = own.unflatten(1, products.shape[1:3])[:, None]
-    away = layer.cells(layer.linear(entered)) - layer.values[:, :, None]
-    alone = (errors**2 * own / 2 - errors * layer.cells(layer.along(entered))) * precision
-    alone = alone + away.square() / (2 * heat.values**2)
-    off = _off(layer, away, heat)
+    bids, off = _Bids.of(layer, guess.entered, heat), _off(layer, guess.entered, heat)
+    across = bids.products.flatten(3).transpose(2, 3)
     winners, found = guess.winners, guess.winners.clone()
-    pulls = winners * errors
-    across = products.flatten(3).transpose(2, 3)
+    pulls = winners * layer.errors[:, :, None]
     for _ in range(DECISIONS):
         for w in torch.randperm(winners.shape[2], generator=rng).tolist():
             pulls[:, :, w] = 0
-            others = pulls.flatten(2) @ across[:, w] * precision[:, :, 0]
-            energy = alone[:, :, w] + layer.errors[:, w, None] * others
+            others = pulls.flatten(2) @ across[:, w] * bids.precision[:, :, None]
+            energy = bids.alone[:, :, w] + layer.errors[:, w, None] * others
             new = _chosen(energy, None if off is None else off[:, :, w])
             if opened is not None:
                 new = torch.where(opened[:, :, w, None], new, winners[:, :, w])
             found[:, :, w], pulls[:, :, w] = new, new * layer.errors[:, w, None]
     return found
+
+
+def paired(layer: Layer, guess: Guess, heat: Heat, outputs: Tensor) -> Tensor:
+    """Winners of the outputs that are True, (n, out), the likeliest that no change of two windows
+    betters, given what entered; those of the others as they are.
+
+    Where patches are alike, two windows of an output often fail together.
+    """
+    bids, chosen = _Bids.of(layer, guess.entered, heat), outputs.nonzero()
+    cells, found = guess.winners.shape[-1], guess.winners.clone()
+    size = guess.winners[0, 0].numel()
+    for some in chosen.split(max(1, MEMORY // size**2)):
+        n, o = some.T
+        pulls = layer.errors[o].repeat_interleave(cells, 1)
+        precision = bids.precision.expand(len(guess), -1)[n, o]
+        pairs = bids.products[n].flatten(3).flatten(1, 2) * pulls[:, :, None] * pulls[:, None]
+        pairs = pairs * precision[:, None, None]
+        winners = _better_pairs(bids.alone[n, o], pairs, found[n, o].argmax(-1))
+        found[n, o] = one_hot(winners, cells).to(found)
+    return found
+
+
+def _better_pairs(alone: Tensor, pairs: Tensor, winners: Tensor) -> Tensor:
+    """alone: (rows, windows, cells); pairs: (rows, windows·cells, windows·cells); winners:
+    (rows, windows), the cell of each; one change of two windows of a row after the other.
+    """
+    windows, cells = alone.shape[1:]
+    window = torch.arange(windows, device=alone.device)
+    of_cell = window.repeat_interleave(cells)
+    same = of_cell[:, None] == of_cell
+    pairs = pairs.masked_fill(same, 0)
+    for _ in range(CHANGES):
+        now = window * cells + winners
+        across = pairs.gather(2, now[:, None].expand(-1, len(of_cell), -1))
+        gain = alone.flatten(1) + across.sum(2)
+        gain = gain - gain.gather(1, now)[:, of_cell]
+        between = across.gather(1, now[:, :, None].expand(-1, -1, windows))
+        change = gain[:, :, None] + gain[:, None] + pairs + between[:, of_cell][:, :, of_cell]
+        wide = across[:, :, of_cell]
+        change = change - wide - wide.transpose(1, 2)
+        best, place = change.masked_fill(same, torch.inf).flatten(1).min(1)
+        if not (best < -CLEAR).any():
+            break
+        for cell in (place // len(of_cell), place % len(of_cell)):
+            moved = winners.scatter(1, of_cell[cell][:, None], (cell % cells)[:, None])
+            winners = torch.where(best[:, None] < -CLEAR, moved, winners)
+    return winners
 
 
 def _by_cells(layer: Layer, entered: Tensor) -> Tensor:
@@ -126,14 +190,13 @@ def _by_cells(layer: Layer, entered: Tensor) -> Tensor:
     )
 
 
-def _off(layer: Layer, away: Tensor, heat: Heat) -> Tensor | None:
+def _off(layer: Layer, entered: Tensor, heat: Heat) -> Tensor | None:
     """What it costs that a window of one cell has no winner, (n, out, windows, 1); None for larger
     windows, whose value tells it.
     """
     if layer.block.pool > 1:
         return None
-    linear = away + layer.values[:, :, None]
-    return linear.clamp_min(0).square() / (2 * heat.values**2)
+    return layer.cells(layer.linear(entered)).clamp_min(0).square() / (2 * heat.values**2)
 
 
 def _chosen(energy: Tensor, off: Tensor | None) -> Tensor:
