@@ -15,7 +15,8 @@ PHOTO = Spec(dataset="photos", model="convnet", width=4, request=1)
 def test_the_gradient_of_each_block_is_that_of_the_sample_up_to_rounding() -> None:
     scene = prepare(PHOTO)
     chain = chain_of(inspect_view(scene.white_box()))
-    assert chain is not None and [block.pool for block in chain.blocks] == [1] * 5 + [3, 1, 3]
+    assert chain is not None
+    assert [block.pool for block in chain.blocks] == [1] * 5 + [3, 1, 3]
     free, slopes = _slopes(chain, scene.forget.inputs.double(), scene.forget.labels)
     for block, found in zip(free.blocks, slopes, strict=True):
         assert (found - block.slopes).norm() < 2 * block.noise.norm()
