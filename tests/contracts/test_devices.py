@@ -15,7 +15,10 @@ CUDA = pytest.param(
     "cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no graphics card")
 )
 SMALL = {"dataset": "digits", "width": 4, "budget": "smoke"}
-NEEDS = {"analytic": {"model": "mlp", "width": None}, "labels": {"probes": "gradient"}}
+NEEDS: dict[str, dict[str, object]] = {
+    "analytic": {"model": "mlp", "width": None},
+    "labels": {"probes": "gradient"},
+}
 
 
 def spec(device, **fields):
@@ -27,7 +30,7 @@ def spec(device, **fields):
 @pytest.mark.parametrize("device", [CUDA])
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_an_attack_runs_on_the_card_and_tells_the_same_label(device, attack):
-    needs = {"attack": attack, **NEEDS.get(attack, {})}
+    needs: dict[str, object] = {"attack": attack, **NEEDS.get(attack, {})}
     if "public" in ATTACKS[attack].assumes:
         needs["knowledge"] = "public"
     here, there = (run(spec(where, **needs)).metrics for where in ("cpu", device))
