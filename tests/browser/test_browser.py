@@ -718,7 +718,7 @@ def _shows(tab, cells, sample, size, unlearning, rate):
     assert told(found["gain"], found["psnr"]) in said
     assert ("No leak" in said) == (found["gain"] <= 0)
     sure = [name for name, _, certified in cell["solved"] if certified]
-    shown = widget(tab).locator(".stage .uninv-note").inner_text()
+    shown = widget(tab).locator(".uninv-stage .uninv-note").inner_text()
     assert shown.startswith("Certified: " if sure else "Searched, not certified: ")
     assert all(name in shown for name in sure)
     assert ("Not found by this search" in said) == (
