@@ -74,6 +74,15 @@ def recovered_label(outcome: Outcome) -> Values:
     return {"": float(outcome.picture.labels[0])}
 
 
+def residual(outcome: Outcome) -> Values:
+    return {f"_{name}": left for name, left in outcome.picture.residuals.items()}
+
+
+def certified(outcome: Outcome) -> Values:
+    found = outcome.picture
+    return {f"_{name}": float(name in found.certified) for name in found.residuals}
+
+
 def something_changed(outcome: Outcome) -> Values:
     return {"": float(outcome.changed)}
 
