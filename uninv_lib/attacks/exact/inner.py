@@ -13,39 +13,29 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from uninv_lib.attacks.exact.chain import Chain
+from uninv_lib.attacks.exact.decisions import paired
+from uninv_lib.attacks.exact.entered import deviation, solved
+from uninv_lib.attacks.exact.guess import Guess, Heat, falling, fresh, hardened, joined
 from uninv_lib.attacks.exact.layer import Layer
 from uninv_lib.attacks.exact.moves import best, outputs_opened, window_moved
-from uninv_lib.attacks.exact.winners import (
-    COLD,
-    HOT,
-    Guess,
-    Heat,
-    annealed,
-    crossed,
-    decided,
-    deviation,
-    falling,
-    fresh,
-    hardened,
-    joined,
-    left,
-    remains,
-    solved,
-)
+from uninv_lib.attacks.exact.winners import annealed, crossed, left, remains
 
+HOT, COLD = 6.0, 0.05
+"""Standard deviations of the gradient where a guess begins and ends, beside its own size. Ours, as
+all numbers here; measured on photos."""
 ROUNDS, CROSSED = (80, (0.15, 0.3)), (50, (0.25, 0.5))
-"""Rounds of a pair of guesses, and of a pair that is crossed, and the deviation of their values
-beside that of the gradient. Ours, as all numbers here; measured on photos."""
+"""Rounds of a pair of guesses, and of a pair that is crossed, and the deviations of their values
+beside that of the gradient."""
 MOVES, NEAR, GAIN, TIRED = 60, 3e-3, 0.97, 5
 """Moves at most; the part of the gradient that is left where a finish is tried; what a move must
 win; moves of outputs without gain after which windows are moved."""
 DROWNED = 5e-3
 """Rounding of a gradient beside its size, above which wrong winners may hide in it."""
 WARM, PASSES, POLISH = 0.02, 6, 10
-"""Heat from which a finish cools; its solutions at most; conjugate gradients of each part of one."""
-SURE, DOUBTFUL, SHARES = 2.5, 4.0, (0.5, 0.25, 0.25) * 4
+"""Heat from which a finish cools; its passes at most; conjugate gradients of each part of one."""
+SURE, DOUBTFUL, WORST = 2.5, 4.0, 0.25
 """Deviations above 0 from which a neuron counts as active, and from which it is so for certain;
-heat at which the doubtful are decided, beside what is left of the gradient."""
+what the worst output leaves, the share of it from which others are decided again, too."""
 
 
 @dataclass(frozen=True)
@@ -60,19 +50,25 @@ class Inner:
     certified: tuple[str, ...]
 
 
-def solve_inner(chain: Chain, rng: torch.Generator, moves: int = MOVES) -> Inner | None:
+def solve_inner(
+    chain: Chain,
+    rng: torch.Generator,
+    moves: int = MOVES,
+    tick: Callable[[], None] = lambda: None,
+) -> Inner | None:
     """Of the last block, which pools, then of the one in front of it, which does not, where the
     last is certified; None for a chain of another form, or whose gradient drowned in rounding.
 
-    moves: attempts to get on from a wrong solution, about 0.3 s each at width 16 on one core.
+    moves: attempts to get on from a wrong solution, about 0.3 s each at width 16 on one core; tick:
+    called after each. The values are the first's of the two blocks at the end.
     """
     layer = last_layer(chain)
     if layer is None or layer.rounding > DROWNED:
         return None
-    guess = _found(layer, rng, moves)
+    guess = _found(layer, rng, moves, tick)
     solutions = [(layer, guess)]
     if certified(layer, guess):
-        solutions.append(_in_front(chain, layer, guess, rng))
+        solutions.append(_in_front(chain, layer, guess))
     return Inner(
         {layer.block.name: guess.entered.clamp_min(0) for layer, guess in solutions},
         {layer.block.name: _left(layer, guess) for layer, guess in solutions},
@@ -104,7 +100,7 @@ def _left(layer: Layer, guess: Guess) -> float:
     return float(remains(layer, guess).gradient.sqrt())
 
 
-def _found(layer: Layer, rng: torch.Generator, moves: int) -> Guess:
+def _found(layer: Layer, rng: torch.Generator, moves: int, tick: Callable[[], None]) -> Guess:
     """The first certified guess, else the best."""
     quick, near = layer.to(torch.float32), max(NEAR, 3 * layer.rounding) ** 2
     found, seen = fresh(quick, 1, rng), None
@@ -114,6 +110,7 @@ def _found(layer: Layer, rng: torch.Generator, moves: int) -> Guess:
             if certified(layer, exact):
                 return exact
         found, seen = best(quick, joined([found, guess])), guess
+        tick()
     return _finished(layer, found, rng)
 
 
@@ -127,11 +124,12 @@ def _guesses(layer: Layer, rng: torch.Generator) -> Iterator[Guess]:
     while True:
         crossing = _begun(layer, crossed, CROSSED, 2 * COLD, rng)
         pool, new = joined([pool, crossing]), joined([new, crossing])
-        guess = best(layer, new)
-        yield guess
-        for guess in _moved(layer, guess, pool, rng):
+        last = best(layer, new)
+        yield last
+        for guess in _moved(layer, last, pool, rng):
             yield guess
-        pool, new = guess, guess.take([])
+            last = guess
+        pool, new = last, last.take([])
 
 
 def _begun(
@@ -169,23 +167,21 @@ def _finished(layer: Layer, guess: Guess, rng: torch.Generator) -> Guess:
     guess = Guess(guess.entered.to(layer.values), guess.winners.to(layer.values))
     sizes, trust = falling(WARM, max(layer.rounding, 1e-4), 8), layer.values.new_ones(1)
     guess = hardened(layer, annealed(layer, guess, sizes, trust, rng))
+    tried = list[Guess]()
     for _ in range(PASSES):
-        guess = polished(layer, guess)
-        if certified(layer, guess):
-            break
-        likeliest = layer.cells(layer.linear(guess.entered)).argmax(-1)
+        tried.append(polished(layer, guess, at_rounding(layer)))
+        if certified(layer, tried[-1]):
+            return tried[-1]
+        likeliest = layer.cells(layer.linear(tried[-1].entered)).argmax(-1)
         winners = one_hot(likeliest, guess.winners.shape[-1]).to(guess.winners)
-        if torch.equal(winners * layer.active[:, :, None], guess.winners * layer.active[:, :, None]):
-            break
-        guess = Guess(guess.entered, winners)
-    return guess
+        guess = Guess(tried[-1].entered, winners)
+    return min(tried, key=lambda guess: _left(layer, guess))
 
 
-def polished(layer: Layer, guess: Guess) -> Guess:
-    """The same with what entered solved at the heat of rounding: by the gradient alone, then, thrice
-    for what is at its bounds, with all.
+def polished(layer: Layer, guess: Guess, noise: Heat) -> Guess:
+    """The same with what entered solved at this heat: by the gradient alone, then, thrice for what
+    is at its bounds, with all.
     """
-    noise = at_rounding(layer)
     alone = Heat(noise.slopes, torch.full_like(noise.values, torch.inf))
     for now, steps in ((alone, 1), *[(noise, POLISH)] * 3):
         guess = Guess(solved(layer, guess, now, steps=steps, ridge=1e-9), guess.winners)
@@ -199,9 +195,7 @@ def at_rounding(layer: Layer) -> Heat:
     return Heat(slopes[None], values)
 
 
-def _in_front(
-    chain: Chain, last: Layer, guess: Guess, rng: torch.Generator
-) -> tuple[Layer, Guess]:
+def _in_front(chain: Chain, last: Layer, guess: Guess) -> tuple[Layer, Guess]:
     """The block in front of the last, and what entered it: each neuron of it is on where it gives
     more than 0, which its value alone does not tell of the faintest.
     """
@@ -212,19 +206,23 @@ def _in_front(
     active = (entered > SURE * spread).to(entered).flatten(2)[..., None]
     start = entered.new_zeros(1, layer.block.weight.shape[1], *last.size)
     opened, noise = (entered < DOUBTFUL * spread).flatten(2), at_rounding(layer)
-    found = polished(layer, Guess(start, active))
-    hard = found
-    for share in SHARES:
-        if certified(layer, hard):
+    found = polished(layer, Guess(start, active), noise)
+    for _ in range(PASSES):
+        if certified(layer, found):
             break
-        now = Heat(noise.slopes * (share * _above(layer, found)).clamp_min(1), noise.values)
-        winners = decided(layer, found, now, rng, opened)
-        found = Guess(solved(layer, Guess(found.entered, winners), now, steps=POLISH), winners)
-        hard = polished(layer, hardened(layer, found))
-    return layer, hard
+        above = _above(layer, found)
+        wrong = (above > WORST * above.max())[None]
+        without = polished(layer, found, noise.left_out(wrong))
+        on = layer.cells(layer.linear(without.entered) > 0).to(without.winners)
+        tried = Guess(without.entered, torch.where(opened[..., None], on, without.winners))
+        winners = paired(layer, tried, noise, wrong, opened)
+        winners = torch.where(wrong[:, :, None, None], winners, without.winners)
+        found = polished(layer, Guess(without.entered, winners), noise)
+    return layer, found
 
 
 def _above(layer: Layer, guess: Guess) -> Tensor:
-    """How much a single guess leaves of each output's gradient, in units of its rounding, (out,)."""
+    """What a single guess leaves of each output's gradient, beside its rounding, (out,)."""
     away, noise = left(layer, guess)[0], layer.block.noise
-    return away.flatten(1).norm(dim=1) / noise.flatten(1).norm(dim=1)
+    above: Tensor = away.flatten(1).norm(dim=1) / noise.flatten(1).norm(dim=1)
+    return above

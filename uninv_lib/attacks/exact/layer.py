@@ -78,7 +78,8 @@ class Layer:
         (rows, columns), side = self.grid, self.block.pool
         kept = image[..., : rows * side, : columns * side]
         split = kept.unflatten(-1, (columns, side)).unflatten(-3, (rows, side)).transpose(-3, -2)
-        return split.flatten(-2).flatten(-3, -2)
+        found: Tensor = split.flatten(-2).flatten(-3, -2)
+        return found
 
     def image(self, cells: Tensor) -> Tensor:
         """(..., windows, cells) -> (..., height, width), 0 where the pooling drops."""
@@ -115,7 +116,8 @@ class Layer:
         """The gradient, (n, out, in, k, k)."""
         patches = unfold(entered, self.block.weight.shape[-1], padding=self.block.padding)
         found = errors.flatten(2) @ patches.transpose(1, 2)
-        return found.unflatten(2, self.block.weight.shape[1:])
+        kernels: Tensor = found.unflatten(2, self.block.weight.shape[1:])
+        return kernels
 
     def over_taps(self, moments: Tensor) -> Tensor:
         """The sum of products of pixels, (n, pixels, pixels), over the kernel's shifts of both."""
@@ -129,4 +131,5 @@ class Layer:
                 earlier = (slice(None),) * axis + (near, slice(None), near)
                 total[later] += shifted[earlier]
                 total[earlier] += shifted[later]
-        return total.flatten(3).flatten(1, 2)
+        summed: Tensor = total.flatten(3).flatten(1, 2)
+        return summed

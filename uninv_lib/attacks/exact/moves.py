@@ -9,19 +9,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from uninv_lib.attacks.exact.decisions import decided, paired
+from uninv_lib.attacks.exact.entered import solved
+from uninv_lib.attacks.exact.guess import Guess, falling, heat
 from uninv_lib.attacks.exact.layer import Layer
-from uninv_lib.attacks.exact.winners import (
-    Guess,
-    Heat,
-    annealed,
-    decided,
-    falling,
-    heat,
-    left,
-    paired,
-    remains,
-    solved,
-)
+from uninv_lib.attacks.exact.winners import annealed, left, remains
 
 OPENED, SIZES, STARTS = 12, (1, 4, 8, 16), (3.0, 10.0, 30.0)
 """Tries of a move; outputs that it opens; heats from which it cools. Ours, measured on photos."""
@@ -46,10 +38,18 @@ def outputs_opened(layer: Layer, guess: Guess, rng: torch.Generator) -> Guess:
     each = guess.take([0] * OPENED)
     cells = each.winners.shape[-1]
     winners = torch.where(opened[:, :, None, None], 1 / cells, each.winners)
-    entered = solved(layer, Guess(each.entered, winners), heat(layer, start, trust).left_out(opened))
+    entered = solved(
+        layer, Guess(each.entered, winners), heat(layer, start, trust).left_out(opened)
+    )
     for size in falling(OPEN, start, 5):
         now = heat(layer, size, trust)
-        winners = decided(layer, Guess(entered, winners), now, rng, opened[:, :, None].expand(-1, -1, winners.shape[2]))
+        winners = decided(
+            layer,
+            Guess(entered, winners),
+            now,
+            rng,
+            opened[:, :, None].expand(-1, -1, winners.shape[2]),
+        )
     now = heat(layer, PAIR * start, trust)
     winners = paired(layer, Guess(entered, winners), now, opened)
     return best(layer, annealed(layer, Guess(entered, winners), falling(start, end, 6), trust, rng))
@@ -85,8 +85,9 @@ def window_moved(
     here = guess.winners[:, :, window]
     side = layer.block.pool
     shifts = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if down or right]
-    tries = [*(shifted(here, side, *shift) for shift in shifts), torch.full_like(here, 1 / side**2)]
-    tries = torch.cat([*tries, others.winners[:, :, window]])
+    moved = [shifted(here, side, *shift) for shift in shifts]
+    alike = torch.full_like(here, 1 / side**2)
+    tries = torch.cat([*moved, alike, others.winners[:, :, window]])
     winners = guess.winners.repeat(len(tries), 1, 1, 1)
     winners[:, :, window] = tries
     each = Guess(guess.entered.expand(len(tries), -1, -1, -1), winners)
