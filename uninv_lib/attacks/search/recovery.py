@@ -248,7 +248,8 @@ def search(
             remarks, known = requests[i].remarks + targets[i].remarks + doubt, some.goals.known
             features = None if known.features is None else known.features[place]
             loss = torch.stack(history)
-            left, certain = inners[i].residuals, inners[i].certified
+            left = {f"layer {name}": part for name, part in inners[i].residuals.items()}
+            certain = tuple(f"layer {name}" for name in inners[i].certified)
             found[i] = Reconstruction(
                 inputs, labels, loss, seconds, remarks, features, left, certain
             )
