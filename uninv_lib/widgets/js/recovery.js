@@ -163,7 +163,7 @@ function repaint(view, state) {
 }
 
 function lay(view) {
-  const { root, model, pictures, verdict, proof, step, play, controls, live, charts, chosen } = view;
+  const { root, model, step, play, controls, live, charts, chosen } = view;
   root.append(
     title("Recovery explorer"),
     lead(
@@ -172,7 +172,7 @@ function lay(view) {
     ),
     div(
       "columns",
-      div("stage", pictures.root, verdict, proof),
+      div("stage", view.pictures.root, view.verdict, view.proof),
       h("div", {}, step.root, div("buttons", play.button), ...controls.parts, live.root),
       h("div", {}, ...charts),
     ),
