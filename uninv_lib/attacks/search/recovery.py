@@ -77,7 +77,8 @@ class _Search:
         steered = cost + statistics_cost(net, point, variables[0])
         if goal.known.features is None:
             return cost, steered
-        entered = features_of(net, point, self.targets.anatomy.linear, variables[0])
+        layer = goal.known.layer or self.targets.anatomy.linear
+        entered = features_of(net, point, layer, variables[0])
         return cost, steered + relative_cost([entered], [goal.known.features])
 
     def angle(self, variables: list[Tensor], goal: Goal, share: float) -> tuple[Tensor, Tensor]:
