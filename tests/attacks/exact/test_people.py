@@ -71,7 +71,8 @@ def test_everybody_is_recovered_with_the_label_also_more_than_classes(count: int
     assert away(inputs, found.inputs).max() < 1e-3
     order = torch.cdist(found.inputs.flatten(1), inputs.flatten(1)).argmin(1)
     assert torch.equal(found.labels, labels[order])
-    assert len(found.residuals) == count and not found.remarks
+    assert len(found.residuals) == count
+    assert not found.remarks
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -85,7 +86,8 @@ def test_in_float64_everybody_is_recovered_to_more_than_100_db_and_certified(see
 def test_several_of_one_class_are_told_apart() -> None:
     inputs, labels = people(4, seed=1)
     found = found_in(unlearned(dense(), inputs, torch.zeros_like(labels)))
-    assert away(inputs, found.inputs).max() < 1e-3 and not found.labels.any()
+    assert away(inputs, found.inputs).max() < 1e-3
+    assert not found.labels.any()
 
 
 def test_who_drowned_in_rounding_is_reported_and_not_invented() -> None:
@@ -93,14 +95,16 @@ def test_who_drowned_in_rounding_is_reported_and_not_invented() -> None:
     shares = torch.tensor([1.0, 1.0, 1.0, 1e-9])
     found = found_in(unlearned(dense(), inputs, labels, shares=shares))
     assert away(inputs[:3], found.inputs).max() < 1e-3
-    assert (found.inputs[3] == 0.5).all() and found.labels[3] == -1
+    assert (found.inputs[3] == 0.5).all()
+    assert found.labels[3] == -1
     assert "3 of 4 samples stand above rounding" in found.remarks[-1]
 
 
 def test_the_same_sample_twice_is_one_sample() -> None:
     inputs, labels = people(1, seed=3)
     found = found_in(unlearned(dense(), inputs.repeat(3, 1, 1, 1), labels.repeat(3)))
-    assert away(inputs, found.inputs[:1]).max() < 1e-3 and found.labels.tolist()[1:] == [-1, -1]
+    assert away(inputs, found.inputs[:1]).max() < 1e-3
+    assert found.labels.tolist()[1:] == [-1, -1]
     assert "1 of 3" in found.remarks[-1]
 
 
@@ -143,7 +147,8 @@ def test_inside_a_convolution_net_the_features_of_each_are_exact(count: int) -> 
     net, (inputs, labels) = convolutions(), people(count, seed=7)
     view = unlearned(net, inputs, labels)
     found = people_at(inspect_view(view), "4")
-    assert found is not None and found.people.above == len(found) == count
+    assert found is not None
+    assert found.people.above == len(found) == count
     entered = met(net, view.before, "4", inputs)[0].detach()
     assert away(entered, found.people.entered).max() < 1e-3 * entered.max()
     order = torch.cdist(found.people.entered, entered.double()).argmin(1)
@@ -158,5 +163,6 @@ def test_a_search_is_told_them(rng: torch.Generator) -> None:
     net, (inputs, labels) = convolutions(), people(3, seed=8)
     found = recover_features(unlearned(net, inputs, labels), rng=rng, iterations=2)
     entered = met(net, net.state_dict(), "4", inputs)[0].detach()
-    assert found.features is not None and away(entered, found.features).max() < 0.01
+    assert found.features is not None
+    assert away(entered, found.features).max() < 0.01
     assert torch.equal(found.labels.sort().values, labels.sort().values)
