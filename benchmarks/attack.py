@@ -37,6 +37,7 @@ from uninv_lib.types import WhiteBoxView
 
 FILE = RESULTS / "benchmark_attack.jsonl"
 POINTS = 40  # of a curve
+PRECISIONS = {"float32": "highest", "tfloat32": "high", "bfloat16": "medium"}
 
 
 class Curve:
@@ -107,6 +108,8 @@ def attack(scenes: list, preset: str, settings: dict, name: str, label: str) -> 
                 else cost_of_truth(scene, changed(ATTACKS[preset].settings, settings)),
                 "seconds": round(recovery.seconds, 2),
                 "iterations": recovery.loss.shape[1],
+                "certified": list(recovery.certified),
+                "residuals": {n: float(f"{r:.3g}") for n, r in recovery.residuals.items()},
                 "batch": len(scenes),
                 "compiled": settings["compiled"],
                 "threads": torch.get_num_threads(),
@@ -160,6 +163,13 @@ SHARED = [
     click.option("--forgotten", default=1, show_default=True, help="samples a request"),
     click.option("--threads", default=1, show_default=True),
     click.option("--device", default="auto", show_default=True),
+    click.option(
+        "--precision",
+        type=click.Choice(PRECISIONS),
+        default="float32",
+        show_default=True,
+        help="of the products in matrices, where the device has them",
+    ),
 ]
 
 
@@ -216,6 +226,7 @@ def targets(
     forgotten,
     threads,
     device,
+    precision,
     targets,
     first,
     batch,
@@ -228,10 +239,12 @@ def targets(
 ):
     """Recover the same targets by each preset."""
     torch.set_num_threads(threads)
+    torch.set_float32_matmul_precision(PRECISIONS[precision])
     fields = {"dataset": dataset, "model": model, "width": width, "epochs": epochs}
     fields["device"] = device
     for preset in presets.split(","):
         settings, label = _settings(preset, iterations, restarts, tv)
+        label += f", {precision}" * (precision != "float32")
         settings["compiled"] = compiled
         for start in range(first, first + targets, batch):
             requests = range(start, min(start + batch, first + targets))
@@ -266,11 +279,25 @@ def targets(
     default=RESULTS / "benchmark_step.jsonl",
     show_default=True,
 )
-def step(dataset, name, model, width, epochs, forgotten, threads, device, sizes, compiled, out):
+def step(
+    dataset,
+    name,
+    model,
+    width,
+    epochs,
+    forgotten,
+    threads,
+    device,
+    precision,
+    sizes,
+    compiled,
+    out,
+):
     """Seconds of one iteration a target over those of seven forward passes of one target, and the
     memory it takes.
     """
     torch.set_num_threads(threads)
+    torch.set_float32_matmul_precision(PRECISIONS[precision])
     fields = {"dataset": dataset, "model": model, "width": width, "epochs": epochs}
     fields["device"] = device
     for size in map(int, sizes.split(",")):
@@ -284,6 +311,7 @@ def step(dataset, name, model, width, epochs, forgotten, threads, device, sizes,
         }
         row |= {
             "compiled": compiled,
+            "precision": precision,
             "threads": threads,
             "device": device_name(device_of(scenes[0].spec.device)),
             "versions": versions(),

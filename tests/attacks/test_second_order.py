@@ -125,7 +125,9 @@ def test_second_order_without_public_data_is_an_error(requests, rng):
         recover_features(view, rng=rng, attack="second_order")
     with pytest.raises(NothingChanged, match="last linear layer equals"):
         second_order.last_features(replace(view, after=view.before))
-    with pytest.raises(ValueError, match=r"score: 'weights'; allowed: bias, logit, curvature"):
+    with pytest.raises(
+        ValueError, match=r"score: 'weights'; allowed: bias, rows, logit, curvature"
+    ):
         labels_of_parameters(view, score="weights")
     with pytest.raises(ValueError, match=r"view.public: None; score 'logit'"):
         labels_of_parameters(view, score="logit")
@@ -151,6 +153,16 @@ def test_the_curvature_tells_labels_that_the_bias_hides(requests):
     assert right["bias"] < len(requests)
 
 
+def test_the_rows_of_the_classes_tell_a_label_whose_bias_drowned_in_rounding():
+    words = {"dataset": "digits", "width": 8, "private_size": 512, "forget_share": 0.01}
+    for seed, request in ((0, 4), (2, 0)):
+        spec = Spec(**words, seed=seed, model_seed=seed, request=request, attack="labels")
+        scene = prepare(spec)
+        view, label = scene.white_box(), scene.forget.labels[0]
+        assert labels_of_parameters(view, score="rows").ranked[0] == label
+        assert labels_of_parameters(view, score="bias").ranked[0] != label
+
+
 def test_a_record_holds_both_orders():
     record = run(Spec(**WORDS, model="linear", attack="second_order"))
     assert record.metrics["feature_cosine"] > record.metrics["feature_cosine_first_order"]
@@ -158,6 +170,7 @@ def test_a_record_holds_both_orders():
     labels = run(Spec(**WORDS, model="linear", attack="labels", probes="public"))
     assert {
         "label_accuracy_server",
+        "label_accuracy_server_rows",
         "label_accuracy_server_logit",
         "label_accuracy_server_curvature",
     } <= set(labels.metrics)

@@ -717,6 +717,10 @@ def _shows(tab, cells, sample, size, unlearning, rate):
         return
     assert told(found["gain"], found["psnr"]) in said
     assert ("No leak" in said) == (found["gain"] <= 0)
+    sure = [name for name, _, certified in cell["solved"] if certified]
+    shown = widget(tab).locator(".uninv-stage .uninv-note").inner_text()
+    assert shown.startswith("Certified: " if sure else "Searched, not certified: ")
+    assert all(name in shown for name in sure)
     assert ("Not found by this search" in said) == (
         found["gain"] <= 0 and found["update_cosine"] > 0.99
     )

@@ -84,21 +84,16 @@ SHIFTS = """window.shifted = 0;
 
 
 @pytest.mark.parametrize("page", PAGES)
-@pytest.mark.parametrize("width", [1280, 390])
-def test_page_works_without_a_network_and_stands_still_while_it_loads(visit, page, width):
-    tab = visit(page, width=width, script=SHIFTS)
+@pytest.mark.parametrize(("way", "width"), [("file", 1280), ("server", 390)])
+def test_page_works_without_a_network_and_stands_still_while_it_loads(
+    visit, served, page, way, width
+):
+    tab = visit(page, served if way == "server" else None, width=width, script=SHIFTS)
     tab.wait_for_timeout(1000)  # for what scripts ask for late
     assert tab.context.faults == []
     shifted = tab.evaluate("window.shifted")
     print(f"{page}, {width} px: layout shift {shifted:.3f}")
     assert shifted < 0.1
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_page_works_from_a_server(visit, served, page):
-    tab = visit(page, served)
-    tab.wait_for_timeout(500)
-    assert tab.context.faults == []
 
 
 @pytest.mark.parametrize("page", PAGES)

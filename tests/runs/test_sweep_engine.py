@@ -47,8 +47,8 @@ get_mp_context().set_forkserver_preload(["trivial"])
 sys.exit(main())
 """
 """A worker whose successors need not import torch again: a killed one is back at once."""
-RUNS = 100
-MOMENTS = ["worker"] * 8 + ["client"] * 2 + ["scheduler"]
+RUNS = 60
+MOMENTS = ["worker"] * 5 + ["client", "scheduler"]
 
 
 class Cluster:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from uninv_lib.measure.features import (
+    certified,
     cost,
     feature_cosine,
     forgotten_confidence,
@@ -19,6 +20,7 @@ from uninv_lib.measure.features import (
     psnr,
     recovered_label,
     recovered_labels,
+    residual,
     something_changed,
     ssim,
     update_cosine,
@@ -78,6 +80,19 @@ METRICS: dict[type, dict[str, Metric]] = {
             "",
             "cosine of the update and the forgotten samples' gradient",
             update_cosine,
+            shown=False,
+        ),
+        "residual": Metric(
+            "",
+            "share of the update that is not explained by what was solved, by its name",
+            residual,
+            shown=False,
+        ),
+        "certified": Metric(
+            "",
+            "1 where it is explained up to rounding, so that nothing else is left to find",
+            certified,
+            "jumps",
             shown=False,
         ),
         "cost": Metric("", "the lowest cost of the search", cost, shown=False),

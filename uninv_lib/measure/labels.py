@@ -22,11 +22,11 @@ def inferred_labels(outcome: Outcome) -> Values:
 
 
 def by_server(outcome: Outcome) -> dict[str, Tensor]:
-    """Rankings by the last layer's parameters: by its bias, with public data also by what it does
-    to them, and by its bias to who knows of the defense; by suffix.
+    """Rankings by the last layer's parameters: by its bias, by all of each class, with public data
+    also by what they do to them, and by its bias to who knows of the defense; by suffix.
     """
     view = outcome.scene.white_box()
-    scores = {"": (view, "bias")}
+    scores = {"": (view, "bias"), "_rows": (view, "rows")}
     if view.public is not None:
         scores |= {"_logit": (view, "logit"), "_curvature": (view, "curvature")}
     if outcome.scene.spec.defense in ADAPTIVE:

@@ -19,6 +19,7 @@ FIXED: dict[str, Any] = {
     "dataset": "photos",
     "model": "convnet",
     "width": 8,
+    "attack": "inner_maps",
     "budget": "quick",
     "seed": 66,
     "device": "cpu",
@@ -79,9 +80,19 @@ def _cell(fields: Mapping[str, Any], seen: Observed, pictures: Pictures) -> dict
     curves = {**seen.curves, "gain": [ratio - best_null for ratio in seen.curves["psnr"]]}
     curves = {name: [float(f"{v:.6g}") for v in values] for name, values in curves.items()}
     shown = [number for frame in (seen.truth, *seen.frames) for number in pictures.add(frame)]
+    left = {n: v for n, v in seen.metrics.items() if n.startswith("residual_")}
+    solved = [
+        [
+            name.removeprefix("residual_"),
+            rest,
+            seen.metrics[name.replace("residual", "certified", 1)],
+        ]
+        for name, rest in left.items()
+    ]
     return {
         "spec": dict(fields),
         "metrics": numbers,
+        "solved": solved,
         "steps": seen.steps,
         "curves": curves,
         "pictures": shown,

@@ -5,7 +5,7 @@ that one sample left in each (ours).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -18,15 +18,18 @@ from uninv_lib.attacks.search.sequence import in_sequence
 from uninv_lib.attacks.search.update import forgotten_gradient
 from uninv_lib.types import State
 
+ALONE = 10.0
+"""How far, in units of rounding, the last layer's update may be from that of a single sample."""
+
 
 @dataclass(frozen=True)
 class Block:
     """A convolution, its stride 1, with the BatchNorm behind it folded in, a ReLU, and a pooling of
     `pool` pixels, 1 for none.
 
-    weight: (out, in, k, k); bias: (out,); slopes, bias_slopes: the sample's gradient in them;
-    noise, bias_noise: the standard deviation of each of its entries, as rounding alone makes it.
-    All are float64.
+    name: of the convolution in the net; weight: (out, in, k, k); bias: (out,); slopes, bias_slopes:
+    the sample's gradient in them; noise, bias_noise: the standard deviation of each of its entries,
+    as rounding alone makes it. All are float64.
     """
 
     name: str
@@ -80,7 +83,7 @@ class Chain:
 
 def chain_of(request: Inspection) -> Chain | None:
     """The equations of one sample's request; None where the net is no such chain, its normalising
-    layers do not stand still, or its update does not tell the output error.
+    layers do not stand still, or the last layer's update is not that of one sample by one step.
     """
     view = request.view
     plain = request.signs is None and request.weights is None and request.errors_told
@@ -95,6 +98,7 @@ def chain_of(request: Inspection) -> Chain | None:
     if parts is None:
         return None
     told = _Told(
+        names,
         {name: state[old].double() for name, old in names.items()},
         {name: update[old].double() for name, old in names.items() if old in update},
         {name: request.noise[old].double() for name, old in names.items() if old in request.noise},
@@ -146,8 +150,11 @@ def _plain(pooling: nn.MaxPool2d) -> bool:
 
 @dataclass(frozen=True)
 class _Told:
-    """The state, its update and the update's noise by the names of the opened net, float64."""
+    """names: in the net, by those of the opened one; by these the state, its update and the noise
+    of that, float64.
+    """
 
+    names: Mapping[str, str]
     state: State
     update: State
     noise: State
@@ -159,6 +166,8 @@ class _Told:
             return None
         change, slopes = self.update[bias], self.update[weight]
         features = (slopes.T @ change) / change.square().sum()
+        if (slopes - torch.outer(change, features)).norm() > ALONE * self.noise[weight].norm():
+            return None
         features = features.clamp_min(0) * slopes.any(0)
         errors = (self.state[weight] @ features + self.state[bias]).softmax(0)
         errors[change.argmin()] -= 1
@@ -175,7 +184,7 @@ class _Told:
             scale, shift = self._affine(norm_name, norm, kernel)
             folded, none = scale.reshape(-1, 1, 1, 1), torch.zeros_like(scale)
             yield Block(
-                name,
+                self.names[weight].rpartition(".")[0],
                 kernel * folded,
                 self.state.get(bias, none) * scale + shift,
                 self.update[weight] / folded / rate,

@@ -61,13 +61,8 @@ def separate(
         raise ValueError(
             f"num_forgotten: {count}; allowed with {len(bias)} classes: 1 to {len(bias) - 1}"
         )
-    noise = torch.rand(8, *view.input_shape, generator=torch.Generator().manual_seed(0)).to(
-        update[names[0]]
-    )
-    with torch.no_grad():
-        features = features_of(anatomy.net, point, anatomy.linear, noise)
-    signed = bool((features < 0).any())
-    problem = _Problem(weight, bias, torch.cat([slopes, errors[:, None]], 1), count, signed)
+    rows = torch.cat([slopes, errors[:, None]], 1)
+    problem = _Problem(weight, bias, rows, count, signed(anatomy, point))
     start = labels_of_bias(errors, count) if view.labels is None else view.labels.cpu()
     best = problem.solve(start[None], starts=16)[0]
     for _ in range(ROUNDS if view.labels is None else 0):
@@ -80,6 +75,14 @@ def separate(
             break
         best = tried
     return best
+
+
+@torch.no_grad()
+def signed(anatomy: Anatomy, point: State) -> bool:
+    """Whether what reaches the last layer can be negative, as noise for inputs shows."""
+    noise = torch.rand(8, *anatomy.input_shape, generator=torch.Generator().manual_seed(0))
+    noise = noise.to(point[anatomy.head[0]])
+    return bool((features_of(anatomy.net, point, anatomy.linear, noise) < 0).any())
 
 
 def _neighbours(labels: Tensor, classes: int) -> Tensor:

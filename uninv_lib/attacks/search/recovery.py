@@ -33,6 +33,7 @@ from uninv_lib.attacks.search.layerwise import (
 from uninv_lib.attacks.search.memory import chunk_of
 from uninv_lib.attacks.search.operators import twice_differentiable
 from uninv_lib.attacks.search.settings import Settings
+from uninv_lib.attacks.search.solved import apart, entering, inner_maps
 from uninv_lib.attacks.search.stacking import Data
 from uninv_lib.attacks.search.target import Goal, Targets, alike, stack, target_of
 from uninv_lib.attacks.session import Session
@@ -56,12 +57,14 @@ def cost_and_parts(
 class _Search:
     """One recovery of a stack of targets: what the dummy gradients are held against, and how.
 
-    Every kind of start is compared by the same cost; each but "plain" steers by another one.
+    Every kind of start is compared by the same cost; each but "plain" steers by another one. inner:
+    what enters the layers behind the split, (targets, n, ...), where it was solved.
     """
 
     targets: Targets
     settings: Settings
     session: Session
+    inner: Tensor | None = None
 
     def plain(self, variables: list[Tensor], goal: Goal, share: Share) -> tuple[Tensor, Tensor]:
         x, *free = variables
@@ -131,9 +134,11 @@ class _Search:
         cost_of = self.layerwise()
         picture, free, results = None, self.targets.goals.known.free(), list[Descent]()
         for _ in range(settings.rounds):
-            inner, free = find_inner(
-                self.targets, picture=picture, free=free, phases=phases, session=session
-            )
+            inner = self.inner
+            if inner is None:
+                inner, free = find_inner(
+                    self.targets, picture=picture, free=free, phases=phases, session=session
+                )
             start = picture_of(
                 self.targets, inner, picture=picture, tv=settings.tv, phases=phases, session=session
             )
@@ -178,7 +183,7 @@ class _Best:
             self.history[i].append(row)
 
 
-def _best_of(targets: Targets, settings: Settings, session: Session) -> _Best:
+def _best_of(targets: Targets, settings: Settings, session: Session, inner: Tensor | None) -> _Best:
     cut = split_of(targets.net) and targets.goals.known.measure is relative_cost
     kinds = [kind for kind in settings.kinds if kind != "layerwise" or cut] or ["plain"]
     turns = [kinds[i % len(kinds)] for i in range(settings.restarts)]
@@ -202,7 +207,8 @@ def _best_of(targets: Targets, settings: Settings, session: Session) -> _Best:
             todo = (best.cost >= settings.enough).nonzero()[:, 0]
             if not len(todo):
                 break
-            search = _Search(targets.take(todo), settings, session.of(todo.tolist()))
+            own = None if inner is None else inner[todo]
+            search = _Search(targets.take(todo), settings, session.of(todo.tolist()), own)
             for found in search.results(kind):
                 best.offer(todo, found)
     return best
@@ -222,11 +228,14 @@ def search(
     found: dict[int, Reconstruction] = {}
     started = time.perf_counter()
     targets = [target_of(request, error_known=settings.error_known) for request in requests]
+    inners = inner_maps(requests, targets, settings, session)
+    entered = [entering(inner, target) for inner, target in zip(inners, targets, strict=True)]
     read = (time.perf_counter() - started) / max(1, len(requests))
-    for group in alike(targets):
+    for group in apart(alike(targets), entered):
         started, some = time.perf_counter(), stack([targets[i] for i in group])
         within = replace(session.of(group), chunk=chunk_of(some, session.memory))
-        best = _best_of(some, settings, within)
+        inner = [part for i in group if (part := entered[i]) is not None]
+        best = _best_of(some, settings, within, torch.cat(inner) if inner else None)
         if not torch.isfinite(best.cost).all():
             raise FloatingPointError(
                 "recovery: the cost was not finite in any restart; try another rng or a lower lr"
@@ -240,5 +249,9 @@ def search(
             remarks, known = requests[i].remarks + targets[i].remarks + doubt, some.goals.known
             features = None if known.features is None else known.features[place]
             loss = torch.stack(history)
-            found[i] = Reconstruction(inputs, labels, loss, seconds, remarks, features)
+            left = {f"layer {name}": part for name, part in inners[i].residuals.items()}
+            certain = tuple(f"layer {name}" for name in inners[i].certified)
+            found[i] = Reconstruction(
+                inputs, labels, loss, seconds, remarks, features, left, certain
+            )
     return [found[i] for i in range(len(requests))]

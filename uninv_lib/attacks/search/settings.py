@@ -27,6 +27,7 @@ class Changes(TypedDict, total=False):
     kinds: tuple[str, ...]
     phases: tuple[float, ...]
     compiled: bool
+    exact: int
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,9 @@ class Settings:
     `layerwise`, each from the picture before; kinds: restarts take these in turn; phases: lengths
     of the `Phases` of `layerwise`, in units of `iterations`; compiled: the search over the whole
     net runs as one function of `torch.compile`, which a night of recoveries pays back (see
-    `descend`). Raises ValueError for what is out of range.
+    `descend`); exact: moves at most with which `layerwise` solves what entered the last
+    convolutions, where the net is a chain (see `solve_inner`), 0 for descent alone.
+    Raises ValueError for what is out of range.
     """
 
     lr: float
@@ -54,11 +57,14 @@ class Settings:
     kinds: tuple[str, ...] = ("plain",)
     phases: tuple[float, ...] = (4, 2, 1, 1 / 3, 4 / 3)
     compiled: bool = False
+    exact: int = 0
 
     def __post_init__(self) -> None:
         at_least_one(self, "iterations", "restarts", "rounds")
         if not self.kinds or set(self.kinds) - set(KINDS):
             raise ValueError(f"kinds: {self.kinds}; allowed: some of {', '.join(KINDS)}")
+        if self.exact < 0:
+            raise ValueError(f"exact: {self.exact}; allowed: 0 or more")
 
     def iterations_of(self) -> Phases:
         """Of each phase of `layerwise`."""

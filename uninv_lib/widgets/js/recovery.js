@@ -21,6 +21,19 @@ function verdictAt(says, cell, at) {
   return `${why}. No leak, ${quality}.`;
 }
 
+/** What is proven of the picture that was found, by what it leaves of the update. */
+function certificate(cell) {
+  if (!cell.metrics.something_changed) return "";
+  const sure = cell.solved.filter(([, , certified]) => certified);
+  const called = (name) => (name.startsWith("layer") ? `what entered ${name}` : name);
+  const one = ([name, left]) => `${called(name)} (${left.toPrecision(1)})`;
+  const list = (rows) => rows.map(one).join(", ");
+  const left = "in brackets the share of its update that is left";
+  if (sure.length) return `Certified: ${list(sure)}; ${left}.`;
+  if (cell.solved.length) return `Searched, not certified: ${list(cell.solved)}; ${left}.`;
+  return "Searched, not certified: nothing proves that this is the only picture.";
+}
+
 /** The range of some values, with room around it. */
 function around(values) {
   const [low, high] = [Math.min(...values), Math.max(...values)];
@@ -146,9 +159,11 @@ function repaint(view, state) {
     curve(view.charts[i], says, name, cell, at, xlabel);
   });
   view.verdict.textContent = verdictAt(says, cell, at);
+  view.proof.textContent = certificate(cell);
 }
 
-function lay({ root, model, pictures, verdict, step, play, controls, live, charts, chosen }) {
+function lay(view) {
+  const { root, model, step, play, controls, live, charts, chosen } = view;
   root.append(
     title("Recovery explorer"),
     lead(
@@ -157,7 +172,7 @@ function lay({ root, model, pictures, verdict, step, play, controls, live, chart
     ),
     div(
       "columns",
-      div("stage", pictures.root, verdict),
+      div("stage", view.pictures.root, view.verdict, view.proof),
       h("div", {}, step.root, div("buttons", play.button), ...controls.parts, live.root),
       h("div", {}, ...charts),
     ),
@@ -170,7 +185,8 @@ async function render({ model, el }) {
   const [says, grid, fresh] = [presented(model), await results(model), model.get("fresh")];
   const methods = says.choices("unlearning", grid.axes.unlearning);
   const root = h("section", { class: "uninv uninv-recovery", "aria-label": "Recovery explorer" });
-  const view = { model, says, grid, fresh, methods, root, shown: null, verdict: told() };
+  const view = { model, says, grid, fresh, methods, root, shown: null };
+  Object.assign(view, { verdict: told(), proof: note() });
   const chosen = selection(model, "recovery", root, fresh, (state) => repaint(view, state));
   const play = player(view);
   const pick = (name) => (value) => {
