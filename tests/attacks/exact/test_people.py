@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 from uninv_lib.anatomy import met
 from uninv_lib.attacks import recover_features
 from uninv_lib.attacks.exact.labelled import people_at
-from uninv_lib.attacks.features.linear_relu import recover_people
+from uninv_lib.attacks.features.linear_relu import filled, recover_people
 from uninv_lib.attacks.inspection import inspect_view
 from uninv_lib.types import Reconstruction, WhiteBoxView
 
@@ -61,7 +61,7 @@ def away(found: Tensor, inputs: Tensor) -> Tensor:
 def found_in(view: WhiteBoxView) -> Reconstruction:
     found = recover_people(inspect_view(view))
     assert found is not None
-    return found
+    return found[0]
 
 
 @pytest.mark.parametrize("count", range(2, 7))
@@ -121,9 +121,9 @@ def test_who_is_certified_is_right_also_where_rounding_is_coarse() -> None:
         inputs, labels = people(5, seed)
         shares = 10 ** -torch.linspace(0, 5, 5)
         view = unlearned(dense(seed=seed), inputs, labels, shares=shares)
-        found = recover_people(inspect_view(view))
-        sure = [int(name.split()[1]) for name in found.certified] if found else []
-        assert not sure or away(found.inputs[sure], inputs).max() < 0.03
+        found = found_in(view)
+        sure = [int(name.split()[1]) for name in found.certified]
+        assert away(found.inputs[sure], inputs).max() < 0.03
         certified += len(sure)
     assert certified >= 8
 
@@ -166,3 +166,13 @@ def test_a_search_is_told_them(rng: torch.Generator) -> None:
     assert found.features is not None
     assert away(entered, found.features).max() < 0.01
     assert torch.equal(found.labels.sort().values, labels.sort().values)
+
+
+def test_who_is_in_the_update_and_not_told_apart_is_guessed_beside_the_others() -> None:
+    inputs = torch.arange(4.0).reshape(4, 1) / 4
+    grey, none = torch.full((4, 1), 0.5), torch.zeros(1, 1)
+    people = Reconstruction(grey, torch.tensor([1, -1, -1, -1]), none, 0, residuals={"input 0": 0})
+    rest = Reconstruction(inputs, torch.tensor([0, 3, 1, 2]), none, 0)
+    both = filled(people, 2, rest)
+    assert both.inputs.flatten().tolist() == [0.5, 0.0, 0.25, 0.5]
+    assert both.labels.tolist() == [1, 0, 3, -1]

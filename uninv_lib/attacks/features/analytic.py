@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from uninv_lib.anatomy import Anatomy, both, fitting, joined, met, tried, within
-from uninv_lib.attacks.features.linear_relu import recover_people
+from uninv_lib.attacks.features.linear_relu import filled, recover_people
 from uninv_lib.attacks.features.patches import patches_of
 from uninv_lib.attacks.inspection import Inspection, inspect_view
 from uninv_lib.attacks.search.error import shown
@@ -94,8 +94,8 @@ def recover(request: Inspection) -> Reconstruction | None:
     Raises ValueError where the models do not match, NothingChanged where they agree.
     """
     people = recover_people(request)
-    if people is not None:
-        return people
+    if people is not None and not (people[1] and applies(request)):
+        return people[0]
     started = time.perf_counter()
     view, anatomy = request.view, request.anatomy
     remarks, remark = request.remarks, ""
@@ -115,7 +115,8 @@ def recover(request: Inspection) -> Reconstruction | None:
         return None
     remarks += (remark,) if remark else ()
     none, seconds = torch.zeros(1, 1).to(inputs), time.perf_counter() - started
-    return Reconstruction(inputs, labels.to(inputs.device), none, seconds, remarks)
+    found = Reconstruction(inputs, labels.to(inputs.device), none, seconds, remarks)
+    return found if people is None else filled(*people, found)
 
 
 def _told_apart(apart: float, count: int) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ stands above (after SPEAR, Dimitrov et al. 2024, arXiv 2403.03945; see `exact.pe
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -18,9 +19,9 @@ DOUBTED = 0.5
 out where not all were told apart."""
 
 
-def recover_people(request: Inspection) -> Reconstruction | None:
-    """Several forgotten samples, those that rounding leaves to find, in closed form; None where the
-    net is no such one or nobody is told apart.
+def recover_people(request: Inspection) -> tuple[Reconstruction, int] | None:
+    """Several forgotten samples, those that rounding leaves to find, in closed form, and how many
+    others are in the update; None where the net is no such one or nobody is told apart.
 
     Who is found comes first, in no order of theirs; the others are grey, and their labels −1 unless
     they are assumed. `residuals` and `certified` name "input 0" and so on: the share of each one's
@@ -44,7 +45,7 @@ def recover_people(request: Inspection) -> Reconstruction | None:
     inputs = torch.cat([anatomy.inputs_of(entered), grey])
     names = [f"input {i}" for i in range(len(order))]
     certified = found.certified[order].tolist()
-    return Reconstruction(
+    recovered = Reconstruction(
         inputs,
         _labels(found.labels[order], view.num_forgotten, view.labels).to(like.device),
         torch.zeros(1, 1).to(inputs),
@@ -53,6 +54,20 @@ def recover_people(request: Inspection) -> Reconstruction | None:
         residuals=dict(zip(names, found.left[order].tolist(), strict=True)),
         certified=tuple(name for name, sure in zip(names, certified, strict=True) if sure),
     )
+    return recovered, found.people.above - len(order)
+
+
+def filled(people: Reconstruction, others: int, rest: Reconstruction) -> Reconstruction:
+    """With so many others as another way, which finds all, has them: those farthest from whom it
+    has for the people.
+    """
+    told, left = len(people.residuals), list(range(len(rest.inputs)))
+    for row in torch.cdist(people.inputs[:told].flatten(1), rest.inputs.flatten(1)):
+        left.remove(min(left, key=row.tolist().__getitem__))
+    places, taken = slice(told, told + others), left[:others]
+    inputs, labels = people.inputs.clone(), people.labels.clone()
+    inputs[places], labels[places] = rest.inputs[taken], rest.labels[taken]
+    return replace(people, inputs=inputs, labels=labels)
 
 
 def _labels(found: Tensor, count: int, known: Tensor | None) -> Tensor:
@@ -71,4 +86,4 @@ def _said(found: Labelled, told: int, count: int) -> tuple[str, ...]:
         return ()
     drowned = f"{above} of {count} samples stand above rounding in the update"
     apart = "" if told == above else f", of which {told} were told apart"
-    return (f"{drowned}{apart}; the inputs from {told} on are not found but left grey",)
+    return (f"{drowned}{apart}; the inputs from {told} on are not found",)
