@@ -161,7 +161,8 @@ class Reconstruction:
     inputs: (n, *input_shape) in [0, 1]; labels: (n,) int64, known or inferred; loss: (restarts,
     iterations), the cost at each iteration, NaN where a restart stopped early; seconds: wall time
     of the attack; remarks: sentences about what was assumed, and what stood in its way; features:
-    (n, features), what reached the last layer, where a search was told it by that layer's update;
+    (n, features), what reached the last layer, where a search was told it by that layer's update,
+    or, of several samples, the first fully connected one;
     residuals: how much of the update, relatively, what was solved leaves unexplained, by what was
     solved; certified: those of them that leave no more than rounding does, so that nothing else is
     left to find.

@@ -515,6 +515,12 @@ def test_several_samples_are_matched_before_they_are_compared():
     assert torch.equal(metrics.match(truth[[2, 0, 1]], truth), truth)
 
 
+def test_who_was_found_exactly_is_matched_to_nobody_else():
+    truth = torch.stack([torch.full((4,), value) for value in (0.0, 0.2, 1.0)])
+    found = torch.stack([torch.full((4,), 0.5), torch.zeros(4), torch.full((4,), 0.5)])
+    assert metrics.match(found, truth)[0].eq(0).all()
+
+
 def test_intervals_hold_their_rate():
     assert metrics.wilson(5, 10) == pytest.approx((0.5, 0.2366, 0.7634), abs=1e-4)
     assert metrics.wilson(20, 20)[2] == 1

@@ -17,6 +17,7 @@ from uninv_lib.attacks.features import analytic as closed
 from uninv_lib.attacks.features import second_order as second
 from uninv_lib.attacks.features.analytic import analytic
 from uninv_lib.attacks.features.fast import BEST, FAST, begin, best, fast, solve
+from uninv_lib.attacks.features.inner_maps import INNER_MAPS, inner_maps
 from uninv_lib.attacks.features.paper import PAPER, paper
 from uninv_lib.attacks.features.second_order import second_order
 from uninv_lib.attacks.inspection import Inspection, inspect_view
@@ -39,6 +40,7 @@ __all__ = [
     "best",
     "fast",
     "infer_labels",
+    "inner_maps",
     "labels_of_parameters",
     "make_probes",
     "paper",
@@ -68,6 +70,7 @@ ATTACKS: dict[str, Attack] = {
     "paper": Attack(paper, ("labels",), PAPER, search, partial(target_of, error_known=False)),
     "fast": Attack(fast, settings=FAST, together=solve, begin=begin),
     "best": Attack(best, settings=BEST, together=solve, begin=begin),
+    "inner_maps": Attack(inner_maps, settings=INNER_MAPS, together=solve, begin=begin),
     "analytic": Attack(analytic, begin=closed.begin),
     "second_order": Attack(second_order, ("public",), second.Search(), second.solve, second.begin),
     "labels": Attack(answers.labels),

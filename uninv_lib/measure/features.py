@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 import torch
+from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from uninv_lib import metrics
@@ -63,11 +65,16 @@ def recovered_labels(outcome: Outcome) -> Values:
         found["_adaptive"] = outcome.knowing.labels
     if "_first_order" in outcome.orders:
         found["_first_order"] = outcome.orders["_first_order"].labels
-    true = outcome.scene.forget.labels.cpu().sort().values
-    return {
-        name: (labels.cpu().sort().values == true).double().mean().item()
-        for name, labels in found.items()
-    }
+    true = outcome.scene.forget.labels.cpu()
+    return {name: shared(labels.cpu(), true) for name, labels in found.items()}
+
+
+def shared(found: Tensor, true: Tensor) -> float:
+    """The share of true labels that are among the found ones, each of which counts once; −1 is
+    none.
+    """
+    common = Counter(found.tolist()) & Counter(true.tolist())
+    return sum(common.values()) / len(true)
 
 
 def recovered_label(outcome: Outcome) -> Values:

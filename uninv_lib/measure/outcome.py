@@ -53,7 +53,7 @@ class Outcome:
     @cached_property
     def changed(self) -> bool:
         """Whether the update was more than rounding leaves."""
-        return bool((self.picture.labels >= 0).all())
+        return bool((self.picture.labels >= 0).any())
 
     @cached_property
     def pictures(self) -> dict[str, Tensor]:

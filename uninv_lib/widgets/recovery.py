@@ -19,6 +19,7 @@ FIXED: dict[str, Any] = {
     "dataset": "photos",
     "model": "convnet",
     "width": 8,
+    "attack": "inner_maps",
     "budget": "quick",
     "seed": 66,
     "device": "cpu",

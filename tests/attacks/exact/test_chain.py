@@ -84,6 +84,11 @@ def test_another_net_is_no_chain(layers: list[nn.Module]) -> None:
     assert chain_of(inspect_view(view_of(layers))) is None
 
 
+def test_exact_unlearning_leaves_a_difference_of_means_and_no_chain() -> None:
+    spec = Spec(dataset="digits", width=4, budget="smoke", unlearning="retrain", private_size=8)
+    assert chain_of(inspect_view(prepare(spec).white_box())) is None
+
+
 def test_several_samples_or_a_frozen_block_make_no_chain() -> None:
     several = view_of(CHAINS["plain"], forgotten=2)
     assert chain_of(inspect_view(several)) is None

@@ -18,6 +18,9 @@ from uninv_lib.attacks.search.sequence import in_sequence
 from uninv_lib.attacks.search.update import forgotten_gradient
 from uninv_lib.types import State
 
+ALONE = 10.0
+"""How far, in units of rounding, the last layer's update may be from that of a single sample."""
+
 
 @dataclass(frozen=True)
 class Block:
@@ -80,7 +83,7 @@ class Chain:
 
 def chain_of(request: Inspection) -> Chain | None:
     """The equations of one sample's request; None where the net is no such chain, its normalising
-    layers do not stand still, or its update does not tell the output error.
+    layers do not stand still, or the last layer's update is not that of one sample by one step.
     """
     view = request.view
     plain = request.signs is None and request.weights is None and request.errors_told
@@ -163,6 +166,8 @@ class _Told:
             return None
         change, slopes = self.update[bias], self.update[weight]
         features = (slopes.T @ change) / change.square().sum()
+        if (slopes - torch.outer(change, features)).norm() > ALONE * self.noise[weight].norm():
+            return None
         features = features.clamp_min(0) * slopes.any(0)
         errors = (self.state[weight] @ features + self.state[bias]).softmax(0)
         errors[change.argmin()] -= 1

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from uninv_lib.anatomy import Anatomy, both, fitting, joined, met, tried, within
+from uninv_lib.attacks.features.linear_relu import recover_people
 from uninv_lib.attacks.features.patches import patches_of
 from uninv_lib.attacks.inspection import Inspection, inspect_view
 from uninv_lib.attacks.search.error import shown
@@ -22,7 +23,8 @@ from uninv_lib.types import Reconstruction, State, WhiteBoxView
 
 APPLIES = (
     "one sample and a first layer that is linear with bias, or embeds patches that get a learned "
-    "position; or fewer samples than classes, linear and ReLU alone"
+    "position; or several that stand above rounding and a ReLU behind that layer; or fewer than "
+    "classes, linear and ReLU alone"
 )
 
 
@@ -91,6 +93,9 @@ def recover(request: Inspection) -> Reconstruction | None:
 
     Raises ValueError where the models do not match, NothingChanged where they agree.
     """
+    people = recover_people(request)
+    if people is not None:
+        return people
     started = time.perf_counter()
     view, anatomy = request.view, request.anatomy
     remarks, remark = request.remarks, ""

@@ -1,5 +1,6 @@
 """What the chapters show of the attacks' inside: a net cut before its last convolution, its pooling
-softened, the estimates of the forgotten gradient, and a recovery without curvature.
+softened, a net as equations and what solves them, the estimates of the forgotten gradient, and a
+recovery without curvature.
 """
 
 from __future__ import annotations
@@ -7,6 +8,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from uninv_lib.attacks.exact.chain import Chain, chain_of
+from uninv_lib.attacks.exact.inner import solve_inner
 from uninv_lib.attacks.features.nuisance import (
     labels_of_requests,
     private_size_of,
@@ -22,12 +25,14 @@ from uninv_lib.types import Reconstruction, WhiteBoxView
 
 __all__ = [
     "before_last_convolution",
+    "chain_of_view",
     "forgotten_gradient",
     "labels_of_requests",
     "private_size_of",
     "recover_first_order",
     "recover_together",
     "soft_pools",
+    "solve_inner",
 ]
 
 
@@ -49,3 +54,8 @@ def recover_first_order(view: WhiteBoxView) -> Reconstruction:
     Raises what the attack raises.
     """
     return recover(inspect_view(first_order(view)), session=Session([torch.Generator()]))
+
+
+def chain_of_view(view: WhiteBoxView) -> Chain | None:
+    """The view's net as equations, see `exact.chain.chain_of`."""
+    return chain_of(inspect_view(view))

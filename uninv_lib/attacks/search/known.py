@@ -18,12 +18,14 @@ from uninv_lib.attacks.search.stacking import SHARED, stackable
 
 @dataclass(frozen=True, kw_only=True)
 class Known(ABC):
-    """features: (n, features), what reached the last layer, where the update tells it.
+    """features: (n, features), what reached the last layer, or the linear one that is named in
+    `layer`, where the update tells it.
 
     Each field of a stack of targets has the targets in front.
     """
 
     features: Tensor | None = None
+    layer: str | None = field(default=None, metadata=SHARED)
 
     @property
     def measure(self) -> Measure:

@@ -219,7 +219,7 @@ def _inner_cost(
     cost = goal.away(measure, slopes, names) + statistics_cost(back, state, values)
     if goal.known.features is None:
         return cost
-    reached = features_of(back, state, targets.anatomy.linear, values)
+    reached = features_of(back, state, goal.known.layer or targets.anatomy.linear, values)
     return cost + measure([reached], [goal.known.features])
 
 

@@ -77,7 +77,8 @@ class _Search:
         steered = cost + statistics_cost(net, point, variables[0])
         if goal.known.features is None:
             return cost, steered
-        entered = features_of(net, point, self.targets.anatomy.linear, variables[0])
+        layer = goal.known.layer or self.targets.anatomy.linear
+        entered = features_of(net, point, layer, variables[0])
         return cost, steered + relative_cost([entered], [goal.known.features])
 
     def angle(self, variables: list[Tensor], goal: Goal, share: float) -> tuple[Tensor, Tensor]:
@@ -248,7 +249,8 @@ def search(
             remarks, known = requests[i].remarks + targets[i].remarks + doubt, some.goals.known
             features = None if known.features is None else known.features[place]
             loss = torch.stack(history)
-            left, certain = inners[i].residuals, inners[i].certified
+            left = {f"layer {name}": part for name, part in inners[i].residuals.items()}
+            certain = tuple(f"layer {name}" for name in inners[i].certified)
             found[i] = Reconstruction(
                 inputs, labels, loss, seconds, remarks, features, left, certain
             )

@@ -14,6 +14,7 @@ from uninv_lib.anatomy import Anatomy
 from uninv_lib.attacks.inspection import Inspection
 from uninv_lib.attacks.search.costs import Measure, sign_cost
 from uninv_lib.attacks.search.error import Shown, shown
+from uninv_lib.attacks.search.inside import told_inside
 from uninv_lib.attacks.search.known import Known
 from uninv_lib.attacks.search.sequence import in_sequence
 from uninv_lib.attacks.search.stacking import joined, rows, same_kind, stackable
@@ -112,6 +113,9 @@ def target_of(request: Inspection, *, error_known: bool) -> Targets:
     else:
         found = published(view, update)
     known, labels, remark = found
+    inside = told_inside(request, names, scale) if error_known else None
+    if inside is not None:
+        known, labels = inside
     parts = (
         None if part is None else {name: part[names[name]] for name in update}
         for part in (request.weights, request.signs)

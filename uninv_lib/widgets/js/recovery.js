@@ -162,7 +162,8 @@ function repaint(view, state) {
   view.proof.textContent = certificate(cell);
 }
 
-function lay({ root, model, pictures, verdict, proof, step, play, controls, live, charts, chosen }) {
+function lay(view) {
+  const { root, model, step, play, controls, live, charts, chosen } = view;
   root.append(
     title("Recovery explorer"),
     lead(
@@ -171,7 +172,7 @@ function lay({ root, model, pictures, verdict, proof, step, play, controls, live
     ),
     div(
       "columns",
-      div("stage", pictures.root, verdict, proof),
+      div("stage", view.pictures.root, view.verdict, view.proof),
       h("div", {}, step.root, div("buttons", play.button), ...controls.parts, live.root),
       h("div", {}, ...charts),
     ),
@@ -184,7 +185,8 @@ async function render({ model, el }) {
   const [says, grid, fresh] = [presented(model), await results(model), model.get("fresh")];
   const methods = says.choices("unlearning", grid.axes.unlearning);
   const root = h("section", { class: "uninv uninv-recovery", "aria-label": "Recovery explorer" });
-  const view = { model, says, grid, fresh, methods, root, shown: null, verdict: told(), proof: note() };
+  const view = { model, says, grid, fresh, methods, root, shown: null };
+  Object.assign(view, { verdict: told(), proof: note() });
   const chosen = selection(model, "recovery", root, fresh, (state) => repaint(view, state));
   const play = player(view);
   const pick = (name) => (value) => {
