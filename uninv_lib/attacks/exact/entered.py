@@ -98,6 +98,6 @@ class _System:
 
 def deviation(layer: Layer, guess: Guess, heat: Heat) -> Tensor:
     """Of what was solved, as the heat makes it, (n, 1, height, width)."""
-    inverse = _System.of(layer, guess, heat, 0.0).inverse
+    inverse = _System.of(layer, guess, heat, 1e-9).inverse
     found: Tensor = inverse.diagonal(dim1=1, dim2=2).sqrt().unflatten(1, (1, *layer.size))
     return found

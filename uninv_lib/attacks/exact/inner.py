@@ -31,6 +31,9 @@ MOVES, NEAR, GAIN, TIRED = 60, 3e-3, 0.97, 5
 win; moves of outputs without gain after which windows are moved."""
 DROWNED = 5e-3
 """Rounding of a gradient beside its size, above which wrong winners may hide in it."""
+VAGUE = 0.1
+"""Deviation of a pixel beside the map's root mean square, above which the gradient does not tell
+it."""
 WARM, PASSES, POLISH = 0.02, 6, 10
 """Heat from which a finish cools; its passes at most; conjugate gradients of each part of one."""
 SURE, DOUBTFUL, WORST = 2.5, 4.0, 0.25
@@ -77,23 +80,30 @@ def solve_inner(
 
 
 def last_layer(chain: Chain) -> Layer | None:
-    """The last block with what left it, where it pools, and the one in front of it does not."""
+    """The last block with what left it, where it pools, and the one in front of it does not; None
+    too where the pooling drops more than the kernel reaches.
+    """
     blocks = chain.blocks
     if len(blocks) < 2 or blocks[-1].pool == 1 or blocks[-2].pool > 1:
         return None
-    size = chain.entered(torch.zeros_like(chain.mean)[None])[-2].shape[2:]
+    height, width = chain.entered(torch.zeros_like(chain.mean)[None])[-2].shape[2:]
     values = chain.features.reshape(len(blocks[-1].weight), -1)
     errors = (chain.weight.T @ chain.errors).reshape(values.shape) * (values > 0)
-    return Layer(blocks[-1], values, errors, (size[0], size[1]))
+    if max(height % blocks[-1].pool, width % blocks[-1].pool) > blocks[-1].padding:
+        return None
+    return Layer(blocks[-1], values, errors, (height, width))
 
 
 def certified(layer: Layer, guess: Guess) -> bool:
     """Whether a single guess leaves of each output's gradient, of the values and of the
-    inequalities no more than rounding does, where rounding is too small to hide a wrong one.
+    inequalities no more than rounding does, where rounding is too small to hide a wrong one, and
+    where the gradient determines each pixel.
     """
-    rest = remains(layer, guess)
-    known = torch.cat([rest.values, rest.above, rest.below]).sqrt() <= layer.rounding
-    return layer.rounding <= DROWNED and bool((_above(layer, guess) <= 1).all() and known.all())
+    rest, noise = remains(layer, guess), at_rounding(layer)
+    kept = torch.cat([rest.values, rest.above, rest.below]).sqrt() <= layer.rounding
+    spread = deviation(layer, guess, alone(noise)).max() / guess.entered.square().mean().sqrt()
+    fits = kept.all() and (_above(layer, guess) <= 1).all()
+    return layer.rounding <= DROWNED and bool(fits and spread <= VAGUE)
 
 
 def _left(layer: Layer, guess: Guess) -> float:
@@ -182,10 +192,14 @@ def polished(layer: Layer, guess: Guess, noise: Heat) -> Guess:
     """The same with what entered solved at this heat: by the gradient alone, then, thrice for what
     is at its bounds, with all.
     """
-    alone = Heat(noise.slopes, torch.full_like(noise.values, torch.inf))
-    for now, steps in ((alone, 1), *[(noise, POLISH)] * 3):
+    for now, steps in ((alone(noise), 1), *[(noise, POLISH)] * 3):
         guess = Guess(solved(layer, guess, now, steps=steps, ridge=1e-9), guess.winners)
     return guess
+
+
+def alone(heat: Heat) -> Heat:
+    """The gradient's, where nothing is taken of the values."""
+    return Heat(heat.slopes, torch.full_like(heat.values, torch.inf))
 
 
 def at_rounding(layer: Layer) -> Heat:

@@ -64,7 +64,7 @@ def _heats(layer: Layer, guess: Guess, rng: torch.Generator) -> tuple[float, flo
 def _opened(layer: Layer, guess: Guess, size: int, rng: torch.Generator) -> Tensor:
     """(tries, out); a single output at a time are those that leave most, more are drawn."""
     parts = left(layer, guess)[0].square().sum((1, 2, 3)).cpu().double()
-    size, tries = min(size, len(parts)), min(OPENED, len(parts))
+    size, tries = min(size, 1 + len(parts) // 4), min(OPENED, len(parts))
     if size == 1:
         chosen = parts.argsort(descending=True)[:tries].repeat(-(-OPENED // tries))[:OPENED, None]
     else:

@@ -1,0 +1,178 @@
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from uninv_lib.attacks.exact.chain import Block, Chain
+from uninv_lib.attacks.exact.decisions import paired
+from uninv_lib.attacks.exact.entered import solved
+from uninv_lib.attacks.exact.guess import Guess, heat
+from uninv_lib.attacks.exact.inner import (
+    at_rounding,
+    certified,
+    last_layer,
+    polished,
+    solve_inner,
+)
+from uninv_lib.attacks.exact.layer import Layer
+from uninv_lib.attacks.exact.moves import shifted
+
+SIDE, CLASSES = 7, 6
+
+
+def made(seed: int = 0, channels: tuple[int, int, int] = (8, 32, 32)) -> tuple[Chain, Tensor]:
+    """A chain with a convolution and then one that pools by 3, windows of which leave a row and a
+    column over, told what one sample's gradient is up to rounding; and the sample, (1, ...).
+    """
+    rng = torch.Generator().manual_seed(seed)
+
+    def drawn(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=rng, dtype=torch.float64)
+
+    sample = drawn(1, channels[0], SIDE, SIDE).relu()
+    weights = [0.15 * drawn(o, i, 3, 3) for i, o in pairwise(channels)]
+    head = 0.2 * drawn(CLASSES, channels[-1] * (SIDE // 3) ** 2)
+    blocks = tuple(_blank(i, weight) for i, weight in enumerate(weights))
+    chain = Chain(
+        torch.zeros(sample.shape[1:]).double(),
+        torch.ones(sample.shape[1:]).double(),
+        blocks,
+        head,
+        torch.zeros(CLASSES).double(),
+        torch.zeros(CLASSES).double(),
+        torch.zeros(head.shape[1]).double(),
+        1.0,
+    )
+    return _told(chain, sample, rng), sample
+
+
+def _blank(index: int, weight: Tensor) -> Block:
+    zero = torch.zeros(len(weight)).double()
+    empty = torch.zeros_like(weight)
+    return Block(f"{index}", weight, zero, empty, zero, empty, zero, 1 + 2 * index)
+
+
+def _told(chain: Chain, sample: Tensor, rng: torch.Generator) -> Chain:
+    free = [replace(b, weight=b.weight.clone().requires_grad_()) for b in chain.blocks]
+    features = replace(chain, blocks=tuple(free)).entered(sample)[-1]
+    errors = (features.detach() @ chain.weight.T)[0].softmax(0) - one_hot(torch.tensor(2), CLASSES)
+    slopes = torch.autograd.grad(
+        (features @ chain.weight.T @ errors).sum(), [b.weight for b in free]
+    )
+    blocks = list[Block]()
+    for block, slope in zip(chain.blocks, slopes, strict=True):
+        noise = torch.full_like(slope, 1e-5 * float(slope.square().mean().sqrt()))
+        rounding = 0.7 * noise * torch.randn(slope.shape, generator=rng, dtype=torch.float64)
+        blocks.append(replace(block, slopes=slope + rounding, noise=noise))
+    return replace(chain, blocks=tuple(blocks), features=features[0].detach(), errors=errors)
+
+
+@pytest.fixture(scope="module")
+def known() -> tuple[Chain, Layer, Guess, Tensor]:
+    """A chain, its last layer, the true guess of it, and the sample."""
+    chain, sample = made()
+    layer = last_layer(chain)
+    assert layer is not None
+    return chain, layer, truth(layer, chain.entered(sample)[1]), sample
+
+
+def truth(layer: Layer, entered: Tensor) -> Guess:
+    likeliest = layer.cells(layer.linear(entered)).argmax(-1)
+    return Guess(entered, one_hot(likeliest, layer.block.pool**2).double())
+
+
+def off(found: Tensor, right: Tensor) -> float:
+    return float((found - right).norm() / right.norm())
+
+
+def test_cells_and_image_are_each_others_inverse_where_windows_lie(known) -> None:
+    _, layer, _, _ = known
+    image = torch.rand(2, 5, *layer.size).double()
+    cells = layer.cells(image)
+    assert cells.shape == (2, 5, 4, 9)
+    assert torch.equal(cells[0, 0, 3], image[0, 0, 3:6, 3:6].flatten())
+    back = layer.image(cells)
+    assert torch.equal(back[..., :6, :6], image[..., :6, :6])
+    assert not back[..., 6:, :].any()
+
+
+def test_with_the_true_winners_the_map_is_solved_up_to_rounding(known) -> None:
+    _, layer, true, _ = known
+    blank = Guess(torch.zeros_like(true.entered), true.winners)
+    found = polished(layer, blank, at_rounding(layer))
+    assert off(found.entered, true.entered) < 1e-4
+    assert certified(layer, found)
+
+
+def test_a_solution_of_undecided_winners_lowers_what_the_equations_leave(known) -> None:
+    _, layer, true, _ = known
+    now = heat(layer, 0.3, torch.ones(1))
+    vague = Guess(torch.zeros_like(true.entered), 0.9 * true.winners + 0.1 / 9)
+    found = solved(layer, vague, now, steps=50)
+    assert off(found, true.entered) < 0.3
+    again = solved(layer, Guess(found, vague.winners), now, steps=50)
+    assert off(again, true.entered) < 0.3
+
+
+def test_outputs_with_wrong_pairs_of_windows_are_set_right(known) -> None:
+    _, layer, true, _ = known
+    outputs = torch.zeros(1, len(layer.values), dtype=torch.bool)
+    outputs[0, :4] = True
+    winners = true.winners.clone()
+    winners[:, :4, :2] = winners[:, :4, :2].roll(1, -1)
+    found = paired(layer, Guess(true.entered, winners), heat(layer, 0.01, torch.ones(1)), outputs)
+    active = layer.values > 0
+    assert torch.equal(found[0][active], true.winners[0][active])
+
+
+def test_a_wrong_map_is_never_certified(known) -> None:
+    _, layer, true, _ = known
+    one = (layer.values > 0).nonzero()[3]
+    winners = true.winners.clone()
+    winners[0, one[0], one[1]] = winners[0, one[0], one[1]].roll(1)
+    wrong = polished(layer, Guess(true.entered, winners), at_rounding(layer))
+    assert not certified(layer, wrong)
+    rng = torch.Generator().manual_seed(1)
+    noisy = true.entered * (1 + 1e-3 * torch.randn(true.entered.shape, generator=rng))
+    assert not certified(layer, Guess(noisy, true.winners))
+
+
+def test_where_rounding_could_hide_a_wrong_map_nothing_is_certified(known) -> None:
+    _, layer, true, _ = known
+    coarse = replace(layer, block=replace(layer.block, noise=1000 * layer.block.noise))
+    assert certified(layer, true)
+    assert not certified(coarse, true)
+
+
+@pytest.mark.slow
+def test_both_maps_of_a_small_net_are_found_and_certified() -> None:
+    chain, sample = made(3)
+    right = chain.entered(sample)
+    found, again = (solve_inner(chain, torch.Generator().manual_seed(0), 20) for _ in range(2))
+    assert found is not None
+    assert again is not None
+    assert found.certified == ("1", "0")
+    assert off(found.values["1"], right[1]) < 1e-4
+    assert off(found.values["0"], right[0]) < 1e-3
+    assert max(found.residuals.values()) < 2e-5
+    assert all(torch.equal(found.values[name], again.values[name]) for name in found.values)
+
+
+def test_what_ends_otherwise_is_not_solved() -> None:
+    chain, _ = made()
+    first, last = chain.blocks
+    pooled = replace(chain, blocks=(replace(first, pool=2), last))
+    bare = replace(chain, blocks=(first, replace(last, pool=1)))
+    drowned = replace(chain, blocks=(first, replace(last, noise=1e4 * last.noise)))
+    unseen = replace(chain, blocks=(first, replace(last, pool=4)))
+    for other in (pooled, bare, drowned, unseen, replace(chain, blocks=(last,))):
+        assert solve_inner(other, torch.Generator().manual_seed(0)) is None
+
+
+def test_winners_are_shifted_to_the_edge_of_their_window_at_most() -> None:
+    corner = one_hot(torch.tensor([0, 4]), 9).double()
+    assert shifted(corner, 3, -1, 1).argmax(-1).tolist() == [1, 2]
+    assert shifted(corner, 3, 1, 0).argmax(-1).tolist() == [3, 7]
