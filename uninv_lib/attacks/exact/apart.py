@@ -12,10 +12,10 @@ from torch.nn.functional import normalize
 
 from uninv_lib.attacks.exact.rows import CLEAR, FAINT, SHOWN, SWEEPS, TOLD, Rows, rms
 
-PAIRS, ROUNDS, FEW, TRIES, HELD = 256, 6, 3, 24, 6
-"""Guesses of a round; rounds; how many may be missing for who is found to be completed by guesses,
-and how many of those; and sweeps in which only what is vague is mended. Ours, measured on photos
-and digits with 2 to 16 samples, as the others below."""
+PAIRS, ROUNDS, LEVELS, FEW, TRIES, HELD = 256, 6, 10, 3, 24, 6
+"""Guesses of a round; rounds; how many numbers of people are tried; how many may be missing for who
+is found to be completed by guesses, and how many of those; and sweeps in which only what is vague
+is mended. Ours, measured on photos and digits with 2 to 16 samples, as the others below."""
 APART, REST, ALIKE, LIES = 0.02, 1.5, 0.9995, 1e-3
 """The least singular value of people who are no mixtures of each other; by how many times rounding
 what is shut may move at least; the cosine with the update's of the errors that the net makes of who
@@ -24,9 +24,10 @@ is right; and the share of these that may lie outside the update for them to be 
 
 def told_apart(whole: Rows) -> Tensor:
     """The mixing (k, k) of the most people that the units prove: as many as there are directions,
-    else fewer; and then, one by one, who comes free with each direction more.
+    else somewhat fewer; and then, one by one, who comes free with each direction more.
     """
-    for count in range(whole.changes.shape[1], 0, -1):
+    most = whole.changes.shape[1]
+    for count in range(most, max(0, most - LEVELS), -1):
         mixed = _searched(whole.of(count))
         if mixed is not None:
             return _grown(whole, mixed)
