@@ -1,6 +1,7 @@
-"""Several people in one update, exactly, through the library's fully connected net, and each one's
-features through one with convolutions: python benchmarks/several_exact.py [--dataset NAME ...]
-[--net NAME ...] [--dtype NAME ...] [--count N ...] [--seed N ...]; benchmark_several_exact.jsonl.
+"""Several people in one update, exactly, through the library's fully connected net, and the
+features of each through one with convolutions: python benchmarks/several_exact.py
+[--dataset NAME ...] [--net NAME ...] [--dtype NAME ...] [--count N ...] [--seed N ...];
+benchmark_several_exact.jsonl.
 
 A row is one update of gradient ascent, at the library's defaults, that forgets `count` private
 samples. `above` are those who stand above rounding, `found` those told apart, `certified` those

@@ -56,11 +56,9 @@ def people_at(request: Inspection, layer: str) -> Labelled | None:
     change = joined(update, names)
     if not change.any():
         return None
-    own = torch.finfo(point[names[0]].dtype).eps
-    noise = torch.hypot(_factor(request) * joined(request.noise, names), own * change.abs())
-    net = _Net(request, layer, point)
-    most = request.view.num_forgotten
-    people = people_in(change, noise, joined(point, names), net.slopes, most)
+    net, noise = _Net(request, layer, point), _factor(request) * joined(request.noise, names)
+    eps, most = torch.finfo(point[names[0]].dtype).eps, request.view.num_forgotten
+    people = people_in(change, noise, joined(point, names), net.slopes, most=most, eps=eps)
     return None if people is None else net.label(people)
 
 
@@ -132,17 +130,15 @@ class _Net:
         return self._slopes(entered, torch.double)[0]
 
     def _made(self, people: People) -> _Made:
-        """By the label that fits best, and the rate of who is farthest above rounding."""
+        """By the label that fits best, and each one's own rate, for a loss may weigh them."""
         every, answers = self._slopes(people.entered, torch.double)
         fits = torch.cosine_similarity(every, people.errors[:, None], dim=2)
         labels, here = fits.argmax(1), torch.arange(len(people))
         slopes, lengths = every[here, labels], people.errors.norm(dim=1)
-        first = (lengths / people.rough).argmax()
-        rate = people.errors[first] @ slopes[first] / slopes[first].square().sum()
-        rough = rate.abs() * self._rough(people, labels, slopes)
-        rough = rough + people.rough + lengths * people.rough[first] / lengths[first]
-        errors = rate * self._errors(answers, labels)
-        return _Made(labels, rate * slopes, errors, lengths, rough)
+        rates = (people.errors * slopes).sum(1) / slopes.square().sum(1)
+        rough = rates.abs() * self._rough(people, labels, slopes) + people.rough
+        rates = rates[:, None]
+        return _Made(labels, rates * slopes, rates * self._errors(answers, labels), lengths, rough)
 
     def _rough(self, people: People, labels: Tensor, slopes: Tensor) -> Tensor:
         """(found,): how far slopes may be off by what entered and by the arithmetic that unlearning

@@ -21,9 +21,10 @@ from torch import Tensor
 from uninv_lib.attacks.exact.apart import told_apart
 from uninv_lib.attacks.exact.rows import CLEAR, Rows, Slopes, ending
 
-ABOVE, UNITS = 1.1, 512
-"""How many times what rounding alone would make a singular value is to count as a person; and the
-units that are looked at, at most, those that moved farthest."""
+ABOVE, SUMS, UNITS = 1.1, 16.0, 512
+"""How many times what rounding alone would make a singular value is to count as a person, and how
+many times what the arithmetic of sums would make beside the largest; and the units that are looked
+at, at most, those that moved farthest."""
 
 
 @dataclass(frozen=True)
@@ -45,16 +46,16 @@ class People:
 
 
 def people_in(
-    change: Tensor, noise: Tensor, layer: Tensor, slopes: Slopes, most: int
+    change: Tensor, noise: Tensor, layer: Tensor, slopes: Slopes, *, most: int, eps: float
 ) -> People | None:
     """Who is in the update of a layer; None where nobody is told apart, or more than `most` stand
     above rounding.
 
     change: (units, inputs + 1), of [W, b], not all 0; noise: its deviation by rounding, the same
-    shape; layer: [W, b] itself; slopes: see `Slopes`. All float64 on the CPU; draws from no global
-    generator.
+    shape; layer: [W, b] itself; slopes: see `Slopes`; eps: of the arithmetic that unlearning used.
+    All float64 on the CPU; draws from no global generator.
     """
-    moved = _Moved.of(change, noise)
+    moved = _Moved.of(change, torch.hypot(noise, eps * change.abs()), eps)
     rows = moved.rows(layer, slopes)
     mixed = told_apart(rows) if moved.above <= most else rows.changes[:0]
     if not len(mixed):
@@ -76,12 +77,13 @@ class _Moved:
     plain: Tensor
     of_unit: Tensor
     of_input: Tensor
+    eps: float
     left: Tensor
     sizes: Tensor
     right: Tensor
 
     @classmethod
-    def of(cls, change: Tensor, noise: Tensor) -> _Moved:
+    def of(cls, change: Tensor, noise: Tensor, eps: float) -> _Moved:
         far = (change / noise).norm(dim=1)
         chosen = far.argsort(descending=True)[: min(UNITS, int(far.count_nonzero()))].sort().values
         of_unit = noise[chosen].square().mean(1, keepdim=True).sqrt()
@@ -89,12 +91,13 @@ class _Moved:
         of_input = of_input.clamp_min(1e-6 * of_input.median())
         plain = change[chosen] / of_unit / of_input
         parts = torch.linalg.svd(plain, full_matrices=False)
-        return cls(change, chosen, plain, of_unit, of_input, *parts)
+        return cls(change, chosen, plain, of_unit, of_input, eps, *parts)
 
     @property
     def above(self) -> int:
         """How many directions stand above rounding."""
-        return int((self.sizes > ABOVE * sum(map(sqrt, self.plain.shape))).sum())
+        rounding = ABOVE * sum(map(sqrt, self.plain.shape))
+        return int((self.sizes > max(rounding, SUMS * self.eps * float(self.sizes[0]))).sum())
 
     def rows(self, layer: Tensor, slopes: Slopes) -> Rows:
         """The update in these directions."""
@@ -119,7 +122,6 @@ class _Moved:
         each = (shares.norm(dim=1) / scale[:, 0]).abs() * unsolved.clamp_min(1)
         size, last = entered.square().mean(1).sqrt(), self.of_input[-1]  # which tells the scale
         spread = each * torch.hypot(self.of_input.median(), size * last)
-        own = self.of_unit.median() * inverse.norm(dim=1) * sqrt(len(self.change))
-        own = own * unsolved.clamp_min(1)
-        rough = torch.hypot(own, every.norm(dim=1) * each * last)
+        rough = self.of_unit.median() * inverse.norm(dim=1) * sqrt(len(self.change))
+        rough = rough * unsolved.clamp_min(1)
         return People(self.above, entered[:, :-1], every, spread, rough)
