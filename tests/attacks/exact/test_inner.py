@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from uninv_lib.attacks import recover_features
 from uninv_lib.attacks.exact.chain import Block, Chain
 from uninv_lib.attacks.exact.decisions import paired
 from uninv_lib.attacks.exact.entered import solved
@@ -19,6 +20,7 @@ from uninv_lib.attacks.exact.inner import (
 )
 from uninv_lib.attacks.exact.layer import Layer
 from uninv_lib.attacks.exact.moves import shifted
+from uninv_lib.attacks.search.solved import apart
 
 SIDE, CLASSES = 7, 6
 
@@ -176,3 +178,21 @@ def test_winners_are_shifted_to_the_edge_of_their_window_at_most() -> None:
     corner = one_hot(torch.tensor([0, 4]), 9).double()
     assert shifted(corner, 3, -1, 1).argmax(-1).tolist() == [1, 2]
     assert shifted(corner, 3, 1, 0).argmax(-1).tolist() == [3, 7]
+
+
+@pytest.mark.slow
+def test_the_certified_map_takes_the_place_of_the_one_found_by_descent(convnet) -> None:
+    view = convnet.white_box()
+    rngs = [torch.Generator().manual_seed(0) for _ in range(2)]
+    short = {"iterations": 4, "rounds": 1}
+    found = recover_features(view, rng=rngs[0], exact=4, **short)
+    assert len(found.certified) == 2
+    assert all(found.residuals[name] < 1e-3 for name in found.certified)
+    plain = recover_features(view, rng=rngs[1], **short)
+    assert not plain.certified
+    assert not plain.residuals
+
+
+def test_requests_that_were_solved_are_recovered_apart_from_the_others() -> None:
+    solved = torch.zeros(1, 1, 2, 2)
+    assert apart([[0, 1, 2], [3]], [None, solved, None, solved]) == [[1], [0, 2], [3]]

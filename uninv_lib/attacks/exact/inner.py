@@ -31,8 +31,9 @@ MOVES, NEAR, GAIN, TIRED = 60, 3e-3, 0.97, 5
 win; moves of outputs without gain after which windows are moved."""
 DROWNED = 5e-3
 """Rounding of a gradient beside its size, above which wrong winners may hide in it."""
-VAGUE = 0.1
-"""Deviation of a pixel beside the map's root mean square, above which the gradient does not tell
+CHANCE, VAGUE = 3.0, 0.1
+"""What an output's gradient may leave beside its own rounding, to which that of the errors comes;
+deviation of a pixel beside the map's root mean square, above which the gradient does not tell
 it."""
 WARM, PASSES, POLISH = 0.02, 6, 10
 """Heat from which a finish cools; its passes at most; conjugate gradients of each part of one."""
@@ -102,7 +103,7 @@ def certified(layer: Layer, guess: Guess) -> bool:
     rest, noise = remains(layer, guess), at_rounding(layer)
     kept = torch.cat([rest.values, rest.above, rest.below]).sqrt() <= layer.rounding
     spread = deviation(layer, guess, alone(noise)).max() / guess.entered.square().mean().sqrt()
-    fits = kept.all() and (_above(layer, guess) <= 1).all()
+    fits = kept.all() and (_above(layer, guess) <= CHANCE).all()
     return layer.rounding <= DROWNED and bool(fits and spread <= VAGUE)
 
 
