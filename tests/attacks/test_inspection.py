@@ -245,6 +245,7 @@ def test_inspect_net_says_what_it_understood(person):
     assert {name for name, why in report.obstacles.items() if not why} == {
         "fast",
         "best",
+        "inner_maps",
         "analytic",
     }
     assert "assumes the forgotten samples' labels" in report.obstacles["paper"]
