@@ -15,10 +15,11 @@ from uninv_lib.types import Reconstruction, WhiteBoxView
 
 INNER_MAPS = replace(FAST, exact=60, enough=0.0)
 """Both rounds always: a certified map brings the cost below what is `enough` in the first already,
-and the second gained 5 dB on one of three photographs and lost half of one on another (ours)."""
+and the second gained 5 dB on one of three photographs and lost half of one on another (ours). The
+quick budget stops as `fast` does."""
 BUDGETS: dict[str, Changes] = {
     "smoke": {**FAST_BUDGETS["smoke"], "exact": 2},
-    "quick": {**FAST_BUDGETS["quick"], "exact": 20},
+    "quick": {**FAST_BUDGETS["quick"], "exact": 20, "enough": FAST.enough},
     "default": {},
     "full": {**FAST_BUDGETS["full"], "exact": 200},
 }
