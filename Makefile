@@ -2,8 +2,7 @@
 PYTHON ?= python3
 BIN := $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
 STAMP := .venv/installed
-# Three on two cores: half of the time a test waits, for a browser, a kernel or a worker.
-TEST := $(BIN)/python -m pytest -n 3 --dist worksteal
+TEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
 .PHONY: book quick test coverage lint hooks clean
 

@@ -6,9 +6,12 @@ chromium`).
 
 import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+
+TimeoutError = pytest.importorskip("playwright.sync_api").TimeoutError
 
 BOOK = Path(__file__).parents[2] / "book"
 RAW = re.compile(r"\{[a-z:]+\}`|```|:::|\$\$|\]\(")
@@ -18,6 +21,9 @@ TEXTS = """() => [...document.querySelectorAll(".jp-MarkdownCell .myst")].map((c
     copy.querySelectorAll("code, pre, .katex").forEach((e) => e.remove());
     return copy.textContent;
 })"""
+BEGUN = """() => /\\[[*\\d]/.test(
+    document.querySelector(".jp-CodeCell .jp-InputPrompt").textContent
+)"""
 OVERLAPS = """() => {
     const drawn = ".jp-Notebook .jp-OutputArea-output, .jp-Notebook .myst, .uninv dt, .uninv dd";
     const boxes = [...document.querySelectorAll(drawn)]
@@ -45,8 +51,7 @@ def test_chapter_runs_and_reads_in_jupyterlab(browser, jupyterlab, tmp_path, cha
     tab.goto(f"{jupyterlab(tmp_path)}lab/tree/{chapter}.ipynb")
     tab.locator(".jp-Notebook .myst h1").wait_for()
     tab.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
-    tab.get_by_role("menuitem", name="Run", exact=True).click()
-    tab.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    _run_all(tab)
     last = tab.locator(".jp-CodeCell").last.locator(".jp-InputPrompt")
     tab.wait_for_function(
         "(prompt) => /\\d/.test(prompt.textContent)", arg=last.element_handle(), timeout=180_000
@@ -64,3 +69,15 @@ def test_chapter_runs_and_reads_in_jupyterlab(browser, jupyterlab, tmp_path, cha
     assert [text[:200] for text in texts if RAW.search(text)] == []
     assert tab.evaluate(OVERLAPS) == []
     tab.close()
+
+
+def _run_all(tab):
+    """Asked again where nothing began: a kernel that has just come passes over what it is asked."""
+        "() => /\\[[*\\d]/.test(document.querySelector('.jp-CodeCell .jp-InputPrompt').textContent)"
+    )
+    for _ in range(5):
+        tab.get_by_role("menuitem", name="Run", exact=True).click()
+        tab.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+        with suppress(TimeoutError):
+            tab.wait_for_function(BEGUN, timeout=20_000)
+            return
