@@ -14,6 +14,7 @@ import json
 import resource
 import time
 from dataclasses import replace
+from functools import wraps
 from pathlib import Path
 
 import click
@@ -174,9 +175,21 @@ SHARED = [
 
 
 def shared(command):
+    """A command with the options that all share: threads and precision are set, the fields of its
+    Specs put together.
+    """
+
+    @wraps(command)
+    def prepared(dataset, name, model, width, epochs, forgotten, threads, device, precision, **own):
+        torch.set_num_threads(threads)
+        torch.set_float32_matmul_precision(PRECISIONS[precision])
+        fields = {"dataset": dataset, "model": model, "width": width, "epochs": epochs}
+        fields |= {"device": device, "forget_size": forgotten}
+        command(name=name or dataset, fields=fields, precision=precision, **own)
+
     for option in reversed(SHARED):
-        command = option(command)
-    return command
+        prepared = option(prepared)
+    return prepared
 
 
 def _scenes(requests: range, **fields) -> list:
@@ -218,14 +231,8 @@ def _settings(
 @click.option("--compiled", is_flag=True, help="by torch.compile")
 @click.option("--out", type=click.Path(path_type=Path), default=FILE, show_default=True)
 def targets(
-    dataset,
     name,
-    model,
-    width,
-    epochs,
-    forgotten,
-    threads,
-    device,
+    fields,
     precision,
     targets,
     first,
@@ -238,18 +245,15 @@ def targets(
     out,
 ):
     """Recover the same targets by each preset."""
-    torch.set_num_threads(threads)
-    torch.set_float32_matmul_precision(PRECISIONS[precision])
-    fields = {"dataset": dataset, "model": model, "width": width, "epochs": epochs}
-    fields["device"] = device
     for preset in presets.split(","):
         settings, label = _settings(preset, iterations, restarts, tv)
         label += f", {precision}" * (precision != "float32")
         settings["compiled"] = compiled
         for start in range(first, first + targets, batch):
             requests = range(start, min(start + batch, first + targets))
-            scenes = _scenes(requests, forget_size=forgotten, **fields)
-            key = (name or dataset, model, width, epochs, label, forgotten)
+            scenes = _scenes(requests, **fields)
+            about = [fields[part] for part in ("model", "width", "epochs")]
+            key = (name, *about, label, fields["forget_size"])
             done = _done(out)
             scenes = [
                 s
@@ -258,7 +262,7 @@ def targets(
             ]
             if not scenes:
                 continue
-            rows = attack(scenes, preset, settings, name or dataset, label)
+            rows = attack(scenes, preset, settings, name, label)
             with out.open("a", encoding="utf-8") as file:
                 file.writelines(json.dumps(row) + "\n" for row in rows)
             for row in rows:
@@ -279,40 +283,23 @@ def targets(
     default=RESULTS / "benchmark_step.jsonl",
     show_default=True,
 )
-def step(
-    dataset,
-    name,
-    model,
-    width,
-    epochs,
-    forgotten,
-    threads,
-    device,
-    precision,
-    sizes,
-    compiled,
-    out,
-):
+def step(name, fields, precision, sizes, compiled, out):
     """Seconds of one iteration a target over those of seven forward passes of one target, and the
     memory it takes.
     """
-    torch.set_num_threads(threads)
-    torch.set_float32_matmul_precision(PRECISIONS[precision])
-    fields = {"dataset": dataset, "model": model, "width": width, "epochs": epochs}
-    fields["device"] = device
     for size in map(int, sizes.split(",")):
-        scenes = _scenes(range(size), forget_size=forgotten, **fields)
+        scenes = _scenes(range(size), **fields)
         row = {
-            "dataset": name or dataset,
-            "model": model,
-            "width": width,
+            "dataset": name,
+            "model": fields["model"],
+            "width": fields["width"],
             "targets": size,
             **_step(scenes, compiled),
         }
         row |= {
             "compiled": compiled,
             "precision": precision,
-            "threads": threads,
+            "threads": torch.get_num_threads(),
             "device": device_name(device_of(scenes[0].spec.device)),
             "versions": versions(),
         }
