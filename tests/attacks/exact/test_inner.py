@@ -54,7 +54,7 @@ def made(seed: int = 0, channels: tuple[int, int, int] = (8, 32, 32)) -> tuple[C
 def _blank(index: int, weight: Tensor) -> Block:
     zero = torch.zeros(len(weight)).double()
     empty = torch.zeros_like(weight)
-    return Block(f"{index}", weight, zero, empty, zero, empty, zero, 1 + 2 * index)
+    return Block(f"{index}", weight, zero, empty, empty, 1 + 2 * index)
 
 
 def _told(chain: Chain, sample: Tensor, rng: torch.Generator) -> Chain:

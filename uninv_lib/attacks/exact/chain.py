@@ -27,18 +27,16 @@ class Block:
     """A convolution, its stride 1, with the BatchNorm behind it folded in, a ReLU, and a pooling of
     `pool` pixels, 1 for none.
 
-    name: of the convolution in the net; weight: (out, in, k, k); bias: (out,); slopes, bias_slopes:
-    the sample's gradient in them; noise, bias_noise: the standard deviation of each of its entries,
-    as rounding alone makes it. All are float64.
+    name: of the convolution in the net; weight: (out, in, k, k); bias: (out,); slopes: the sample's
+    gradient in the weight; noise: the standard deviation of each of its entries, as rounding alone
+    makes it. All are float64.
     """
 
     name: str
     weight: Tensor
     bias: Tensor
     slopes: Tensor
-    bias_slopes: Tensor
     noise: Tensor
-    bias_noise: Tensor
     pool: int
 
     @property
@@ -180,7 +178,7 @@ class _Told:
     def _blocks(self, parts: list[_Part], rate: float) -> Iterator[Block]:
         for name, norm_name, norm, pool in parts:
             weight, bias = both(name)
-            kernel, moved = self.state[weight], within(norm_name, "bias") if norm_name else bias
+            kernel = self.state[weight]
             scale, shift = self._affine(norm_name, norm, kernel)
             folded, none = scale.reshape(-1, 1, 1, 1), torch.zeros_like(scale)
             yield Block(
@@ -188,9 +186,7 @@ class _Told:
                 kernel * folded,
                 self.state.get(bias, none) * scale + shift,
                 self.update[weight] / folded / rate,
-                self.update.get(moved, none) / rate,
                 (self.noise[weight] / folded / rate).abs(),
-                (self.noise.get(moved, none) / rate).abs(),
                 pool,
             )
 

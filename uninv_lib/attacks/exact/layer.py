@@ -30,7 +30,7 @@ class Layer:
 
     def to(self, dtype: torch.dtype) -> Layer:
         """The same in numbers of this type."""
-        names = ("weight", "bias", "slopes", "bias_slopes", "noise", "bias_noise")
+        names = ("weight", "bias", "slopes", "noise")
         block = replace(self.block, **{n: getattr(self.block, n).to(dtype) for n in names})
         return Layer(block, self.values.to(dtype), self.errors.to(dtype), self.size)
 
