@@ -39,12 +39,10 @@
   };
 
   // The figure in the next cell gives way to the widget, which takes over its number and whoever
-  // links to it.
+  // links to it. Until a widget is drawn uninv.css keeps its place, from the page's first painting.
   const replace = (cell) => {
-    const figure =
-      cell.nextElementSibling?.matches(".tag_widget-fallback") && cell.nextElementSibling;
-    if (!figure) return () => {};
-    figure.classList.add("uninv-replaced");
+    const figure = cell.nextElementSibling;
+    if (!figure?.matches(".tag_widget-fallback")) return () => {};
     const named = figure.querySelector("figure[id]");
     const number = document.createElement("p");
     if (named) {
@@ -55,7 +53,6 @@
       cell.append(number);
     }
     return () => {
-      figure.classList.remove("uninv-replaced");
       number.remove();
       if (named) [named.id, cell.id] = [cell.id, ""];
     };
@@ -66,19 +63,22 @@
     for (const script of document.querySelectorAll(STATE))
       Object.assign(saved, JSON.parse(script.textContent).state);
     const styles = new Set();
-    for (const view of document.querySelectorAll(VIEW)) {
-      const model = saved[JSON.parse(view.textContent).model_id];
-      if (!model) continue; // the figure below stays
+    for (const cell of document.querySelectorAll(".tag_widget")) {
+      const view = cell.querySelector(VIEW);
+      const model = view && saved[JSON.parse(view.textContent).model_id];
+      if (!model) {
+        cell.classList.add("uninv-failed"); // the figure below stays
+        continue;
+      }
       styles.add(model.state._css);
-      const cell = view.closest(".cell");
       const restore = replace(cell);
-      cell.classList.add("uninv-awaited"); // keeps a place, so that the text below does not move
       mount(view, model)
+        .then(() => cell.classList.add("uninv-drawn"))
         .catch((error) => {
           console.error(error);
+          cell.classList.add("uninv-failed");
           restore();
-        })
-        .finally(() => cell.classList.remove("uninv-awaited"));
+        });
     }
     document.head.append(
       ...Array.from(styles, (css) =>

@@ -145,6 +145,16 @@ def test_figure_stands_where_scripts_do_not_run(visit, name):
 
 
 @pytest.mark.parametrize("name", WIDGETS)
+def test_figure_comes_back_where_a_widget_cannot_be_drawn(visit, name):
+    broken = "URL.createObjectURL = () => 'data:text/javascript,throw new Error(\"broken\")'"
+    tab = visit(WIDGETS[name], script=broken, wait=False)
+    figure = tab.locator(".tag_widget-fallback figure[id]")
+    figure.wait_for()
+    assert figure.locator("img").is_visible()
+    assert any("broken" in fault for fault in tab.context.faults)
+
+
+@pytest.mark.parametrize("name", WIDGETS)
 def test_sliders_repaint_without_fault(visit, name):
     tab = visit(f"{WIDGETS[name]}#draw?forgotten=true")
     code = """async () => {

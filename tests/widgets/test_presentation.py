@@ -183,11 +183,12 @@ def stands_alone(widget, folder):
     saved = json.dumps({"state": {"a": {"state": plain, "buffers": buffers}}})
     kind = "application/vnd.jupyter.widget"
     script = (ROOT / "book" / "_static" / "widgets.js").read_text(encoding="utf-8")
+    view = f'<script type="{kind}-view+json">{{"model_id": "a"}}</script>'
     page = folder / "page.html"
     page.write_text(
         '<!DOCTYPE html><meta charset="utf-8">'
         f'<script type="{kind}-state+json">{saved.replace("</", "<" + chr(92) + "/")}</script>'
-        f'<div class="cell"><script type="{kind}-view+json">{{"model_id": "a"}}</script></div>'
+        f'<div class="cell tag_widget">{view}</div>'
         f"<script>{script}</script>",
         encoding="utf-8",
     )
