@@ -2,15 +2,14 @@
 found wherever a reader would look for it.
 """
 
-import json
 import os
 import shutil
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import pytest
+from interpreter import interpreter
 
 import uninv_lib
 
@@ -153,16 +152,12 @@ def with_grown(folder, *words):
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def python(grown):
     """python(program) -> what it printed as JSON."""
-
-    def run(program):
-        done = with_grown(grown, "-c", textwrap.dedent(program))
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    return run
+    beginning = "import uninv_lib.__main__, uninv_lib.book.chapter, uninv_lib.widgets"
+    with interpreter(beginning, cwd=grown, env=os.environ | {"PYTHONPATH": str(grown)}) as ask:
+        yield ask
 
 
 SPEC = """

@@ -285,18 +285,18 @@ def test_what_is_found_does_not_depend_on_how_requests_were_batched(forgotten):
         "knowledge": "labels",
     }
     spec = Spec(**words, forget_size=forgotten)
-    views = [prepare(spec.but(request=request)).white_box() for request in range(3)]
+    views = [prepare(spec.but(request=request)).white_box() for request in range(2)]
 
     def recovered(some, **words):
         rngs = [torch.Generator().manual_seed(i) for i in range(len(views))]
         found = recover_batch(
-            [views[i] for i in some], rngs=[rngs[i] for i in some], iterations=10, **words
+            [views[i] for i in some], rngs=[rngs[i] for i in some], iterations=5, **words
         )
         return torch.stack([recovery.inputs for recovery in found])
 
-    together, alone = recovered([0, 1, 2]), torch.cat([recovered([i]) for i in range(3)])
+    together, alone = recovered([0, 1]), torch.cat([recovered([i]) for i in range(2)])
     assert (together - alone).abs().max() < 1e-4
-    assert (together - recovered([0, 1, 2], memory=1.0)).abs().max() < 1e-4
+    assert (together - recovered([0, 1], memory=1.0)).abs().max() < 1e-4
 
 
 @pytest.mark.parametrize("classes", [3, 10])

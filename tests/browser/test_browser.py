@@ -7,6 +7,7 @@ Needs `make book` and a Chromium (Debian: chromium; elsewhere `playwright instal
 import base64
 import json
 import re
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,12 @@ def saved(name):
             buffers = {b["path"][0]: base64.b64decode(b["data"]) for b in model["buffers"]}
             return model["state"] | buffers
     raise AssertionError(f"{WIDGETS[name]} holds no widget")
+
+
+@pytest.fixture
+def visit(visit):
+    """These tests look at widgets alone."""
+    return partial(visit, dress=False)
 
 
 @pytest.fixture
@@ -301,7 +308,7 @@ OVERLAPS = """(parts) => {
 def test_lists_of_numbers_do_not_overlap(visit, name):
     tab = visit(WIDGETS[name])
     parts = widget(tab).locator("dt, dd")
-    assert parts.count() >= 4
+    parts.nth(3).wait_for()
     for width in (1200, 320):
         tab.set_viewport_size({"width": width, "height": 900})
         settle(tab)
@@ -685,18 +692,11 @@ def _theta_0(model):
 # The recovery explorer
 
 
-def test_explorer_shows_what_the_library_finds(visit, one_thread):
-    cells = saved("recovery")["cells"]
-    assert len(cells) == len(explorer.GRID)
-    found = run(explorer.GRID[0]).metrics
-    tab = visit(WIDGETS["recovery"])
-    assert told(found["gain"], found["psnr"]) in verdict(tab)
-    assert "convnet of width 8 with the quick budget" in widget(tab).inner_text()
-
-
 def test_explorer_obeys_its_controls(visit):
     cells = saved("recovery")["cells"]
+    assert len(cells) == len(explorer.GRID)
     tab = visit(WIDGETS["recovery"])
+    assert "convnet of width 8 with the quick budget" in widget(tab).inner_text()
     rates = (1e-7, 1e-5, 1e-3)
     for place, sample in enumerate(explorer.AXES["sample"]):
         drag(tab, "Forgotten picture", place / 2)

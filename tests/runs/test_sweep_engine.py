@@ -26,6 +26,7 @@ from uninv_lib.runs.engine import DIED, Outcome, connect, each
 from uninv_lib.runs.limit import Limit
 from uninv_lib.runs.runner import WRITES, run_missing
 from uninv_lib.runs.store import DONE, Store
+from uninv_lib.support.threads import BRIEF, OWN, wait_briefly
 
 pytestmark = pytest.mark.cluster
 TESTS = Path(__file__).parent
@@ -47,8 +48,8 @@ get_mp_context().set_forkserver_preload(["trivial"])
 sys.exit(main())
 """
 """A worker whose successors need not import torch again: a killed one is back at once."""
-RUNS = 60
-MOMENTS = ["worker"] * 5 + ["client", "scheduler"]
+RUNS = 100
+MOMENTS = ["worker"] * 2 + ["client", "scheduler"]
 
 
 class Cluster:
@@ -270,12 +271,16 @@ def test_a_disk_that_is_full_for_a_moment_costs_that_run_and_one_that_stays_full
     assert whole(tmp_path) == list(range(12))
 
 
-def test_workers_share_the_cores_and_leave_the_environment_alone(monkeypatch):
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+def test_workers_share_the_cores_wait_briefly_and_leave_the_environment_alone(monkeypatch):
+    for name in ("OMP_NUM_THREADS", *OWN):
+        monkeypatch.delenv(name, raising=False)
+    wait_briefly()
     monkeypatch.setattr("uninv_lib.runs.engine.CPU_COUNT", 6)
     with connect(workers=2) as client:
-        (outcome,) = each(client, ["OMP_NUM_THREADS"], os.getenv)
-    assert outcome.value == "3"
+        found = {
+            one.item: one.value for one in each(client, ["OMP_NUM_THREADS", *BRIEF], os.getenv)
+        }
+    assert found == {"OMP_NUM_THREADS": "3", **BRIEF}
     assert "OMP_NUM_THREADS" not in os.environ
 
 

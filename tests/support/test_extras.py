@@ -1,14 +1,12 @@
 """With the library alone, what needs more says which extra to install."""
 
-import json
 import os
 import re
-import subprocess
-import sys
 from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
+from interpreter import interpreter
 
 from uninv_lib.support.extras import needs
 
@@ -21,10 +19,12 @@ ALONE = f"import sys; sys.modules.update(dict.fromkeys({EXTRAS.split()}, None))\
 """Python with the library alone: to import one of these fails as it does where it is absent."""
 
 
-def alone(program, *words):
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", ALONE + program, *words]
-    return subprocess.run(command, env=environment, capture_output=True, text=True)
+@pytest.fixture(scope="module")
+def alone():
+    """alone(program) -> what it printed as JSON."""
+    beginning = f"{ALONE}import uninv_lib.__main__"
+    with interpreter(beginning, env=os.environ | {"PYTHONPATH": str(ROOT)}) as ask:
+        yield ask
 
 
 COMMANDS = {
@@ -37,16 +37,13 @@ COMMANDS = {
 }
 
 
-def test_a_command_says_what_to_install():
-    program = (
-        "import json; from click.testing import CliRunner; from uninv_lib.__main__ import main\n"
-        "for words in sys.argv[1:]:\n"
-        "    done = CliRunner().invoke(main, words.split())\n"
-        "    print(json.dumps([done.exit_code, done.output.splitlines()[-1]]))"
-    )
-    lines = alone(program, *COMMANDS).stdout.splitlines()
-    for (words, extra), line in zip(COMMANDS.items(), lines, strict=True):
-        code, said = json.loads(line)
+def test_a_command_says_what_to_install(alone):
+    found = alone(f"""
+        import json; from click.testing import CliRunner; from uninv_lib.__main__ import main
+        done = [CliRunner().invoke(main, words.split()) for words in {list(COMMANDS)}]
+        print(json.dumps([[one.exit_code, one.output.splitlines()[-1]] for one in done]))
+    """)
+    for (words, extra), (code, said) in zip(COMMANDS.items(), found, strict=True):
         assert code == 1, words
         assert re.match(r"Error: \w+ is not installed; it comes with an extra: pip", said), said
         assert said.endswith(f"install 'uninv-lib[{extra}]'"), words
@@ -66,38 +63,38 @@ IMPORTS = {
 }
 
 
-def test_an_import_says_what_to_install():
-    program = (
-        "import importlib\n"
-        f"for name in {list(IMPORTS)}:\n"
-        "    try: importlib.import_module(f'uninv_lib.{name}')\n"
-        "    except ModuleNotFoundError as error: print(name, error)\n"
-    )
-    told = dict(line.split(" ", 1) for line in alone(program).stdout.splitlines())
+def test_an_import_says_what_to_install(alone):
+    told = alone(f"""
+        import importlib, json
+        told = {{}}
+        for name in {list(IMPORTS)}:
+            try: importlib.import_module(f"uninv_lib.{{name}}")
+            except ModuleNotFoundError as error: told[name] = str(error)
+        print(json.dumps(told))
+    """)
     assert told.keys() == IMPORTS.keys()
     assert [name for name, said in told.items() if f"[{IMPORTS[name]}]'" not in said] == []
 
 
-def test_the_library_alone_runs_and_reads():
-    program = (
-        "from uninv_lib import Spec, run\n"
-        "from uninv_lib.runs import read\n"
-        "print(len(read('several')) > 0, run(Spec(dataset='digits', model='linear', "
-        "budget='smoke')).metrics['psnr'] > 20)"
-    )
-    done = alone(program)
-    assert done.stdout.split() == ["True", "True"], done.stderr
+def test_the_library_alone_runs_and_reads(alone):
+    count, psnr = alone("""
+        import json; from uninv_lib import Spec, run; from uninv_lib.runs import read
+        found = run(Spec(dataset="digits", model="linear", budget="smoke"))
+        print(json.dumps([len(read("several")), found.metrics["psnr"]]))
+    """)
+    assert count > 0
+    assert psnr > 20
 
 
-def test_lpips_and_tables_say_what_to_install():
-    program = (
-        "import torch; from uninv_lib import metrics, results\n"
-        "pictures = torch.rand(1, 3, 32, 32)\n"
-        "for ask in (lambda: metrics.lpips(pictures, pictures), lambda: results.frame([])):\n"
-        "    try: ask()\n"
-        "    except ModuleNotFoundError as error: print(error)\n"
-    )
-    lpips, table = alone(program).stdout.splitlines()
+def test_lpips_and_tables_say_what_to_install(alone):
+    lpips, table = alone("""
+        import json, torch; from uninv_lib import metrics, results
+        pictures, told = torch.rand(1, 3, 32, 32), []
+        for ask in (lambda: metrics.lpips(pictures, pictures), lambda: results.frame([])):
+            try: ask()
+            except ModuleNotFoundError as error: told.append(str(error))
+        print(json.dumps(told))
+    """)
     assert "[lpips]'" in lpips
     assert "[figures]'" in table
 

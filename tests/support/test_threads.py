@@ -14,7 +14,6 @@ import pytest
 import torch
 
 from uninv_lib.book.execute import papermill_run
-from uninv_lib.runs.engine import connect
 from uninv_lib.support import threads
 from uninv_lib.support.threads import BRIEF, OWN
 
@@ -43,20 +42,23 @@ def test_they_are_set_before_torch_is_loaded():
         "    def find_spec(self, name, *_):\n"
         f"        if name == 'torch': print(json.dumps({SEEN}))\n"
         "sys.meta_path.insert(0, Watch())\n"
-        "import uninv_lib"
+        "import uninv_lib.__main__"
     )
     assert json.loads(tell(program)[0]) == SET
 
 
 @pytest.mark.parametrize(("name", "word"), [("OMP_WAIT_POLICY", "ACTIVE"), ("KMP_BLOCKTIME", "9")])
-def test_what_the_user_has_set_stands_alone(name, word):
-    told, _ = tell(f"import os, json, uninv_lib\nprint(json.dumps({SEEN}))", **{name: word})
-    assert json.loads(told) == {**dict.fromkeys(OWN), name: word}
+def test_what_the_user_has_set_stands_alone(name, word, monkeypatch):
+    for other in OWN:
+        monkeypatch.delenv(other, raising=False)
+    monkeypatch.setenv(name, word)
+    threads.wait_briefly()
+    assert variables() == {**dict.fromkeys(OWN), name: word}
 
 
 LATE = """
 import torch
-torch.set_num_threads({threads})
+torch.set_num_threads(2)
 from uninv_lib.support.progress import steps
 for _ in range(2):
     with steps(1, "work", False) as tick:
@@ -64,20 +66,10 @@ for _ in range(2):
 """
 
 
-@pytest.mark.parametrize(
-    ("threads", "more", "remarks"),
-    [(2, {}, 1), (1, {}, 0), (2, {"OMP_WAIT_POLICY": "PASSIVE"}, 0)],
-)
-def test_a_torch_that_came_first_is_remarked_once_where_several_threads_work(
-    threads, more, remarks
-):
-    _, said = tell(LATE.format(threads=threads), **more)
+@pytest.mark.parametrize(("more", "remarks"), [({}, 1), ({"OMP_WAIT_POLICY": "PASSIVE"}, 0)])
+def test_a_torch_that_came_first_is_remarked_once_where_several_threads_work(more, remarks):
+    _, said = tell(LATE, **more)
     assert said.count("torch was imported before uninv_lib") == remarks
-
-
-def test_the_command_line_sets_them_first():
-    program = f"import os, json, uninv_lib.__main__\nprint(json.dumps({SEEN}))"
-    assert json.loads(tell(program)[0]) == SET
 
 
 @pytest.fixture
@@ -97,14 +89,13 @@ def test_kernels_inherit_them(brief, tmp_path):
     assert made.cells[0].outputs[0].text.strip() == str(SET)
 
 
-@pytest.mark.cluster
-def test_workers_inherit_them(brief):
-    with connect(workers=1) as client:
-        assert client.submit(variables).result() == SET
-
-
-def test_the_remark_says_what_to_do(monkeypatch):
+def test_the_remark_says_what_to_do_and_only_where_several_threads_work(monkeypatch):
     monkeypatch.setattr(threads, "TOO_LATE", True)
+    monkeypatch.setattr("torch.get_num_threads", lambda: 1)
+    threads.remark.cache_clear()
+    with warnings.catch_warnings(record=True) as alone:
+        threads.remark()
+    assert not alone
     monkeypatch.setattr("torch.get_num_threads", lambda: 2)
     threads.remark.cache_clear()
     with pytest.warns(UserWarning, match="Import uninv_lib first, or set GOMP_SPINCOUNT=1000"):
