@@ -89,35 +89,38 @@ def visit(html, browser):
         context.close()
 
 
-@pytest.fixture
-def jupyterlab():
-    """jupyterlab(folder) -> the address of JupyterLab on loopback over that folder."""
-    servers = []
-
-    def start(folder):
-        words = [
-            "--no-browser",
-            "--allow-root",
-            "--port=0",
-            "--ServerApp.token=",
-            "--ServerApp.port_retries=0",
-        ]
-        environment = os.environ | {
-            "JUPYTER_CONFIG_DIR": str(folder / "config"),
-            "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
-            "OMP_NUM_THREADS": "1",  # as in the test, whose number the kernel must give
-        }
-        command = [sys.executable, "-m", "jupyterlab", *words]
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        servers.append(subprocess.Popen(command, cwd=folder, env=environment, **quiet))
-        for _ in range(600):  # the machine may be busy
-            found = list((folder / "runtime").glob("jpserver-*.json"))
-            if found:
-                return json.loads(found[0].read_text())["url"]
-            time.sleep(0.2)
-        return pytest.fail("JupyterLab did not start")
-
-    yield start
-    for server in servers:
+@pytest.fixture(scope="session")
+def jupyterlab(tmp_path_factory):
+    """A folder, and the address of JupyterLab on loopback over it, every cell of which is drawn."""
+    folder = tmp_path_factory.mktemp("lab")
+    settings = folder / "config" / "lab" / "user-settings" / "@jupyterlab" / "notebook-extension"
+    settings.mkdir(parents=True)
+    (settings / "tracker.jupyterlab-settings").write_text('{"windowingMode": "none"}')
+    words = [
+        "--no-browser",
+        "--allow-root",
+        "--port=0",
+        "--ServerApp.token=",
+        "--ServerApp.port_retries=0",
+    ]
+    environment = os.environ | {
+        "JUPYTER_CONFIG_DIR": str(folder / "config"),
+        "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
+        "OMP_NUM_THREADS": "1",  # as in the test, whose number the kernel must give
+    }
+    command = [sys.executable, "-m", "jupyterlab", *words]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    server = subprocess.Popen(command, cwd=folder, env=environment, **quiet)
+    try:
+        yield folder, _address(folder / "runtime")
+    finally:
         server.terminate()
         server.wait(20)
+
+
+def _address(runtime):
+    for _ in range(600):  # the machine may be busy
+        for found in runtime.glob("jpserver-*.json"):
+            return json.loads(found.read_text())["url"]
+        time.sleep(0.2)
+    return pytest.fail("JupyterLab did not start")

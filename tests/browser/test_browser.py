@@ -896,7 +896,7 @@ display(DefenseLab(grid=grid), explorer)
 
 
 @pytest.fixture
-def lab_address(tmp_path, jupyterlab):
+def lab_address(jupyterlab):
     """JupyterLab over a folder with one notebook."""
     cell = {
         "cell_type": "code",
@@ -913,8 +913,9 @@ def lab_address(tmp_path, jupyterlab):
         "nbformat": 4,
         "nbformat_minor": 5,
     }
-    (tmp_path / "live.ipynb").write_text(json.dumps(notebook))
-    return jupyterlab(tmp_path) + "lab/tree/live.ipynb"
+    folder, address = jupyterlab
+    (folder / "live.ipynb").write_text(json.dumps(notebook))
+    return f"{address}lab/tree/live.ipynb?reset"
 
 
 def test_kernel_runs_what_is_off_the_grid(browser, lab_address, one_thread):

@@ -38,17 +38,13 @@ OVERLAPS = """() => {
 
 
 @pytest.mark.parametrize(("chapter", "solutions"), [("01_threat_model", True), ("index", False)])
-def test_chapter_runs_and_reads_in_jupyterlab(browser, jupyterlab, tmp_path, chapter, solutions):
+def test_chapter_runs_and_reads_in_jupyterlab(browser, jupyterlab, chapter, solutions):
+    folder, address = jupyterlab
     for source in [*BOOK.glob("*.ipynb"), *BOOK.glob("*.md")]:
-        shutil.copy(source, tmp_path)
-    settings = tmp_path / "config" / "lab" / "user-settings" / "@jupyterlab" / "notebook-extension"
-    settings.mkdir(parents=True)
-    (settings / "tracker.jupyterlab-settings").write_text(
-        '{"windowingMode": "none"}'
-    )  # every cell is drawn
+        shutil.copy(source, folder)
     tab = browser.new_page(viewport={"width": 1300, "height": 900})
     tab.set_default_timeout(180_000)  # the machine may be busy
-    tab.goto(f"{jupyterlab(tmp_path)}lab/tree/{chapter}.ipynb")
+    tab.goto(f"{address}lab/tree/{chapter}.ipynb?reset")
     tab.locator(".jp-Notebook .myst h1").wait_for()
     tab.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
     _run_all(tab)
