@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from uninv_lib import Spec, prepare
+from uninv_lib.support.threads import OWN, wait_briefly
 
 pytest_plugins = ["chromium"]
 
@@ -31,3 +32,11 @@ def convnet():
 @pytest.fixture
 def rng():
     return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture
+def brief(monkeypatch):
+    """This process as it is where uninv_lib was imported first."""
+    for name in OWN:
+        monkeypatch.delenv(name, raising=False)
+    wait_briefly()

@@ -34,4 +34,3 @@ def interpreter(beginning, **words):
             return found
 
         yield ask
-        process.stdin.close()

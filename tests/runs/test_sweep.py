@@ -390,7 +390,7 @@ def finished(tmp_path_factory):
         f"{{dtype: [float32, float64], request: {{start: 0, count: 2}}}}\n"
         "- spec: {dataset: faces, model: linear, budget: smoke, private_size: 500, device: cpu}"
     )
-    words = ["sweep", str(grid), "--out", str(folder / "runs"), "--workers", "1"]
+    words = ["sweep", str(grid), "--out", str(folder / "runs"), "--workers", "2"]
     return folder, CliRunner().invoke(main, words), CliRunner().invoke(main, [*words, "--dry-run"])
 
 

@@ -26,7 +26,7 @@ from uninv_lib.runs.engine import DIED, Outcome, connect, each
 from uninv_lib.runs.limit import Limit
 from uninv_lib.runs.runner import WRITES, run_missing
 from uninv_lib.runs.store import DONE, Store
-from uninv_lib.support.threads import BRIEF, OWN, wait_briefly
+from uninv_lib.support.threads import BRIEF
 
 pytestmark = pytest.mark.cluster
 TESTS = Path(__file__).parent
@@ -49,7 +49,7 @@ sys.exit(main())
 """
 """A worker whose successors need not import torch again: a killed one is back at once."""
 RUNS = 100
-MOMENTS = ["worker", "client", "scheduler"]
+MOMENTS = ["worker"] * 5 + ["client", "scheduler"]
 
 
 class Cluster:
@@ -271,10 +271,8 @@ def test_a_disk_that_is_full_for_a_moment_costs_that_run_and_one_that_stays_full
     assert whole(tmp_path) == list(range(12))
 
 
-def test_workers_share_the_cores_wait_briefly_and_leave_the_environment_alone(monkeypatch):
-    for name in ("OMP_NUM_THREADS", *OWN):
-        monkeypatch.delenv(name, raising=False)
-    wait_briefly()
+def test_workers_share_the_cores_wait_briefly_and_leave_the_environment_alone(brief, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr("uninv_lib.runs.engine.CPU_COUNT", 6)
     with connect(workers=2) as client:
         found = {

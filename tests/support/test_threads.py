@@ -72,14 +72,6 @@ def test_a_torch_that_came_first_is_remarked_once_where_several_threads_work(mor
     assert said.count("torch was imported before uninv_lib") == remarks
 
 
-@pytest.fixture
-def brief(monkeypatch):
-    """This process as it is where uninv_lib was imported first."""
-    for name in OWN:
-        monkeypatch.delenv(name, raising=False)
-    threads.wait_briefly()
-
-
 def test_kernels_inherit_them(brief, tmp_path):
     code = f"import os\nprint({SEEN})"
     cell = nbformat.v4.new_code_cell(code, id="code")
