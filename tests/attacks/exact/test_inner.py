@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from uninv_lib.attacks import recover_features
+from uninv_lib.attacks.exact import inner
 from uninv_lib.attacks.exact.chain import Block, Chain
 from uninv_lib.attacks.exact.decisions import paired
 from uninv_lib.attacks.exact.entered import solved
@@ -20,6 +21,8 @@ from uninv_lib.attacks.exact.inner import (
 )
 from uninv_lib.attacks.exact.layer import Layer
 from uninv_lib.attacks.exact.moves import shifted
+from uninv_lib.attacks.features.inner_maps import INNER_MAPS
+from uninv_lib.attacks.search.settings import changed
 from uninv_lib.attacks.search.solved import apart
 
 SIDE, CLASSES = 7, 6
@@ -163,6 +166,19 @@ def test_both_maps_of_a_small_net_are_found_and_certified() -> None:
     assert all(torch.equal(found.values[name], again.values[name]) for name in found.values)
 
 
+def test_the_block_in_front_whose_outputs_are_off_alike_is_left_uncertified(
+    monkeypatch,
+) -> None:
+    chain, _ = made(3)
+    first, last = chain.blocks
+    sure = replace(chain, blocks=(replace(first, noise=first.noise * 1e-3), last))
+    monkeypatch.setattr(inner, "WORST", -1.0)
+    found = solve_inner(sure, torch.Generator().manual_seed(0), 20)
+    assert found is not None
+    assert found.certified == ("1",)
+    assert all(values.isfinite().all() for values in found.values.values())
+
+
 def test_what_ends_otherwise_is_not_solved() -> None:
     chain, _ = made()
     first, last = chain.blocks
@@ -188,9 +204,22 @@ def test_the_certified_map_takes_the_place_of_the_one_found_by_descent(convnet) 
     found = recover_features(view, rng=rngs[0], exact=4, **short)
     assert len(found.certified) == 2
     assert all(found.residuals[name] < 1e-3 for name in found.certified)
-    plain = recover_features(view, rng=rngs[1], **short)
+    assert found.loss.shape == (1, 4)
+    longer = {"iterations": 6, "fading": 0.1}
+    assert recover_features(view, rng=rngs[0], exact=4, solved=longer, **short).loss.shape == (1, 6)
+    plain = recover_features(view, rng=rngs[1], solved=longer, **short)
+    assert plain.loss.shape == (1, 4)
     assert not plain.certified
     assert not plain.residuals
+
+
+def test_settings_of_what_is_solved_are_checked() -> None:
+    for changes, message in (
+        ({"fading": 0.0}, "fading: 0.0; allowed: above 0, at most 1"),
+        ({"speed": 1}, "settings: .'speed'.; allowed: "),
+    ):
+        with pytest.raises(ValueError, match=message):
+            changed(INNER_MAPS, {"solved": changes})
 
 
 def test_requests_that_were_solved_are_recovered_apart_from_the_others() -> None:

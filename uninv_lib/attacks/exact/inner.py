@@ -223,10 +223,10 @@ def _in_front(chain: Chain, last: Layer, guess: Guess) -> tuple[Layer, Guess]:
     opened, noise = (entered < DOUBTFUL * spread).flatten(2), at_rounding(layer)
     found = polished(layer, Guess(start, active), noise)
     for _ in range(PASSES):
-        if certified(layer, found):
-            break
         above = _above(layer, found)
         wrong = (above > WORST * above.max())[None]
+        if certified(layer, found) or wrong.all():  # of whom none tells what the others gave
+            break
         without = polished(layer, found, noise.left_out(wrong))
         on = layer.cells(layer.linear(without.entered) > 0).to(without.winners)
         tried = Guess(without.entered, torch.where(opened[..., None], on, without.winners))

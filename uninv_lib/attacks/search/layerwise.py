@@ -228,13 +228,16 @@ def picture_of(
     inner: Tensor,
     *,
     picture: Tensor | None,
-    tv: float,
+    tv: tuple[float, float],
     phases: Phases,
     session: Session,
 ) -> Tensor:
     """Inputs, (targets, n, ...), whose representation is `inner`: from `picture`, where an earlier
     round found one, else from starts in random plain colours, put together.
+
+    tv: weight of the total variation, and what it is multiplied by in the descent's second half.
     """
+    weight, fading = tv
     front, _ = halves(targets.net)
 
     def encode(x: Tensor) -> Tensor:
@@ -244,7 +247,8 @@ def picture_of(
 
     def cost_of(variables: list[Tensor], inner: Tensor, share: Share) -> tuple[Tensor, Tensor]:
         cost = (
-            distance(encode, variables[0], inner).sum() + tv * total_variation(variables[0]).sum()
+            distance(encode, variables[0], inner).sum()
+            + weight * fading ** max(0.0, 2 * share - 1) * total_variation(variables[0]).sum()
         ) + statistics_cost(front, state, variables[0])
         return cost, cost
 

@@ -32,7 +32,7 @@ from uninv_lib.attacks.search.layerwise import (
 )
 from uninv_lib.attacks.search.memory import chunk_of
 from uninv_lib.attacks.search.operators import twice_differentiable
-from uninv_lib.attacks.search.settings import Settings
+from uninv_lib.attacks.search.settings import Settings, changed
 from uninv_lib.attacks.search.solved import apart, entering, inner_maps
 from uninv_lib.attacks.search.stacking import Data
 from uninv_lib.attacks.search.target import Goal, Targets, alike, stack, target_of
@@ -46,10 +46,10 @@ def cost_and_parts(
     targets: Targets, settings: Settings, x: Tensor, goal: Goal, free: list[Tensor]
 ) -> tuple[Tensor, list[Tensor], Tensor]:
     """What inputs (n, *input_shape) of one target cost, their dummy gradient, and the prior's part
-    of the cost.
+    of the cost, whose weight is what it has faded to.
     """
     slopes = dummy_gradient(targets.net, targets.point, lambda z: goal.known.objective(z, free), x)
-    prior = settings.tv * total_variation(x).mean()
+    prior = settings.tv * settings.fading * total_variation(x).mean()
     return goal.measure(slopes) + prior, slopes, prior
 
 
@@ -140,7 +140,12 @@ class _Search:
                     self.targets, picture=picture, free=free, phases=phases, session=session
                 )
             start = picture_of(
-                self.targets, inner, picture=picture, tv=settings.tv, phases=phases, session=session
+                self.targets,
+                inner,
+                picture=picture,
+                tv=(settings.tv, settings.fading),
+                phases=phases,
+                session=session,
             )
             data, rate = (self.targets.goals, inner), 0.3 * settings.lr
             results.append(self.descend(cost_of, [start, *free], data, rate, traced=True))
@@ -235,7 +240,8 @@ def search(
         started, some = time.perf_counter(), stack([targets[i] for i in group])
         within = replace(session.of(group), chunk=chunk_of(some, session.memory))
         inner = [part for i in group if (part := entered[i]) is not None]
-        best = _best_of(some, settings, within, torch.cat(inner) if inner else None)
+        chosen = changed(settings, settings.solved) if inner else settings
+        best = _best_of(some, chosen, within, torch.cat(inner) if inner else None)
         if not torch.isfinite(best.cost).all():
             raise FloatingPointError(
                 "recovery: the cost was not finite in any restart; try another rng or a lower lr"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypedDict, TypeVar
 
 from uninv_lib.attacks.search.layerwise import Phases
@@ -21,6 +21,7 @@ class Changes(TypedDict, total=False):
     iterations: int
     restarts: int
     tv: float
+    fading: float
     patience: int | None
     enough: float
     rounds: int
@@ -28,21 +29,23 @@ class Changes(TypedDict, total=False):
     phases: tuple[float, ...]
     compiled: bool
     exact: int
+    solved: Changes
 
 
 @dataclass(frozen=True)
 class Settings:
     """Settings of the optimisation. error_known: the output errors are read off the update, and
     gradients are compared by their differences; else labels are assumed, and the cosine compares;
-    signed: as published, AdamW on the gradient's signs; tv: weight of the total variation;
+    signed: as published, AdamW on the gradient's signs; tv: weight of the total variation; fading:
+    what it is multiplied by once the picture of `layerwise` is half found, and after, in (0, 1];
     patience: iterations without a better cost (by one part in a thousand) after which a restart
     ends, None for never; enough: cost below which no further restart or round is made; rounds: of
     `layerwise`, each from the picture before; kinds: restarts take these in turn; phases: lengths
     of the `Phases` of `layerwise`, in units of `iterations`; compiled: the search over the whole
     net runs as one function of `torch.compile`, which a night of recoveries pays back (see
     `descend`); exact: moves at most with which `layerwise` solves what entered the last
-    convolutions, where the net is a chain (see `solve_inner`), 0 for descent alone.
-    Raises ValueError for what is out of range.
+    convolutions, where the net is a chain (see `solve_inner`), 0 for descent alone; solved: what
+    else is set for a request where that is certified. Raises ValueError for what is out of range.
     """
 
     lr: float
@@ -58,6 +61,8 @@ class Settings:
     phases: tuple[float, ...] = (4, 2, 1, 1 / 3, 4 / 3)
     compiled: bool = False
     exact: int = 0
+    fading: float = 1.0
+    solved: Changes = field(default_factory=lambda: Changes())
 
     def __post_init__(self) -> None:
         at_least_one(self, "iterations", "restarts", "rounds")
@@ -65,6 +70,10 @@ class Settings:
             raise ValueError(f"kinds: {self.kinds}; allowed: some of {', '.join(KINDS)}")
         if self.exact < 0:
             raise ValueError(f"exact: {self.exact}; allowed: 0 or more")
+        if not 0 < self.fading <= 1:
+            raise ValueError(f"fading: {self.fading}; allowed: above 0, at most 1")
+        if self.solved:
+            changed(self, {**self.solved, "solved": {}})
 
     def iterations_of(self) -> Phases:
         """Of each phase of `layerwise`."""
