@@ -253,7 +253,7 @@ def test_a_net_is_cut_behind_its_last_pooling_or_before_its_last_stride(model, c
 @pytest.mark.slow
 def test_the_inner_representation_found_is_close_to_that_of_the_forgotten_sample():
     scenes = [
-        prepare(Spec(dataset="digits", width=8, budget="smoke", request=request))
+        prepare(Spec(dataset="digits", width=4, budget="smoke", request=request))
         for request in range(3)
     ]
     targets = stack(

@@ -21,9 +21,10 @@ TEXTS = """() => [...document.querySelectorAll(".jp-MarkdownCell .myst")].map((c
     copy.querySelectorAll("code, pre, .katex").forEach((e) => e.remove());
     return copy.textContent;
 })"""
-BEGUN = """() => /\\[[*\\d]/.test(
-    document.querySelector(".jp-CodeCell .jp-InputPrompt").textContent
+RUN = """() => /\\d/.test(
+    [...document.querySelectorAll(".jp-CodeCell .jp-InputPrompt")].at(-1).textContent
 )"""
+"""Whether the last cell has."""
 OVERLAPS = """() => {
     const drawn = ".jp-Notebook .jp-OutputArea-output, .jp-Notebook .myst, .uninv dt, .uninv dd";
     const boxes = [...document.querySelectorAll(drawn)]
@@ -44,14 +45,7 @@ def test_chapter_runs_and_reads_in_jupyterlab(browser, jupyterlab, chapter, solu
         shutil.copy(source, folder)
     tab = browser.new_page(viewport={"width": 1300, "height": 900})
     tab.set_default_timeout(180_000)  # the machine may be busy
-    tab.goto(f"{address}lab/tree/{chapter}.ipynb?reset")
-    tab.locator(".jp-Notebook .myst h1").wait_for()
-    tab.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
-    _run_all(tab)
-    last = tab.locator(".jp-CodeCell").last.locator(".jp-InputPrompt")
-    tab.wait_for_function(
-        "(prompt) => /\\d/.test(prompt.textContent)", arg=last.element_handle(), timeout=180_000
-    )
+    _run_all(tab, f"{address}lab/tree/{chapter}.ipynb?reset")
     if solutions:
         solution = tab.locator(".jp-MarkdownCell details").first
         solution.wait_for(state="attached")  # the exercises stand at the end
@@ -67,11 +61,15 @@ def test_chapter_runs_and_reads_in_jupyterlab(browser, jupyterlab, chapter, solu
     tab.close()
 
 
-def _run_all(tab):
-    """Asked again where nothing began: a kernel that has just come passes over what it is asked."""
-    for _ in range(5):
+def _run_all(tab, address):
+    """Asked again where nothing came: a kernel that has just come passes over what it is asked."""
+    for seconds in (30, 90, 180):  # the machine may be busy
+        tab.goto(address)
+        tab.locator(".jp-Notebook .myst h1").wait_for()
+        tab.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
         tab.get_by_role("menuitem", name="Run", exact=True).click()
         tab.get_by_role("menuitem", name="Run All Cells", exact=True).click()
         with suppress(TimeoutError):
-            tab.wait_for_function(BEGUN, timeout=20_000)
+            tab.wait_for_function(RUN, timeout=seconds * 1000)
             return
+    raise AssertionError(tab.locator(".jp-InputPrompt").all_inner_texts())

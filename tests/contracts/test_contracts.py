@@ -211,7 +211,7 @@ def test_every_attack_knows_every_budget(name, budget, linear, rng, monkeypatch)
 @pytest.mark.parametrize("name", [name for name in ATTACKS if name not in ("analytic", "labels")])
 @pytest.mark.parametrize("forgotten", [1, 2])
 def test_recovery_returns_pictures_in_range_and_repeats(name, forgotten, convnet):
-    scene = prepare(convnet.spec.but(forget_size=forgotten))
+    scene = prepare(convnet.spec.but(width=2, forget_size=forgotten))
     view = with_assumed(scene.white_box(), name, scene)
     before, after = copy(view.before), copy(view.after)
 
