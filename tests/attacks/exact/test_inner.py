@@ -216,6 +216,7 @@ def test_the_certified_map_takes_the_place_of_the_one_found_by_descent(convnet) 
 def test_settings_of_what_is_solved_are_checked() -> None:
     for changes, message in (
         ({"fading": 0.0}, "fading: 0.0; allowed: above 0, at most 1"),
+        ({"colours": -1}, "colours: -1; allowed: 0 or more"),
         ({"speed": 1}, "settings: .'speed'.; allowed: "),
     ):
         with pytest.raises(ValueError, match=message):

@@ -21,6 +21,9 @@ SOLVED = Changes(
     rounds=1,
     phases=(4, 2, 1, 4 / 3, 16),
     fading=0.03,
+    colours=64,
+    tries=3,
+    kinds=("layerwise",),
 )
 """Where the maps are certified: most of the time for a picture that gives them, and little for the
 gradient in front of them, which then gains less in its time; a prior that fades, since an exact map

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, interpolate
 
 from uninv_lib.anatomy import features_of
 from uninv_lib.attacks.inspection.batches import statistics_cost
@@ -22,7 +21,6 @@ from uninv_lib.attacks.search.costs import (
     dummy_gradient,
     relative_cost,
     squared_cost,
-    total_variation,
 )
 from uninv_lib.attacks.search.descent import Share, annealed, descend
 from uninv_lib.attacks.search.softpool import soft_pools
@@ -31,10 +29,10 @@ from uninv_lib.attacks.session import Session
 from uninv_lib.models import logits
 from uninv_lib.types import State
 
-STARTS, HEATS, COLD, SOFTENED = 8, (4.0, 1.0, 0.04), 0.04, 0.9
-"""Starts of the picture; temperatures from which a softened pooling cools, a start each, and down
-to which, in units of the features' mean; the share of the iterations that it lasts. Ours, measured
-on CIFAR-10 and photos."""
+HEATS, COLD, SOFTENED = (4.0, 1.0, 0.04), 0.04, 0.9
+"""Temperatures from which a softened pooling cools, a start each, and down to which, in units of
+the features' mean; the share of the iterations that it lasts. Ours, measured on CIFAR-10 and
+photos."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +47,10 @@ class Phases:
     starts: int
     picture: int
 
-    def most(self, rounds: int) -> int:
+    def most(self, rounds: int, tries: int) -> int:
         """Steps of `find_inner` and `picture_of` together over all rounds, at most."""
-        return self.deep + self.inner + self.starts + rounds * (self.polish + self.picture)
+        started = tries * (self.starts + self.picture) - self.picture
+        return self.deep + self.inner + started + rounds * (self.polish + self.picture)
 
 
 def split_of(net: nn.Module) -> int | None:
@@ -221,67 +220,3 @@ def _inner_cost(
         return cost
     reached = features_of(back, state, goal.known.layer or targets.anatomy.linear, values)
     return cost + measure([reached], [goal.known.features])
-
-
-def picture_of(
-    targets: Targets,
-    inner: Tensor,
-    *,
-    picture: Tensor | None,
-    tv: tuple[float, float],
-    phases: Phases,
-    session: Session,
-) -> Tensor:
-    """Inputs, (targets, n, ...), whose representation is `inner`: from `picture`, where an earlier
-    round found one, else from starts in random plain colours, put together.
-
-    tv: weight of the total variation, and what it is multiplied by in the descent's second half.
-    """
-    weight, fading = tv
-    front, _ = halves(targets.net)
-
-    def encode(x: Tensor) -> Tensor:
-        return call(front, targets.point, x)
-
-    state = {name: targets.point[name] for name in front.state_dict()}
-
-    def cost_of(variables: list[Tensor], inner: Tensor, share: Share) -> tuple[Tensor, Tensor]:
-        cost = (
-            distance(encode, variables[0], inner).sum()
-            + weight * fading ** max(0.0, 2 * share - 1) * total_variation(variables[0]).sum()
-        ) + statistics_cost(front, state, variables[0])
-        return cost, cost
-
-    if picture is None:
-        tried = torch.cat([_plain_colours(targets.shape, rng) for rng in session.rngs]).to(inner)
-        each, rates = inner.repeat_interleave(STARTS, 0), annealed(0.1, phases.starts)
-        tried = descend(cost_of, [tried], each, rates=rates, session=session, top=1).last[0]
-        picture = _best_parts(encode, inner, tried.unflatten(0, (len(targets), STARTS)))
-    rates = annealed(0.05, phases.picture)
-    found = descend(
-        cost_of, [picture], inner, rates=rates, session=session, top=1, watch=session.watch
-    )
-    return found.last[0]
-
-
-def _plain_colours(shape: tuple[int, ...], rng: torch.Generator) -> Tensor:
-    """(STARTS, n, ...)"""
-    noise = 0.1 * torch.randn(STARTS, *shape, generator=rng)
-    return (torch.rand(STARTS, *shape[:2], 1, 1, generator=rng) + noise).clamp(0, 1)
-
-
-@torch.no_grad()
-def _best_parts(encode: Callable[[Tensor], Tensor], inner: Tensor, tried: Tensor) -> Tensor:
-    """Each part of the picture from the start that explains the representation there best,
-    (targets, n, ...).
-
-    A start ends right in one part of the picture and in a local minimum in another, and the
-    representation is local. tried: (targets, starts, n, ...).
-    """
-    found = encode(tried.flatten(0, 2)).unflatten(0, tried.shape[:3])
-    error = (found - inner[:, None]).flatten(0, 2).square().sum(1, keepdim=True)
-    error = avg_pool2d(error, 3, 1, 1, count_include_pad=False)
-    error = interpolate(error, size=tried.shape[-2:]).unflatten(0, tried.shape[:3])
-    best = error.argmin(1, keepdim=True).expand(-1, 1, *tried.shape[2:])
-    chosen: Tensor = tried.gather(1, best)[:, 0]
-    return chosen

@@ -27,11 +27,11 @@ from uninv_lib.attacks.search.layerwise import (
     distance,
     find_inner,
     halves,
-    picture_of,
     split_of,
 )
 from uninv_lib.attacks.search.memory import chunk_of
 from uninv_lib.attacks.search.operators import twice_differentiable
+from uninv_lib.attacks.search.picture import picture_of
 from uninv_lib.attacks.search.settings import Settings, changed
 from uninv_lib.attacks.search.solved import apart, entering, inner_maps
 from uninv_lib.attacks.search.stacking import Data
@@ -143,8 +143,7 @@ class _Search:
                 self.targets,
                 inner,
                 picture=picture,
-                tv=(settings.tv, settings.fading),
-                phases=phases,
+                settings=settings,
                 session=session,
             )
             data, rate = (self.targets.goals, inner), 0.3 * settings.lr

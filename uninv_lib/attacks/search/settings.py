@@ -22,6 +22,8 @@ class Changes(TypedDict, total=False):
     restarts: int
     tv: float
     fading: float
+    colours: int
+    tries: int
     patience: int | None
     enough: float
     rounds: int
@@ -38,6 +40,8 @@ class Settings:
     gradients are compared by their differences; else labels are assumed, and the cosine compares;
     signed: as published, AdamW on the gradient's signs; tv: weight of the total variation; fading:
     what it is multiplied by once the picture of `layerwise` is half found, and after, in (0, 1];
+    colours: plain colours that every other start of that picture is put together of, 0 for none;
+    tries: times that it gets starts, all but the first where it is stuck;
     patience: iterations without a better cost (by one part in a thousand) after which a restart
     ends, None for never; enough: cost below which no further restart or round is made; rounds: of
     `layerwise`, each from the picture before; kinds: restarts take these in turn; phases: lengths
@@ -62,14 +66,17 @@ class Settings:
     compiled: bool = False
     exact: int = 0
     fading: float = 1.0
+    colours: int = 0
+    tries: int = 1
     solved: Changes = field(default_factory=lambda: Changes())
 
     def __post_init__(self) -> None:
-        at_least_one(self, "iterations", "restarts", "rounds")
+        at_least_one(self, "iterations", "restarts", "rounds", "tries")
         if not self.kinds or set(self.kinds) - set(KINDS):
             raise ValueError(f"kinds: {self.kinds}; allowed: some of {', '.join(KINDS)}")
-        if self.exact < 0:
-            raise ValueError(f"exact: {self.exact}; allowed: 0 or more")
+        for name in ("exact", "colours"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}: {getattr(self, name)}; allowed: 0 or more")
         if not 0 < self.fading <= 1:
             raise ValueError(f"fading: {self.fading}; allowed: above 0, at most 1")
         if self.solved:
@@ -81,7 +88,9 @@ class Settings:
 
     def most(self, turns: list[str]) -> int:
         """Steps that restarts of these kinds take, at most."""
-        layers = self.iterations_of().most(self.rounds) + (self.rounds - 1) * self.iterations
+        layers = (
+            self.iterations_of().most(self.rounds, self.tries) + (self.rounds - 1) * self.iterations
+        )
         return len(turns) * self.iterations + turns.count("layerwise") * layers
 
 
