@@ -29,11 +29,11 @@ def test_a_dark_picture_has_starts_that_are_dark(convnet, rng):
     assert away[1::2].max() < 0.5 * away[::2].min(), away
 
 
-@pytest.mark.parametrize("stuck", [0.0, 1e-6])
+@pytest.mark.parametrize("threshold", [0.0, torch.inf])
 def test_only_a_picture_that_is_stuck_gets_other_starts_and_is_not_worse_for_them(
-    convnet, monkeypatch, stuck
+    convnet, monkeypatch, threshold
 ):
-    monkeypatch.setattr(module, "STUCK", stuck or torch.inf)
+    monkeypatch.setattr(module, "STUCK", threshold)
     view = convnet.white_box()
     targets = stack([target_of(inspect_view(view), error_known=True)] * 2)
 
@@ -50,4 +50,4 @@ def test_only_a_picture_that_is_stuck_gets_other_starts_and_is_not_worse_for_the
 
     once, thrice = away(1), away(3)
     assert (thrice <= once).all()
-    assert torch.equal(once, thrice) == (not stuck)
+    assert torch.equal(once, thrice) == (threshold > 0)

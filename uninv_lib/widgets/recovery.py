@@ -25,7 +25,7 @@ FIXED: dict[str, Any] = {
     "device": "cpu",
 }
 AXES: dict[str, list[Any]] = {
-    "sample": [10, 17, 23],  # a petal, galaxies that the search does not find, a smile
+    "sample": [10, 17, 23],  # a petal, galaxies in the dark, a smile
     "unlearning": ["gradient_ascent", "retrain"],
     "unlearning_rate": [1e-7, 1e-5, 1e-3],
     "forget_size": [1, 2],
