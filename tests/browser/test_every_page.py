@@ -62,9 +62,10 @@ ALIKE = """() => {
 """Shows one element of each kind, and what it stands in, for axe weighs the contrast of every
 one."""
 FOLLOW = """async (ids) => {
-    const follow = async (id) => {
+    const follow = async (id, wait) => {
+        location.hash = "";  // what stands there already is not gone to again
         location.hash = "#" + id;
-        await new Promise((done) => setTimeout(done));
+        await new Promise((done) => setTimeout(done, wait));
         const target = document.getElementById(id);
         if (!target) return "is not there";
         const { top, width, height } = target.getBoundingClientRect();
@@ -73,7 +74,11 @@ FOLLOW = """async (ids) => {
         return top < -5 || top > innerHeight ? `is out of view, at ${top}` : "";
     };
     const lost = {};
-    for (const id of ids) if (await follow(id)) lost[id] = await follow(id);
+    for (const id of ids) {
+        let fault = "";
+        for (const wait of [0, 0, 100, 500]) if (!(fault = await follow(id, wait))) break;
+        if (fault) lost[id] = fault;
+    }
     return lost;
 }"""
 CUT_ON_PAPER = """() =>
