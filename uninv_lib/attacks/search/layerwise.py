@@ -49,8 +49,8 @@ class Phases:
 
     def most(self, rounds: int, tries: int) -> int:
         """Steps of `find_inner` and `picture_of` together over all rounds, at most."""
-        started = tries * (self.starts + self.picture) - self.picture
-        return self.deep + self.inner + started + rounds * (self.polish + self.picture)
+        pictures = (rounds + tries - 1) * self.picture
+        return self.deep + self.inner + rounds * self.polish + tries * self.starts + pictures
 
 
 def split_of(net: nn.Module) -> int | None:

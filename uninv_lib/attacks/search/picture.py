@@ -10,16 +10,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate
 
 from uninv_lib.attacks.inspection.batches import statistics_cost
 from uninv_lib.attacks.search.costs import total_variation
 from uninv_lib.attacks.search.descent import Share, annealed, descend
-from uninv_lib.attacks.search.layerwise import call, distance, halves
+from uninv_lib.attacks.search.layerwise import distance, halves
 from uninv_lib.attacks.search.settings import Settings
 from uninv_lib.attacks.search.target import Targets
 from uninv_lib.attacks.session import Session
+from uninv_lib.models import logits
+from uninv_lib.types import State
 
 STARTS, STUCK = 8, 0.005
 """Starts at a time; how far from the representation, beside its length, a picture is of which some
@@ -41,7 +43,9 @@ def picture_of(
     round found one, else from several starts, put together, and where that is stuck from others
     beside it, `settings.tries` times in all.
     """
-    search = _Search(targets, settings)
+    front, _ = halves(targets.net)
+    state = {name: targets.point[name] for name in front.state_dict()}
+    search = _Search(front, state, targets.shape, settings)
     if picture is not None:
         return search.descend(picture, inner, session)
     found = search.from_starts(None, inner, session)
@@ -61,11 +65,13 @@ def picture_of(
 class _Search:
     """For a picture that gives a representation, (targets, n, ...)."""
 
-    targets: Targets
+    front: nn.Module
+    state: State
+    shape: tuple[int, ...]
     settings: Settings
 
     def encode(self, inputs: Tensor) -> Tensor:
-        return call(halves(self.targets.net)[0], self.targets.point, inputs)
+        return logits(self.front, self.state, inputs)
 
     @torch.no_grad()
     def away(self, picture: Tensor, inner: Tensor) -> Tensor:
@@ -75,12 +81,10 @@ class _Search:
         return away
 
     def cost(self, variables: list[Tensor], inner: Tensor, share: Share) -> tuple[Tensor, Tensor]:
-        (front, _), settings = halves(self.targets.net), self.settings
-        weight = settings.tv * settings.fading ** max(0.0, 2 * share - 1)
+        weight = self.settings.tv * self.settings.fading ** max(0.0, 2 * share - 1)
         away = distance(self.encode, variables[0], inner).sum()
         cost = away + weight * total_variation(variables[0]).sum()
-        state = {name: self.targets.point[name] for name in front.state_dict()}
-        cost = cost + statistics_cost(front, state, variables[0])
+        cost = cost + statistics_cost(self.front, self.state, variables[0])
         return cost, cost
 
     def from_starts(self, picture: Tensor | None, inner: Tensor, session: Session) -> Tensor:
@@ -88,7 +92,7 @@ class _Search:
         count, settings = len(inner), self.settings
         tried = torch.cat(
             [
-                _starts(self.encode, values, self.targets.shape, settings.colours, rng)
+                _starts(self.encode, values, self.shape, settings.colours, rng)
                 for values, rng in zip(inner, session.rngs, strict=True)
             ]
         )
