@@ -93,6 +93,7 @@ def last(sent):
     return sent[-1][0]
 
 
+@pytest.mark.slow
 @each_widget
 def test_state_is_alive_by_itself(name):
     state = MAKE[name]().get_state()
@@ -111,6 +112,7 @@ def test_figure_stands_for_the_widget(name):
     assert MAKE[name]().figure().axes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["recovery", "labels", "defense"])
 def test_grid_and_live_path_give_the_same_numbers(name, asked):
     widget = MAKE[name]()
@@ -230,6 +232,7 @@ def test_run_is_ended_by_cancel_and_by_the_next_one(end, asked):
     assert not [content for content, _ in sent if content["type"] in ("done", "failed")]
 
 
+@pytest.mark.slow
 def test_progress_is_told(asked):
     sent = asked(MAKE["recovery"](), {"type": "run", "spec": CELLS["recovery"]})
     told = [content["done"] for content, _ in sent if content["type"] == "progress"]
@@ -237,6 +240,7 @@ def test_progress_is_told(asked):
     assert all(0 <= done <= 1 for done in told)
 
 
+@pytest.mark.slow
 def test_explorer_alone_shows_what_is_there(tmp_path, monkeypatch):
     """On a machine without the build's runs it computes one cell and leaves the others to the
     reader.
