@@ -58,3 +58,11 @@ def test_features_without_zeros_tell_nobody_apart() -> None:
     update, weight, bias = update_of(given + 0.5, labels)
     found = by_zeros(update, weight, bias, 3, torch.Generator().manual_seed(0))
     assert len(found) < 3
+
+
+@pytest.mark.parametrize(("count", "features"), [(9, FEATURES), (3, 3), (40, FEATURES)])
+def test_nobody_is_found_where_nothing_could_prove_it(count: int, features: int) -> None:
+    given, labels = drawn(count)
+    update, weight, bias = update_of(given, labels)
+    narrow = update[:, : features + 1], weight[:, :features]
+    assert not len(by_zeros(*narrow, bias, count, torch.Generator().manual_seed(0)))

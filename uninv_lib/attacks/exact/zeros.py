@@ -21,31 +21,43 @@ from torch.nn.functional import normalize
 from uninv_lib.attacks.exact.rows import ending
 
 DRAWS, TURNS, KEPT, SEEN = 8192, 4, 512, 20.0
-"""Draws of features at a time, and times that find nobody before it is given up; the best of them
-that are looked at; and how many deviations of rounding a feature must stand out to be drawn. Ours,
+"""Draws of features at a time, and how often they may find nobody; the best of them that are looked
+at; and how many deviations of rounding a feature must stand out to be drawn. Ours,
 as all numbers here; measured on photos."""
 ROUGH, ZERO, SPARE, PASSES = 12.0, 4.0, 3, 6
 """Deviations within which a feature counts as 0 at first and in the end; zeros that chance would
 not give; and rounds in which those are found again."""
+MOST = 16
+"""People for whom enough zeros can be drawn."""
 ALONE, NEGATIVE, OUTSIDE = 3.0, 0.01, 0.02
 """By how many times rounding a second mixture must not vanish with the first; the share of the
 features that may be negative; and the part of its error that may lie outside the update."""
 
 
 def by_zeros(
-    update: Tensor, weight: Tensor, bias: Tensor, count: int, rng: torch.Generator
+    update: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    count: int,
+    rng: torch.Generator,
+    *,
+    sparse: bool = False,
 ) -> Tensor:
     """(n, features + 1), ending in 1: what each of the samples who were told apart gave the last
-    layer; n is at most `count`, and less where the others are too faint beside these.
+    layer; n is at most `count`, and less where the others are too faint beside these. Nobody for
+    more than MOST, and where errors or features have too few dimensions to prove anything.
 
-    update: (classes, features + 1), of [weight, bias]; count: below the classes. All float64.
+    update: (classes, features + 1), of [weight, bias], all float64; sparse: of those who are proven
+    the one with the most zeros is taken first, else the one who is proven best.
     """
     given = update[:0]
+    if count > min(MOST, len(update) - 2, update.shape[1] - 2):
+        return given
     for some in range(count, 0, -1):
-        given = Mixed.of(update, weight, bias, some).given(rng)
+        given = Mixed.of(update, weight, bias, some).given(rng, given[:0], 1, sparse)
         if len(given) == some:
             break
-    return Mixed.of(update, weight, bias, count).given(rng, given)
+    return Mixed.of(update, weight, bias, count).given(rng, given, TURNS, sparse)
 
 
 @dataclass(frozen=True)
@@ -71,30 +83,38 @@ class Mixed:
         rows = sizes[:count, None] / rounding * right[:count]
         return cls(rows, left[:, :count], weight, bias)
 
-    def given(self, rng: torch.Generator, given: Tensor | None = None) -> Tensor:
+    def given(self, rng: torch.Generator, given: Tensor, turns: int, sparse: bool) -> Tensor:
         """What each of those gave who were told apart, (n, features + 1), ending in 1; given: of
-        some who are known already.
+        some who are known already; turns: draws that find nobody before it is given up; sparse: see
+        `by_zeros`.
         """
-        given = self.rows[:0] if given is None else given
         failed = 0
-        while len(given) < len(self.rows) and failed < TURNS:
-            free = torch.linalg.svd(self._made(given)[1], full_matrices=True).Vh[len(given) :]
+        while len(given) < len(self.rows) and failed < turns:
+            errors = normalize(self._made(given)[1], dim=1) @ self.left
+            free = torch.linalg.svd(errors, full_matrices=True).Vh[len(given) :]
             tried = ending(_vanishing(free @ self.rows, rng) @ free @ self.rows)
-            proven = tried[self._made(tried)[0] < OUTSIDE]
+            away = self._made(tried)[2]
+            order = torch.arange(len(away)) if sparse else away.argsort()
+            proven = tried[order][away[order] < OUTSIDE][:1]
             failed = 0 if len(proven) else failed + 1
-            given = torch.cat([given, proven[:1]])
+            given = torch.cat([given, proven])
         return given
 
-    def _made(self, given: Tensor) -> tuple[Tensor, Tensor]:
-        """The part of each sample's error, with the label that suits best, that does not lie in the
-        update, (n,), and the rest of it in the basis, (n, k).
-        """
-        answers = (given[:, :-1] @ self.weight.T + self.bias).softmax(1)
-        every = answers[:, None] - torch.eye(len(self.bias)).to(answers)
-        inside = normalize(every, dim=2) @ self.left
-        share, label = inside.norm(dim=2).max(1)
-        away = (1 - share.square()).clamp_min(0).sqrt()
-        return away, inside[torch.arange(len(label)), label]
+    def _made(self, given: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return errors_of(given, self.weight, self.bias, self.left)
+
+
+def errors_of(
+    given: Tensor, weight: Tensor, bias: Tensor, left: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Of what each sample gave, (n, features + 1): the label with which its error lies best in the
+    span of `left`, (classes, k); that error, (n, classes); and the part of it outside, (n,).
+    """
+    answers = (given[:, :-1] @ weight.T + bias).softmax(1)
+    every = answers[:, None] - torch.eye(len(bias)).to(answers)
+    share, label = (normalize(every, dim=2) @ left).norm(dim=2).max(1)
+    away = (1 - share.square()).clamp_min(0).sqrt()
+    return label, every[torch.arange(len(label)), label], away
 
 
 def _vanishing(rows: Tensor, rng: torch.Generator) -> Tensor:

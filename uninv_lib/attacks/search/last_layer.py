@@ -10,23 +10,25 @@ above zero, so the labels are found as well. Behind a ReLU there is a shorter wa
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from math import sqrt
 
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot
+from torch.nn.functional import normalize, one_hot
 
 from uninv_lib.anatomy import Anatomy, features_of
-from uninv_lib.attacks.exact.zeros import by_zeros
+from uninv_lib.attacks.exact.rows import ending
+from uninv_lib.attacks.exact.zeros import by_zeros, errors_of
 from uninv_lib.attacks.search.descent import annealed
 from uninv_lib.attacks.search.update import labels_of_bias
 from uninv_lib.types import State, WhiteBoxView
 
-STEPS, RATE, ROUNDS, SOLVED = 500, 0.1, 12, 1e-6
-"""Steps and rate of Adam, most rounds of the search for labels, and the cost at which it ends.
-Ours, measured on photos with 2 to 8 samples."""
+STEPS, RATE, ROUNDS, SOLVED, SURE = 500, 0.1, 12, 1e-6, 1e-4
+"""Steps and rate of Adam, most rounds of the search for labels, the cost at which it ends, and that
+at which no other start is tried. Ours, measured on photos with 2 to 8 samples."""
 CHECKED, EVEN, TOLD_APART = 128, 0.01, 0.01
 """Features, at most, whose sign the search checks; how far below the strongest direction of the
 update a direction may lie and still count as much; the cost above which the samples were not told
@@ -58,28 +60,22 @@ def separate(
     weight, bias, slopes, errors = (
         part[name].cpu().double() for part in (point, update) for name in names
     )
-    if not 1 <= count < len(bias):
+    most = min(len(bias) - 1, slopes.shape[1] + 1)
+    if not 1 <= count <= most:
         raise ValueError(
-            f"num_forgotten: {count}; allowed with {len(bias)} classes: 1 to {len(bias) - 1}"
+            f"num_forgotten: {count}; allowed with {len(bias)} classes and {slopes.shape[1]} "
+            f"features: 1 to {most}"
         )
     rows = torch.cat([slopes, errors[:, None]], 1)
     problem = _Problem(weight, bias, rows, count, signed(anatomy, point))
-    if view.labels is None and not problem.signed:
-        sparse = problem.by_zeros()
-        if sparse is not None and sparse.cost < TOLD_APART:
-            return sparse
-    start = labels_of_bias(errors, count) if view.labels is None else view.labels.cpu()
-    best = problem.solve(start[None], starts=16)[0]
-    for _ in range(ROUNDS if view.labels is None else 0):
-        if best.cost < SOLVED:
+    if view.labels is not None:
+        return problem.solve(view.labels.cpu()[None], starts=16)[0]
+    found = list[Separated]()
+    for known in problem.starts():
+        found.append(problem.searched(known))
+        if found[-1].cost < SURE:
             break
-        screened = problem.solve(_neighbours(best.labels, len(bias)), starts=4, steps=STEPS // 4)
-        closest = torch.stack([s.labels for s in screened])
-        tried = problem.solve(closest, starts=16)[0]
-        if tried.cost >= best.cost:
-            break
-        best = tried
-    return best
+    return min(found, key=lambda one: one.cost)
 
 
 @torch.no_grad()
@@ -90,13 +86,16 @@ def signed(anatomy: Anatomy, point: State) -> bool:
     return bool((features_of(anatomy.net, point, anatomy.linear, noise) < 0).any())
 
 
-def _neighbours(labels: Tensor, classes: int) -> Tensor:
-    """(n, count): every set of labels that differs in one sample, each once."""
+def _neighbours(labels: Tensor, classes: int, fixed: int) -> Tensor:
+    """(n, count): every set of labels that differs in one sample, not of the first ones, each
+    once.
+    """
+    kept, labels = labels[:fixed], labels[fixed:].sort().values
     place, label = torch.eye(len(labels), dtype=torch.long), torch.arange(classes)
     changed = torch.where(place[:, None].bool(), label[:, None], labels).flatten(0, 1)
     sets = changed.sort(1).values.unique(dim=0)
-    other: Tensor = sets[(sets != labels.sort().values).any(1)]
-    return other
+    other = sets[(sets != labels).any(1)]
+    return torch.cat([kept.expand(len(other), -1), other], 1)
 
 
 @dataclass(frozen=True)
@@ -107,23 +106,63 @@ class _Problem:
     count: int
     signed: bool  # whether features can be negative
 
-    def by_zeros(self) -> Separated | None:
-        """By the zeros of the features, None where they do not tell everybody apart."""
-        rng = torch.Generator().manual_seed(0)
-        given = by_zeros(self.update, self.weight, self.bias, self.count, rng)
-        if len(given) < self.count:
-            return None
-        labels = (self.update @ torch.linalg.pinv(given)).argmin(0)
-        return self._polished(labels, given @ self._rows.T)
-
-    def solve(self, labels: Tensor, *, starts: int, steps: int = STEPS) -> list[Separated]:
-        """The best of several starts for each of these sets of labels, (sets, count), the lowest
-        cost first.
+    def starts(self) -> Iterator[Tensor]:
+        """(n, count), the mixing of those whom the zeros of their features tell apart, and, last,
+        of nobody.
         """
+        for sparse in () if self.signed else (False, True):
+            rng = torch.Generator().manual_seed(0)
+            given = by_zeros(self.update, self.weight, self.bias, self.count, rng, sparse=sparse)
+            if len(given):
+                yield sqrt(self.count) * normalize(given @ self._rows.T)
+        yield self._rows[:0, : self.count]
+
+    def searched(self, known: Tensor) -> Separated:
+        """With labels that are searched; known: (n, count), of the first samples' mixing."""
+        solve, fixed = partial(self.solve, known=known), len(known)
+        best = solve(self._labels(known), starts=16)[0]
+        for _ in range(ROUNDS):
+            if best.cost < SOLVED or fixed == self.count:
+                break
+            near = _neighbours(best.labels, len(self.bias), fixed)
+            closest = torch.stack([s.labels for s in solve(near, starts=4, steps=STEPS // 4)])
+            tried = solve(closest, starts=16)[0]
+            if tried.cost >= best.cost:
+                break
+            best = tried
+        return best
+
+    def _labels(self, known: Tensor) -> Tensor:
+        """(sets, count): of the known, those whose errors lie best in the update, and of the others
+        by what these leave of the bias's; where all are known, also whom each one's part of the
+        update pulls down.
+        """
+        left = torch.linalg.svd(self.update, full_matrices=False).U[:, : self.count]
+        given = ending(known @ self._rows)
+        labels, errors, _ = errors_of(given, self.weight, self.bias, left)
+        told, rest = errors.T @ given, self.update[:, -1]
+        if len(known):
+            rest = rest - (told * self.update).sum() / told.square().sum() * errors.sum(0)
+        if len(known) == self.count:
+            return torch.stack([labels, (self.update @ torch.linalg.pinv(given)).argmin(0)])
+        return torch.cat([labels, labels_of_bias(rest, self.count - len(known))])[None]
+
+    def solve(
+        self, labels: Tensor, *, starts: int, steps: int = STEPS, known: Tensor | None = None
+    ) -> list[Separated]:
+        """The best of several starts for each of these sets of labels, (sets, count), the lowest
+        cost first; known: (n, count), where the mixing of the first samples starts.
+        """
+        fixed = 0 if known is None else len(known)
+        if known is not None and fixed == self.count:
+            every = [self._polished(some, known) for some in labels]
+            return sorted(every, key=lambda solved: solved.cost)
         rng = torch.Generator().manual_seed(0)
         mixing = torch.randn(
             len(labels), starts, self.count, self.count, generator=rng, dtype=torch.double
         )
+        if known is not None:
+            mixing[:, :, :fixed] = known
         mixing.requires_grad_()
         cost_of = self._cost_of(one_hot(labels, len(self.bias)).double()[:, None])
         optimiser = torch.optim.Adam([mixing], RATE)

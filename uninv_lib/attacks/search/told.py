@@ -121,13 +121,20 @@ def _of_several(
     loss, remark = _loss(view, errors)
     softmax = loss is LOSSES["cross_entropy"]
     linear = seen.features and seen.error == both(anatomy.classifier)[1]
-    if softmax and linear and count < len(errors):
+    if softmax and linear and count <= min(len(errors) - 1, _features(anatomy, point) + 1):
         found = separate(view, anatomy, point, update)
         if found.cost < TOLD_APART:
             each = found.errors.to(errors) * (errors.norm() / found.errors.sum(0).norm()).to(errors)
             known = ErrorsKnown(errors=each, features=found.features.to(errors))
             return known, found.labels.to(errors.device), remark
+        mixed = "the last layer does not tell the samples apart; errors and labels are a guess"
+        remark = f"{remark}; {mixed}" if remark else mixed
     return _sum_of(view, errors, loss, remark)
+
+
+def _features(anatomy: Anatomy, point: State) -> int:
+    """How many reach the last layer."""
+    return point[both(anatomy.classifier)[0]].shape[1]
 
 
 def _sum_of(view: WhiteBoxView, errors: Tensor, loss: Loss, remark: str) -> Told:
