@@ -60,7 +60,7 @@ def separate(
     weight, bias, slopes, errors = (
         part[name].cpu().double() for part in (point, update) for name in names
     )
-    most = min(len(bias) - 1, slopes.shape[1] + 1)
+    most = most_apart(weight)
     if not 1 <= count <= most:
         raise ValueError(
             f"num_forgotten: {count}; allowed with {len(bias)} classes and {slopes.shape[1]} "
@@ -76,6 +76,12 @@ def separate(
         if found[-1].cost < SURE:
             break
     return min(found, key=lambda one: one.cost)
+
+
+def most_apart(weight: Tensor) -> int:
+    """Samples, at most, that the rank of a last layer's update can tell apart."""
+    classes, features = weight.shape
+    return min(classes - 1, features + 1)
 
 
 @torch.no_grad()
@@ -140,11 +146,11 @@ class _Problem:
         left = torch.linalg.svd(self.update, full_matrices=False).U[:, : self.count]
         given = ending(known @ self._rows)
         labels, errors, _ = errors_of(given, self.weight, self.bias, left)
+        if len(known) == self.count:
+            return torch.stack([labels, (self.update @ torch.linalg.pinv(given)).argmin(0)])
         told, rest = errors.T @ given, self.update[:, -1]
         if len(known):
             rest = rest - (told * self.update).sum() / told.square().sum() * errors.sum(0)
-        if len(known) == self.count:
-            return torch.stack([labels, (self.update @ torch.linalg.pinv(given)).argmin(0)])
         return torch.cat([labels, labels_of_bias(rest, self.count - len(known))])[None]
 
     def solve(

@@ -11,7 +11,7 @@ from uninv_lib.anatomy import Anatomy, both
 from uninv_lib.attacks.losses import LOSSES, Loss, loss_of, onehot_of, unlike
 from uninv_lib.attacks.search.error import Shown
 from uninv_lib.attacks.search.known import ErrorsKnown, Known, LabelsKnown, NothingKnown, SumKnown
-from uninv_lib.attacks.search.last_layer import TOLD_APART, separate
+from uninv_lib.attacks.search.last_layer import TOLD_APART, most_apart, separate
 from uninv_lib.attacks.search.update import error_without_bias, labels_of_bias
 from uninv_lib.models import logits
 from uninv_lib.types import State, WhiteBoxView
@@ -121,7 +121,7 @@ def _of_several(
     loss, remark = _loss(view, errors)
     softmax = loss is LOSSES["cross_entropy"]
     linear = seen.features and seen.error == both(anatomy.classifier)[1]
-    if softmax and linear and count <= min(len(errors) - 1, _features(anatomy, point) + 1):
+    if softmax and linear and count <= most_apart(point[both(anatomy.classifier)[0]]):
         found = separate(view, anatomy, point, update)
         if found.cost < TOLD_APART:
             each = found.errors.to(errors) * (errors.norm() / found.errors.sum(0).norm()).to(errors)
@@ -130,11 +130,6 @@ def _of_several(
         mixed = "the last layer does not tell the samples apart; errors and labels are a guess"
         remark = f"{remark}; {mixed}" if remark else mixed
     return _sum_of(view, errors, loss, remark)
-
-
-def _features(anatomy: Anatomy, point: State) -> int:
-    """How many reach the last layer."""
-    return point[both(anatomy.classifier)[0]].shape[1]
 
 
 def _sum_of(view: WhiteBoxView, errors: Tensor, loss: Loss, remark: str) -> Told:
