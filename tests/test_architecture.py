@@ -15,7 +15,7 @@ FLOORS = [
     {"training"},
     {"unlearning", "defenses", "attacks", "forecast", "service"},
     {"methods", "spec", "inspection"},
-    {"scene"},
+    {"scene", "shadows"},
     {"measure", "experiment"},
     {"results", "claims", "figures"},
     {"runs", "widgets", "book"},

@@ -19,12 +19,13 @@ from uninv_lib.attacks.session import Session, numbered
 from uninv_lib.measure import Outcome, measure, metrics_of
 from uninv_lib.scene import Scene, device_of, prepare, rng_of
 from uninv_lib.service import answering
+from uninv_lib.shadows import candidates_of, shadows_of
 from uninv_lib.spec import Record, Spec
 from uninv_lib.support.cache import digest, kept
 from uninv_lib.support.code import code_of
 from uninv_lib.support.progress import Progress
 from uninv_lib.support.provenance import commit, device_name, versions
-from uninv_lib.types import BlackBoxView, LabelScores, Reconstruction, WhiteBoxView
+from uninv_lib.types import BlackBoxView, Found, Reconstruction, WhiteBoxView
 
 Watch = Callable[[int, Tensor], None]
 """Sees (step, inputs) of a feature recovery."""
@@ -68,7 +69,7 @@ def sees(spec: Spec) -> type:
 
 def attack(
     scene: Scene, *, knows: bool = False, progress: Progress = False, watch: Watch | None = None
-) -> tuple[Reconstruction | LabelScores, torch.Generator]:
+) -> tuple[Found, torch.Generator]:
     """What the Spec's attack gives on its view of a scene, or, where it knows of the defense, on
     what ADAPTIVE makes of it; and its generator as it is then. Raises what the attack raises.
     """
@@ -78,7 +79,7 @@ def attack(
         view = ADAPTIVE[spec.defense](view)
     session = _session(scene, noise, progress, watch)
     try:
-        found: Reconstruction | LabelScores = ATTACKS[spec.attack].function(
+        found: Found = ATTACKS[spec.attack].function(
             view, session=session, budget=spec.budget, **spec.options("attack")
         )
     except NothingChanged:
@@ -103,12 +104,13 @@ def _session(
 
 
 def _user(scene: Scene, noise: tuple[torch.Generator, torch.Generator]) -> BlackBoxView:
-    """The user's view, with public samples where the attack, or what its options choose, assumes
-    them.
-    """
+    """The user's view, with what the attack, or what its options choose, assumes."""
     entries = scene.spec.entries("attack")
-    assumed = any("public" in getattr(entry, "assumes", ()) for entry in entries)
-    return replace(scene.black_box(noise), public=scene.public.inputs if assumed else None)
+    assumed = {name for entry in entries for name in getattr(entry, "assumes", ())}
+    given: dict[str, Any] = {"public": scene.public.inputs} if "public" in assumed else {}
+    if "shadows" in assumed:
+        given |= {"shadows": shadows_of(scene), "candidates": candidates_of(scene).inputs}
+    return replace(scene.black_box(noise), **given)
 
 
 def _keep(
@@ -170,6 +172,7 @@ def run(spec: Spec, *, progress: Progress = False, watch: Watch | None = None) -
     attacked = time.perf_counter()
     values = measure(Outcome(scene, found, rng, known))
     seconds = {
+        **scene.seconds,
         "prepare": prepared - started,
         "attack": attacked - prepared,
         "measure": time.perf_counter() - attacked,

@@ -4,9 +4,10 @@ and defense.
 
 from __future__ import annotations
 
+import time
 import warnings
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -41,13 +42,13 @@ class Scene:
     retain: Split
     unlearned: State
     released: State
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """Of stages that a Record tells apart: "unlearn"."""
 
     @property
     def private(self) -> Split:
         """The private samples, the forgotten ones first."""
-        parts = self.forget, self.retain
-        inputs, labels = (torch.cat([getattr(p, n) for p in parts]) for n in ("inputs", "labels"))
-        return Split(inputs, labels)
+        return self.forget.and_then(self.retain)
 
     def last_minibatches(self) -> tuple[Split, Split]:
         """Who was in the last minibatch of one epoch of private training, and who stood in its
@@ -203,12 +204,22 @@ def private_of(spec: Spec) -> Split:
     """The private samples that the seed draws. Raises ValueError where the data set has fewer than
     private_size.
     """
+    pool, order = _drawn(spec)
+    return pool.take(order[: spec.private_size])
+
+
+def never_seen(spec: Spec) -> Split:
+    """Samples of the same kind that the seed did not draw. Raises what `private_of` raises."""
+    pool, order = _drawn(spec)
+    return pool.take(order[spec.private_size :])
+
+
+def _drawn(spec: Spec) -> tuple[Split, torch.Tensor]:
     pool = data_of(spec).private
     if spec.private_size > len(pool):
         allowed = f"allowed for {spec.dataset}: 1 to {len(pool)}"
         raise ValueError(f"private_size: {spec.private_size}; {allowed}")
-    order = torch.randperm(len(pool), generator=rng_of("private", spec.seed))
-    return pool.take(order[: spec.private_size])
+    return pool, torch.randperm(len(pool), generator=rng_of("private", spec.seed))
 
 
 def fitting(spec: Spec, defaults: Collection[str]) -> tuple[Spec, str]:
@@ -242,21 +253,32 @@ def prepare(spec: Spec, *, progress: Progress = False) -> Scene:
         training=spec.training,
         options=spec.options("training"),
     )
-    state = train(recipe, private.to(like), rng=rng_of("fine_tune", spec.seed))
-    trained = Trained(**vars(recipe), state=state)
+    trained = trained_on(recipe, private.to(like), rng=rng_of("fine_tune", spec.seed))
     forget, retain = (part.to(like) for part in choose(spec, private))
-    unlearned = UNLEARNING[spec.unlearning](
-        trained,
-        forget,
-        retain,
-        rng=rng_of("unlearn", spec.seed, spec.request),
-        **spec.options("unlearning"),
-    )
-    released = DEFENSES[spec.defense](
-        unlearned,
-        trained,
-        retain,
-        rng=rng_of("defend", spec.seed, spec.request),
-        **spec.options("defense"),
-    )
-    return Scene(spec, data_of(spec), trained, forget, retain, unlearned, released)
+    started = time.perf_counter()
+    unlearned = unlearn(spec, trained, forget, retain, rng_of("unlearn", spec.seed, spec.request))
+    seconds = {"unlearn": time.perf_counter() - started}
+    rng = rng_of("defend", spec.seed, spec.request)
+    released = defend(spec, unlearned, trained, retain, rng)
+    return Scene(spec, data_of(spec), trained, forget, retain, unlearned, released, seconds)
+
+
+def trained_on(recipe: Recipe, private: Split, *, rng: torch.Generator) -> Trained:
+    """A recipe, followed on private samples."""
+    return Trained(**vars(recipe), state=train(recipe, private, rng=rng))
+
+
+def unlearn(
+    spec: Spec, trained: Trained, forget: Split, retain: Split, rng: torch.Generator
+) -> State:
+    """What the Spec's unlearning makes of a model."""
+    options = spec.options("unlearning")
+    return UNLEARNING[spec.unlearning](trained, forget, retain, rng=rng, **options)
+
+
+def defend(
+    spec: Spec, unlearned: State, trained: Trained, retain: Split, rng: torch.Generator
+) -> State:
+    """What the Spec's defense releases in its place."""
+    options = spec.options("defense")
+    return DEFENSES[spec.defense](unlearned, trained, retain, rng=rng, **options)

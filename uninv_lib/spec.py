@@ -234,7 +234,7 @@ def _misfits(spec: Spec) -> Iterator[str]:
         allowed = "a black box's, such as zoo"
         yield f"probes: 'gradient' of answers={spec.answers!r}; allowed: {allowed}"
     for name in ATTACKS[spec.attack].assumes:
-        if name not in known:
+        if name in ASSUMPTIONS and name not in known:
             yield f"knowledge: {known}; attack {spec.attack!r} assumes {name}: add {name!r}"
     options_there_are = owners()
     for name in known:

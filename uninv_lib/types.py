@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from torch import Tensor, isfinite, nn, zeros
+from torch import Tensor, cat, isfinite, nn, zeros
 
 State = Mapping[str, Tensor]
 """Parameters and buffers of one model, by name."""
@@ -51,6 +51,11 @@ class Split:
     def take(self, indices: Tensor) -> Split:
         """The samples at these positions, in this order."""
         return Split(self.inputs[indices], self.labels[indices])
+
+    def and_then(self, *others: Split) -> Split:
+        """These samples, then those of the others."""
+        parts = self, *others
+        return Split(cat([p.inputs for p in parts]), cat([p.labels for p in parts]))
 
     def to(self, like: Tensor) -> Split:
         """The same samples with the inputs' type and the device of `like`."""
@@ -138,12 +143,26 @@ class WhiteBoxView:
 
 
 @dataclass(frozen=True)
+class Shadows:
+    """What services of the attacker's own answered, made as the attacked one is made, about samples
+    that were forgotten or never seen.
+
+    before, after: (n, classes), probabilities; forgotten: (n,) bool.
+    """
+
+    before: Tensor
+    after: Tensor
+    forgotten: Tensor
+
+
+@dataclass(frozen=True)
 class BlackBoxView:
     """What a user of the service sees: the answers of both models to inputs of the user's choice.
 
-    like: a tensor of the type and on the device that the service takes. public is an assumption
-    beyond the threat model where it is not None: (n, *input_shape), samples of the same kind as the
-    private ones.
+    like: a tensor of the type and on the device that the service takes; candidates: (n,
+    *input_shape), samples of which is asked whether they were forgotten. Assumptions beyond the
+    threat model where they are not None: public, (n, *input_shape), samples of the same kind as the
+    private ones, and shadows, answers of services of the attacker's own.
     """
 
     before: Predict
@@ -151,6 +170,8 @@ class BlackBoxView:
     num_classes: int
     input_shape: tuple[int, ...]
     public: Tensor | None = None
+    shadows: Shadows | None = None
+    candidates: Tensor | None = None
     like: Tensor = field(default_factory=lambda: zeros(()))
 
 
@@ -191,6 +212,20 @@ class LabelScores:
     queries: int
     queries_probes: int = 0
     fewer: Mapping[int, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class MembershipScores:
+    """scores: (candidates,), the higher the likelier forgotten; queries: answers asked of both
+    models together.
+    """
+
+    scores: Tensor
+    queries: int
+
+
+Found = Reconstruction | LabelScores | MembershipScores
+"""What an attack gives."""
 
 
 def unknown(kind: str, name: object, allowed: Collection[str]) -> str:

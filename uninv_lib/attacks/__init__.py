@@ -25,6 +25,7 @@ from uninv_lib.attacks.labels import answers
 from uninv_lib.attacks.labels.answers import infer_labels
 from uninv_lib.attacks.labels.by_parameters import labels_of_parameters
 from uninv_lib.attacks.labels.probes import make_probes
+from uninv_lib.attacks.membership.difference import membership
 from uninv_lib.attacks.search.recovery import search
 from uninv_lib.attacks.search.settings import Changes, changed
 from uninv_lib.attacks.search.target import target_of
@@ -43,6 +44,7 @@ __all__ = [
     "inner_maps",
     "labels_of_parameters",
     "make_probes",
+    "membership",
     "paper",
     "recover_batch",
     "recover_features",
@@ -52,11 +54,11 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Attack:
-    """function: (view, *, session, budget, options) -> Reconstruction or LabelScores, where the
-    view's annotation says which one it sees; assumes: fields of the view that it needs beyond the
-    threat model; settings: what `recover_features` may change of it; together: (inspected
-    views, settings, session) -> results, of an attack that has settings; begin: an inspected view
-    -> what it reads before it searches; raises what stands in the attack's way.
+    """function: (view, *, session, budget, options) -> one of Found, where the view's annotation
+    says which one it sees; assumes: fields of the view that it needs beyond the threat model;
+    settings: what `recover_features` may change of it; together: (inspected views, settings,
+    session) -> results, of an attack that has settings; begin: an inspected view -> what it reads
+    before it searches; raises what stands in the attack's way.
     """
 
     function: Callable[..., Any]
@@ -74,6 +76,7 @@ ATTACKS: dict[str, Attack] = {
     "analytic": Attack(analytic, begin=closed.begin),
     "second_order": Attack(second_order, ("public",), second.Search(), second.solve, second.begin),
     "labels": Attack(answers.labels),
+    "membership": Attack(membership, ("shadows", "candidates")),
 }
 
 

@@ -25,6 +25,7 @@ from uninv_lib.measure.features import (
     ssim,
     update_cosine,
 )
+from uninv_lib.measure.forgetting import over_unlearning, retraining_distance
 from uninv_lib.measure.labels import (
     chance,
     change,
@@ -36,9 +37,10 @@ from uninv_lib.measure.labels import (
     queries,
     rank,
 )
+from uninv_lib.measure.membership import membership
 from uninv_lib.measure.outcome import Outcome, Values
 from uninv_lib.measure.utility import accuracy, forgotten_label
-from uninv_lib.types import LabelScores, Reconstruction
+from uninv_lib.types import LabelScores, MembershipScores, Reconstruction
 
 __all__ = ["METRICS", "Metric", "Outcome", "measure", "metric_of", "metrics_of"]
 
@@ -117,6 +119,24 @@ METRICS: dict[type, dict[str, Metric]] = {
         "forgotten": Metric("", "samples that were forgotten", forgotten, "exactly", shown=False),
         "queries": Metric(
             "", "answers asked for the probes, and for the scores", queries, shown=False
+        ),
+    },
+    MembershipScores: {
+        "membership": Metric(
+            "%",
+            "forgotten samples that look more forgotten than unseen ones; 50% is a guess",
+            membership,
+        ),
+        "retraining_distance": Metric(
+            "",
+            "answers, from those of two retrained models, in units of how far these are apart",
+            retraining_distance,
+        ),
+        "over_unlearning": Metric(
+            "",
+            "confidence in the forgotten labels, below that of retrained models; above 0 more is "
+            "gone than was learnt",
+            over_unlearning,
         ),
     },
     object: {

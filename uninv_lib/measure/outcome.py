@@ -16,7 +16,15 @@ from uninv_lib.attacks.features import second_order
 from uninv_lib.attacks.inspection import inspect_view
 from uninv_lib.attacks.search.last_layer import Separated
 from uninv_lib.scene import Scene, rng_of
-from uninv_lib.types import LabelScores, Reconstruction, WhiteBoxView
+from uninv_lib.training import train
+from uninv_lib.types import (
+    Found,
+    LabelScores,
+    MembershipScores,
+    Reconstruction,
+    State,
+    WhiteBoxView,
+)
 
 Values = Mapping[str, float]
 """A metric's values, by the suffix to its name."""
@@ -29,7 +37,7 @@ class Outcome:
     """
 
     scene: Scene
-    found: Reconstruction | LabelScores
+    found: Found
     rng: torch.Generator
     knowing: Reconstruction | None = None
 
@@ -44,6 +52,24 @@ class Outcome:
         """What a label inference found."""
         assert isinstance(self.found, LabelScores)
         return self.found
+
+    @cached_property
+    def membership(self) -> MembershipScores:
+        """What a membership attack found."""
+        assert isinstance(self.found, MembershipScores)
+        return self.found
+
+    @cached_property
+    def retrained(self) -> tuple[State, State]:
+        """Two models that never saw the forgotten samples, the minibatches of each in an order of
+        its own.
+        """
+        scene, seed, request = self.scene, self.scene.spec.seed, self.scene.spec.request
+        first, second = (
+            train(scene.trained, scene.retain, rng=rng_of("retrain", seed, request, i))
+            for i in range(2)
+        )
+        return first, second
 
     @cached_property
     def anatomy(self) -> Anatomy:
