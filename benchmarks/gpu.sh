@@ -24,13 +24,16 @@ pictures() {
   "$python" benchmarks/attack.py targets --device "$device" --dataset $data --presets fast \
     --iterations $iterations --out "$out/benchmark_attack.jsonl" "$@"
 }
-"$python" -m pytest -q -p no:cacheprovider tests/contracts/test_devices.py
-step --sizes $sizes
-step --sizes $sizes --precision bfloat16
-step --sizes $sizes --compiled
-step --sizes $sizes --width $wide
-step --sizes ${sizes%,*} --model resnet18
-pictures --targets 1 --batch 1
-pictures --first 1 --targets $targets --batch $targets
-pictures --first 100 --targets $many --batch $many
+status=0  # one that fails costs no other
+tried() { "$@" || { status=1; echo "failed: $*"; }; }
+tried "$python" -m pytest -q -p no:cacheprovider tests/contracts/test_devices.py
+tried step --sizes $sizes
+tried step --sizes $sizes --precision bfloat16
+tried step --sizes $sizes --width $wide
+tried step --sizes ${sizes%,*} --model resnet18
+tried pictures --targets 1 --batch 1
+tried pictures --first 1 --targets $targets --batch $targets
+tried pictures --first 100 --targets $many --batch $many
+tried step --sizes $sizes --compiled  # last, for compiling takes as long as all others
 echo "rows: $out"
+exit $status

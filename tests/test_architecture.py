@@ -17,7 +17,7 @@ FLOORS = [
     {"methods", "spec", "inspection"},
     {"scene", "shadows"},
     {"measure", "experiment"},
-    {"results", "claims", "figures"},
+    {"results", "claims", "cards", "figures"},
     {"runs", "widgets", "book"},
     {"__main__"},
 ]

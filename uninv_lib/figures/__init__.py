@@ -11,6 +11,7 @@ with needs("figures"):
     from uninv_lib.figures.charts import bands, bars, curves, points, rate_curves, rates, scatter
     from uninv_lib.figures.images import diagram, pictures
     from uninv_lib.figures.palette import DEFENSE_STYLE
+    from uninv_lib.figures.spots import spots
     from uninv_lib.figures.strengths import panels, tradeoff
 
 __all__ = [
@@ -25,5 +26,6 @@ __all__ = [
     "rate_curves",
     "rates",
     "scatter",
+    "spots",
     "tradeoff",
 ]

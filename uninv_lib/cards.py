@@ -1,0 +1,68 @@
+"""Defense cards: what a defense costs at the strength at which even the better attacker has no
+more than a guess.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from uninv_lib.claims import Interval, median
+
+if TYPE_CHECKING:
+    import pandas
+
+
+@dataclass(frozen=True)
+class Card:
+    """One defense: `strength`, the least at which it hides, or, where none does (`hides` is false),
+    the strongest that was tried; leak: there, of the better `attacker`; cost: there.
+    """
+
+    defense: str
+    strength: float
+    hides: bool
+    attacker: str
+    leak: Interval
+    cost: Interval
+
+
+def better(
+    rows: pandas.DataFrame,
+    attackers: Mapping[str, str],
+    *,
+    of: Callable[..., Interval] = median,
+) -> tuple[str, Interval]:
+    """Which attacker has more of these rows, by `of` a column, and how much; attackers: {name:
+    column}. One whose column holds nothing was not tried. Raises ValueError where none was.
+    """
+    tried = {name: rows.dropna(subset=column) for name, column in attackers.items()}
+    found = {name: of(own, attackers[name]) for name, own in tried.items() if len(own)}
+    if not found:
+        raise ValueError(f"attackers: {list(attackers)} were not tried; allowed: one that was")
+    return max(found.items(), key=lambda item: item[1][0])
+
+
+def cards(
+    rows: pandas.DataFrame,
+    attackers: Mapping[str, str],
+    *,
+    bound: float,
+    cost: str,
+    of: Callable[..., Interval] = median,
+) -> Iterator[Card]:
+    """A card of each defense in column `defense`, over its column `strength`.
+
+    A strength hides where the better attacker's whole interval lies below the bound; so it stands
+    with the attacker who knows of the defense, wherever that one was tried. cost: a column whose
+    median is told. Rows without a defense are passed over.
+    """
+    for defense, own in rows[rows.defense != "none"].groupby("defense", sort=False):
+        found = [
+            (strength, part, *better(part, attackers, of=of))
+            for strength, part in own.groupby("strength")
+        ]
+        hiding = [row for row in found if row[-1][2] < bound]
+        strength, part, attacker, leak = (hiding or found[-1:])[0]
+        yield Card(defense, strength, bool(hiding), attacker, leak, median(part, cost))
