@@ -121,5 +121,5 @@ class Outcome:
 
     def right(self, ranked: Tensor) -> float:
         """The share of the forgotten classes among as many of the first of a ranking."""
-        true = self.scene.forget.labels.unique()
-        return torch.isin(ranked[: len(true)], true).double().mean().item()
+        true = self.scene.forget.labels.unique().cpu()
+        return torch.isin(ranked[: len(true)].cpu(), true).double().mean().item()
