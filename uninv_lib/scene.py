@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,12 +15,23 @@ from uninv_lib import training
 from uninv_lib.data import load
 from uninv_lib.defenses import DEFENSES
 from uninv_lib.models import build, predictor
+from uninv_lib.models.ensemble import PREFIX, changed_member, member_state
 from uninv_lib.service import answering
 from uninv_lib.spec import Spec
 from uninv_lib.support.cache import digest
 from uninv_lib.support.progress import Progress
-from uninv_lib.training import train
-from uninv_lib.types import BlackBoxView, Dataset, Recipe, Split, State, Trained, WhiteBoxView
+from uninv_lib.training import fitted, train
+from uninv_lib.training.sharded import places
+from uninv_lib.types import (
+    BlackBoxView,
+    Dataset,
+    Recipe,
+    Recorded,
+    Split,
+    State,
+    Trained,
+    WhiteBoxView,
+)
 from uninv_lib.unlearning import UNLEARNING
 
 EPOCHS = {"smoke": (2, 6), "quick": (5, 36), "default": (5, 36), "full": (120, 360)}
@@ -62,15 +73,34 @@ class Scene:
         return private.take(order[start:]), self.retain.take(again[start:])
 
     def white_box(self) -> WhiteBoxView:
-        """The server's view, with the assumptions of `spec.knowledge`."""
+        """The server's view, with the assumptions of `spec.knowledge`.
+
+        The members of an ensemble are models by themselves, and which of them changed shows: where
+        it is one, the view is of that member, and private_size the number of its samples.
+        """
         known: dict[str, Any] = {name: self._assumption(name) for name in self.spec.knowledge}
-        return WhiteBoxView(
+        view = WhiteBoxView(
             self.trained.net,
             self.trained.state,
             self.released,
             self.dataset.input_shape,
             len(self.forget),
             **known,
+        )
+        member = changed_member(view.net, view.before, view.after)
+        return view if member is None else self._of_member(view, member)
+
+    def _of_member(self, view: WhiteBoxView, member: int) -> WhiteBoxView:
+        """The view of one member of an ensemble."""
+        shards = self.trained.options["shards"]
+        size = (places(self.private, shards, 1)[:, 0] == member).sum().item()
+        return replace(
+            view,
+            net=view.net.get_submodule(f"{PREFIX}{member}"),
+            before=member_state(view.before, member),
+            after=member_state(view.after, member),
+            pretrained=view.pretrained and member_state(view.pretrained, member),
+            private_size=view.private_size and int(size),
         )
 
     def _assumption(self, name: str) -> Any:
@@ -242,8 +272,10 @@ def prepare(spec: Spec, *, progress: Progress = False) -> Scene:
         training=spec.training,
         options=spec.options("training"),
     )
-    state = train(recipe, private.to(like), rng=rng_of("fine_tune", spec.seed))
-    trained = Trained(**vars(recipe), state=state)
+    recipe, history = fitted(recipe), list[Recorded]()
+    rng = rng_of("fine_tune", spec.seed)
+    state = train(recipe, private.to(like), rng=rng, history=history)
+    trained = Trained(**vars(recipe), state=state, history=tuple(history))
     forget, retain = (part.to(like) for part in choose(spec, private))
     unlearned = UNLEARNING[spec.unlearning](
         trained,
