@@ -13,6 +13,7 @@ from torch import Tensor
 
 from uninv_lib.training import gradient
 from uninv_lib.types import Split, State, Trained
+from uninv_lib.unlearning.steps import one_by_one
 
 
 def fisher(
@@ -46,7 +47,7 @@ def information_of(trained: Trained, retain: Split) -> dict[str, Tensor]:
     """Mean of the squared slopes of each sample's loss, by parameter name; 0 without samples."""
     net, state = trained.net, trained.state
     total = {name: torch.zeros_like(state[name]) for name, _ in net.named_parameters()}
-    for one in torch.arange(len(retain), device=retain.labels.device).split(1):
-        for name, slope in gradient(net, state, retain.take(one)).items():
+    for sample in one_by_one(retain):
+        for name, slope in gradient(net, state, sample).items():
             total[name] += slope.square() / len(retain)
     return total

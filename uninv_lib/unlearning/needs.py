@@ -26,3 +26,8 @@ def require(method: str, recipe: Recipe) -> None:
     """Raises ValueError where a model was trained in a way that the method does not build on."""
     if fault := misfit(method, recipe.training):
         raise ValueError(fault)
+
+
+def training_for(method: str) -> str:
+    """A training that the method builds on: an epoch of SGD wherever that will do."""
+    return next(iter(NEEDS.get(method, ("one_epoch",))))

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from uninv_lib.training import gradient, moved
 from uninv_lib.types import Split, State, Trained
-from uninv_lib.unlearning.steps import Rate, Steps, finite, flat, shaped
+from uninv_lib.unlearning.steps import Rate, Steps, finite, flat, one_by_one, shaped
 
 
 def orthogonal(
@@ -50,8 +50,7 @@ def orthogonal(
 
 def rows_of_gradients(trained: Trained, state: State, samples: Split) -> Tensor:
     """(n, parameters): the gradient of each sample's loss."""
-    each = torch.arange(len(samples), device=samples.labels.device).split(1)
-    rows = [flat(gradient(trained.net, state, samples.take(one))) for one in each]
+    rows = [flat(gradient(trained.net, state, sample)) for sample in one_by_one(samples)]
     width = sum(state[name].numel() for name, _ in trained.net.named_parameters())
     return torch.stack(rows) if rows else samples.inputs.new_zeros(0, width)
 

@@ -1,4 +1,4 @@
-"""Approximate unlearning: random labels, taught to the weights that matter to the forgotten samples.
+"""Approximate unlearning: random labels, for weights that matter to the forgotten samples only.
 
 SalUn of Fan et al. 2024, "Empowering Machine Unlearning via Gradient-based Weight Saliency".
 """

@@ -5,7 +5,7 @@ A part of a loss that has no samples is 0, so that it falls away.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Annotated
 
 import torch
@@ -61,6 +61,12 @@ def retained(trained: Trained, retain: Split, count: int, rng: torch.Generator) 
     """So many minibatches of the private training's size; nothing is drawn where one holds all."""
     size = trained.batch_size if len(retain) > trained.batch_size else None
     return minibatches(retain, size, count, rng)
+
+
+def one_by_one(split: Split) -> Iterator[Split]:
+    """Each sample by itself."""
+    for i in range(len(split)):
+        yield split.take(torch.tensor([i], device=split.labels.device))
 
 
 def relabelled(net: nn.Module, state: State, forget: Split, rng: torch.Generator) -> Split:
