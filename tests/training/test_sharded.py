@@ -1,5 +1,7 @@
 """Training on shards, by ridge regression, and what training keeps of its steps."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -70,7 +72,7 @@ def test_the_steps_of_an_epoch_are_recorded_by_reference():
     steps = scene.trained.history
     assert [len(step.samples) for step in steps] == [128, 128, 44]
     assert steps[0].before is scene.trained.pretrained
-    assert all(one.after is other.before for one, other in zip(steps, steps[1:], strict=False))
+    assert all(one.after is other.before for one, other in pairwise(steps))
     assert steps[-1].after is scene.trained.state
 
 

@@ -1,4 +1,4 @@
-"""What only the methods promise that lead where training again leads, or back where it came from."""
+"""What only the methods promise that lead where training again leads, or back to where it began."""
 
 from dataclasses import replace
 from functools import lru_cache

@@ -21,12 +21,12 @@ def scrub(
     retain: Split,
     *,
     rng: torch.Generator,
-    unlearning_rate: Rate = 1e-3,
-    unlearning_steps: Steps = 20,
+    unlearning_rate: Rate = 3e-3,
+    unlearning_steps: Steps = 10,
     max_steps: Annotated[
         int,
         Field(ge=0, le=10**6, description="of the steps, the first that also leave the teacher"),
-    ] = 20,
+    ] = 8,
     distillation_weight: Annotated[
         float, Field(ge=0, le=1, description="share of the teacher in the retained samples' loss")
     ] = 0.5,
@@ -37,13 +37,17 @@ def scrub(
     A max step climbs the divergence of the student's answers from those of the teacher, θ, on the
     forgotten samples. A min step descends a · divergence + (1 − a) · L on a minibatch of retained
     ones, a = distillation_weight. Student and teacher are one at first, where that divergence has
-    no slope: it takes a few min steps until the max steps move. Reads both parts; twice the
-    gradients of a min step count, for the teacher. Without forgotten samples θ stays as it is, and
-    without retained ones, too. Raises FloatingPointError where it diverges.
+    no slope, and from where it rises towards more confidence as well: the first max step climbs
+    L(forget) instead (ours). Reads both parts. A step takes a gradient of each sample that it sees,
+    and the teacher's answer. Without forgotten samples θ stays as it is; without retained ones the
+    max steps remain. Raises FloatingPointError where it diverges.
     """
     if not len(forget):
         return dict(trained.state)
     net, teacher, a = trained.net, trained.state, distillation_weight
+
+    def climb(at: State) -> torch.Tensor:
+        return -error(net, at, forget)
 
     def leave(at: State) -> torch.Tensor:
         return -divergence(net, at, forget.inputs, teacher)
@@ -54,8 +58,9 @@ def scrub(
         )
 
     def losses() -> Iterator[Loss]:
+        yield from [climb] * bool(max_steps)
         for i, kept in enumerate(retained(trained, retain, unlearning_steps, rng)):
-            if i < max_steps:
+            if 0 < i < max_steps:
                 yield leave
             if len(kept):
                 yield stay(kept)
