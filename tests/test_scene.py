@@ -4,9 +4,11 @@ import pytest
 import torch
 
 from uninv_lib import Spec, prepare
+from uninv_lib.models.ensemble import Ensemble
 from uninv_lib.scene import private_of
 from uninv_lib.spec import ASSUMPTIONS
 from uninv_lib.training import sgd
+from uninv_lib.training.sharded import places
 from uninv_lib.types import Split, State
 
 SMALL = {"dataset": "digits", "model": "linear", "budget": "smoke", "unlearning": "retrain"}
@@ -56,3 +58,26 @@ def test_what_a_spec_may_assume_stands_in_the_view(name: str) -> None:
     known = {"weight_decay": ("public", "weight_decay")}.get(name, (name,))
     spec = Spec(**SMALL | {"knowledge": known} | own.get(name, {}))
     assert getattr(prepare(spec).white_box(), name) is not None
+
+
+def test_the_server_sees_the_member_that_changed_and_of_several_the_ensemble() -> None:
+    knowledge = ("pretrained", "private_size")
+    words = SMALL | {"unlearning": "sisa", "training": "sharded", "knowledge": knowledge}
+    scene = prepare(Spec(**words, shards=3, private_size=40))
+    view = scene.white_box()
+    where = places(scene.private, 3, 1)[:, 0]
+    home = where[0]
+    assert view.private_size == (where == home).sum()
+    assert isinstance(scene.trained.net, Ensemble)
+    assert view.net is scene.trained.net.members[int(home)]
+    for state, whole in (
+        (view.before, scene.trained.state),
+        (view.after, scene.released),
+        (view.pretrained, scene.trained.pretrained),
+    ):
+        assert state is not None
+        assert state.keys() == view.net.state_dict().keys()
+        assert all(state[name] is whole[f"members.{home}.{name}"] for name in state)
+    several = prepare(Spec(**words, shards=3, private_size=40, forget_size=20)).white_box()
+    assert isinstance(several.net, Ensemble)
+    assert several.private_size == 40

@@ -31,7 +31,7 @@ from uninv_lib.spec import explain, known_fields
         ({"forget_share": 0.5, "forget_size": 2}, "allowed: one of the two"),
         (
             {"unlearning": "retrain", "unlearning_rate": 1},
-            "unlearning_rate\n  an option of unlearning 'gradient_ascent', not of 'retrain'",
+            "unlearning_rate\n  an option of unlearning 'gradient_ascent' and .*, not of 'retrain'",
         ),
         (
             {"model": "linear", "width": 8},

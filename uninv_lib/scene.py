@@ -7,7 +7,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -16,12 +16,23 @@ from uninv_lib import training
 from uninv_lib.data import load
 from uninv_lib.defenses import DEFENSES
 from uninv_lib.models import build, predictor
+from uninv_lib.models.ensemble import PREFIX, changed_member, member_state
 from uninv_lib.service import answering
 from uninv_lib.spec import Spec
 from uninv_lib.support.cache import digest
 from uninv_lib.support.progress import Progress
-from uninv_lib.training import train
-from uninv_lib.types import BlackBoxView, Dataset, Recipe, Split, State, Trained, WhiteBoxView
+from uninv_lib.training import fitted, train
+from uninv_lib.training.sharded import places
+from uninv_lib.types import (
+    BlackBoxView,
+    Dataset,
+    Recipe,
+    Recorded,
+    Split,
+    State,
+    Trained,
+    WhiteBoxView,
+)
 from uninv_lib.unlearning import UNLEARNING
 
 EPOCHS = {"smoke": (2, 6), "quick": (5, 36), "default": (5, 36), "full": (120, 360)}
@@ -63,15 +74,34 @@ class Scene:
         return private.take(order[start:]), self.retain.take(again[start:])
 
     def white_box(self) -> WhiteBoxView:
-        """The server's view, with the assumptions of `spec.knowledge`."""
+        """The server's view, with the assumptions of `spec.knowledge`.
+
+        The members of an ensemble are models by themselves, and which of them changed shows: where
+        it is one, the view is of that member, and private_size the number of its samples.
+        """
         known: dict[str, Any] = {name: self._assumption(name) for name in self.spec.knowledge}
-        return WhiteBoxView(
+        view = WhiteBoxView(
             self.trained.net,
             self.trained.state,
             self.released,
             self.dataset.input_shape,
             len(self.forget),
             **known,
+        )
+        member = changed_member(view.net, view.before, view.after)
+        return view if member is None else self._of_member(view, member)
+
+    def _of_member(self, view: WhiteBoxView, member: int) -> WhiteBoxView:
+        """The view of one member of an ensemble."""
+        shards = self.trained.options["shards"]
+        size = (places(self.private, shards, 1)[:, 0] == member).sum().item()
+        return replace(
+            view,
+            net=view.net.get_submodule(f"{PREFIX}{member}"),
+            before=member_state(view.before, member),
+            after=member_state(view.after, member),
+            pretrained=view.pretrained and member_state(view.pretrained, member),
+            private_size=view.private_size and int(size),
         )
 
     def _assumption(self, name: str) -> Any:
@@ -253,7 +283,7 @@ def prepare(spec: Spec, *, progress: Progress = False) -> Scene:
         training=spec.training,
         options=spec.options("training"),
     )
-    trained = trained_on(recipe, private.to(like), rng=rng_of("fine_tune", spec.seed))
+    trained = trained_on(fitted(recipe), private.to(like), rng=rng_of("fine_tune", spec.seed))
     forget, retain = (part.to(like) for part in choose(spec, private))
     started = time.perf_counter()
     unlearned = unlearn(spec, trained, forget, retain, rng_of("unlearn", spec.seed, spec.request))
@@ -264,8 +294,10 @@ def prepare(spec: Spec, *, progress: Progress = False) -> Scene:
 
 
 def trained_on(recipe: Recipe, private: Split, *, rng: torch.Generator) -> Trained:
-    """A recipe, followed on private samples."""
-    return Trained(**vars(recipe), state=train(recipe, private, rng=rng))
+    """A recipe, followed on private samples, and what was recorded meanwhile."""
+    history: list[Recorded] = []
+    state = train(recipe, private, rng=rng, history=history)
+    return Trained(**vars(recipe), state=state, history=tuple(history))
 
 
 def unlearn(

@@ -35,6 +35,7 @@ from uninv_lib.methods import (
 from uninv_lib.options import chosen, function_of, one_of, options_of
 from uninv_lib.service import ANSWERS
 from uninv_lib.types import WhiteBoxView, unknown
+from uninv_lib.unlearning.needs import misfit
 
 USERS = ("output", "loss", "lora_scale", "step")
 """What only a user's own view may say: a scene's net and step are the library's."""
@@ -101,8 +102,8 @@ class Spec(BaseModel):
     )
     training: Annotated[str, one_of("training", TABLES["training"])] = Field(
         DEFAULTS["training"],
-        description="private training: an epoch of SGD, or the last linear layer fitted to its "
-        "optimum",
+        description="private training: an epoch of SGD, of one net or of an ensemble on shards, or "
+        "the last linear layer fitted to its optimum",
     )
     private_size: Count = Field(
         32, description="N, private samples that the model is fine-tuned on"
@@ -225,6 +226,8 @@ def _misfits(spec: Spec) -> Iterator[str]:
         yield f"forget_size: {spec.forget_size} beside forget_share; allowed: one of the two"
     if spec.forget_classes > 1 and share is None:
         yield f"forget_classes: {spec.forget_classes} without forget_share; allowed: 1"
+    if fault := misfit(spec.unlearning, spec.training):
+        yield fault
     options = spec.options("attack")
     if spec.answers in ("rounded", "label") and options.get("score") == "log_odds":
         yield (

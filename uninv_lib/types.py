@@ -103,11 +103,28 @@ class Recipe:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Recorded:
+    """What private training kept of one step: the samples that it took, the state before it and
+    after it; of training on shards, a step is what one member learned up to one slice, the states
+    are that member's, and part is (shard, slice).
+    """
+
+    samples: Split
+    before: State
+    after: State
+    part: tuple[int, int] | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Trained(Recipe):
-    """A model that was trained so, to `state` (θ)."""
+    """A model that was trained so, to `state` (θ), in the steps of `history` where they are kept.
+
+    The states of a history are those that training made anyway, not copies of them.
+    """
 
     state: State
+    history: tuple[Recorded, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from uninv_lib.defenses import DEFENSES
 from uninv_lib.options import options_of
 from uninv_lib.spec import ASSUMPTIONS
 from uninv_lib.unlearning import UNLEARNING
+from uninv_lib.unlearning.needs import training_for
 
 CUDA = pytest.param(
     "cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no graphics card")
@@ -46,7 +47,8 @@ def test_models_stay_on_the_device(device, unlearning, defense):
         name: about.examples[len(about.examples) // 2] if about.examples else about.default
         for name, about in options_of(DEFENSES[defense]).items()
     }
-    scene = prepare(spec(device, unlearning=unlearning, defense=defense, **options))
+    chosen = {"unlearning": unlearning, "training": training_for(unlearning), "defense": defense}
+    scene = prepare(spec(device, **chosen, **options))
     view = scene.white_box()
     places = {t.device.type for state in (view.before, view.after) for t in state.values()}
     assert places == {device}

@@ -18,6 +18,7 @@ from uninv_lib.support import code
 
 SMALL = {"dataset": "digits", "budget": "smoke", "device": "cpu"}
 FEATURES = Spec(**SMALL, width=2, defense="pruning", strength=0.5)
+SHARDED = Spec(**SMALL, model="linear", training="sharded", unlearning="sisa")
 LABELS = Spec(**SMALL, model="mlp", attack="labels", private_size=200, forget_share=0.5)
 
 
@@ -40,6 +41,10 @@ def forget():
 
 def of_run(library):
     return code_of_run(FEATURES)
+
+
+def of_sharded(library):
+    return code_of_run(SHARDED)
 
 
 def of_labels(library):
@@ -98,6 +103,9 @@ INSIDE = [
     (of_run, "measure/features.py"),
     (of_run, "scene.py"),
     (of_run, "experiment.py"),
+    (of_sharded, "unlearning/sisa.py"),
+    (of_sharded, "training/sharded.py"),
+    (of_sharded, "models/ensemble.py"),
     (of_labels, "attacks/labels/answers.py"),
     (of_labels, "attacks/labels/probes/zoo.py"),
     (of_labels, "measure/labels.py"),
@@ -112,6 +120,8 @@ INSIDE = [
 ]
 OUTSIDE = [
     (of_run, "unlearning/retrain.py"),
+    (of_run, "unlearning/sisa.py"),
+    (of_sharded, "unlearning/gradient_ascent.py"),
     (of_run, "defenses/obfuscation.py"),
     (of_run, "models/mlp.py"),
     (of_run, "data/folder.py"),

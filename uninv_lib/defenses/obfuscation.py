@@ -7,6 +7,7 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
+from uninv_lib.training.noise import noisy
 from uninv_lib.types import Split, State, Trained
 
 
@@ -31,14 +32,4 @@ def obfuscation(
     Relative to the update (ours): the same strength means the same to the attack for every model
     and rate.
     """
-    names = [name for name, _ in trained.net.named_parameters()]
-    norm = torch.stack([(unlearned[name] - trained.state[name]).norm() for name in names]).norm()
-    noise = {
-        name: torch.randn(unlearned[name].shape, generator=rng).to(unlearned[name])
-        for name in names
-    }
-    length = torch.stack([n.norm() for n in noise.values()]).norm()
-    return {
-        name: t + strength * norm / length * noise[name] if name in noise else t
-        for name, t in unlearned.items()
-    }
+    return noisy(trained.net, trained.state, unlearned, strength, rng=rng)

@@ -102,9 +102,9 @@ def forgotten_confidence(outcome: Outcome) -> Values:
 
 
 def update_cosine(outcome: Outcome) -> Values:
-    scene, before = outcome.scene, outcome.scene.trained.state
-    exact = gradient(scene.trained.net, before, scene.forget)
-    changes = torch.cat([(scene.released[name] - before[name]).flatten() for name in exact])
+    view = outcome.scene.white_box()
+    exact = gradient(view.net, view.before, outcome.scene.forget)
+    changes = torch.cat([(view.after[name] - view.before[name]).flatten() for name in exact])
     slopes = torch.cat([slope.flatten() for slope in exact.values()])
     return {"": cosine_similarity(changes, slopes, dim=0).item()}
 
@@ -117,7 +117,8 @@ def feature_cosine(outcome: Outcome) -> Values:
     scene = outcome.scene
     if not outcome.orders:
         return {}
-    true = entered(outcome.anatomy, scene.trained.state, scene.forget.inputs)[:, :-1]
+    before = scene.white_box().before
+    true = entered(outcome.anatomy, before, scene.forget.inputs)[:, :-1]
     return {
         name: cosine_similarity(metrics.match(last.features, true), true).mean().item()
         for name, last in outcome.orders.items()

@@ -9,10 +9,10 @@ from typing import Annotated, Any
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, one_hot
 
 from uninv_lib.anatomy import anatomy_of, entered
-from uninv_lib.types import Recipe, Split, State
+from uninv_lib.training.heads import WEIGHT_DECAY, Softmax, with_head
+from uninv_lib.types import Recipe, Recorded, Split, State
 
 GOAL, FAILED = 1e-6, 1e-4
 """Length of the gradient at which the fit ends (one surprising sample's own is about 1 to 50), and
@@ -24,9 +24,10 @@ def converged(
     private: Split,
     *,
     rng: torch.Generator,
+    history: list[Recorded] | None = None,
     weight_decay: Annotated[
         float, Field(gt=0, description="L2 penalty beside the sum of the samples' losses")
-    ] = 1.0,
+    ] = WEIGHT_DECAY,
 ) -> State:
     """θ_0 with its last linear layer fitted to its optimum on these samples, see `converge`;
     nothing is drawn.
@@ -34,7 +35,9 @@ def converged(
     return converge(recipe.net, recipe.pretrained, private, weight_decay=weight_decay)
 
 
-def converge(net: nn.Module, state: State, private: Split, *, weight_decay: float = 1.0) -> State:
+def converge(
+    net: nn.Module, state: State, private: Split, *, weight_decay: float = WEIGHT_DECAY
+) -> State:
     """`state` with its last linear layer fitted to the optimum; everything in front of it stays as
     it is.
 
@@ -51,15 +54,13 @@ def converge(net: nn.Module, state: State, private: Split, *, weight_decay: floa
         rows = entered(anatomy, state, private.inputs)
         # With more features than samples the solution lies in the samples' span, a smaller problem.
         span = torch.linalg.qr(rows.T).Q if len(rows) < rows.shape[1] else None
-        solution = _optimum(
-            rows if span is None else rows @ span, private.labels.cpu(), classes, weight_decay
-        )
+        rows = rows if span is None else rows @ span
+        solution = _optimum(Softmax(rows, private.labels.cpu(), classes, weight_decay))
         solution = solution if span is None else solution @ span.T
-    weight, bias = solution[:, :-1].contiguous(), solution[:, -1].contiguous()
-    return {**state, names[0]: weight.to(state[names[0]]), names[1]: bias.to(state[names[1]])}
+    return with_head(state, names, solution)
 
 
-def _optimum(rows: Tensor, labels: Tensor, classes: int, weight_decay: float) -> Tensor:
+def _optimum(fit: Softmax) -> Tensor:
     """(classes, columns of rows), float64, by Newton's method in a trust region (scipy's
     trust-ncg).
 
@@ -68,25 +69,17 @@ def _optimum(rows: Tensor, labels: Tensor, classes: int, weight_decay: float) ->
     """
     from scipy.optimize import minimize
 
-    true = one_hot(labels, classes).double()
-
     def matrix(flat: Any) -> Tensor:
-        return torch.from_numpy(flat).view(classes, -1)
+        return torch.from_numpy(flat).view(fit.classes, -1)
 
     def loss_and_gradient(flat: Any) -> tuple[float, Any]:
         weights = matrix(flat)
-        z = rows @ weights.T
-        loss = cross_entropy(z, labels, reduction="sum") + weight_decay / 2 * weights.square().sum()
-        return loss.item(), (
-            (z.softmax(1) - true).T @ rows + weight_decay * weights
-        ).flatten().numpy()
+        return fit.loss(weights).item(), fit.gradient(weights).flatten().numpy()
 
     def curvature(flat: Any, direction: Any) -> Any:
-        p, z = (rows @ matrix(flat).T).softmax(1), rows @ matrix(direction).T
-        moved = p * (z - (p * z).sum(1, keepdim=True))
-        return (moved.T @ rows + weight_decay * matrix(direction)).flatten().numpy()
+        return fit.curvature(matrix(flat), matrix(direction)).flatten().numpy()
 
-    start = torch.zeros(classes * rows.shape[1], dtype=torch.double).numpy()
+    start = torch.zeros(fit.classes * fit.rows.shape[1], dtype=torch.double).numpy()
     options = {"gtol": GOAL, "maxiter": 1000}
     found = minimize(
         loss_and_gradient, start, jac=True, hessp=curvature, method="trust-ncg", options=options

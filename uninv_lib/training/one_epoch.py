@@ -5,10 +5,16 @@ from __future__ import annotations
 import torch
 
 from uninv_lib.training.sgd import fine_tune
-from uninv_lib.types import Recipe, Split, State
+from uninv_lib.types import Recipe, Recorded, Split, State
 
 
-def one_epoch(recipe: Recipe, private: Split, *, rng: torch.Generator) -> State:
+def one_epoch(
+    recipe: Recipe,
+    private: Split,
+    *,
+    rng: torch.Generator,
+    history: list[Recorded] | None = None,
+) -> State:
     """SGD from θ_0 by the recipe's rate, epochs and batch size: one epoch where it says no
     other.
     """
@@ -20,4 +26,5 @@ def one_epoch(recipe: Recipe, private: Split, *, rng: torch.Generator) -> State:
         lr=recipe.lr,
         epochs=recipe.epochs,
         batch_size=recipe.batch_size,
+        history=history,
     )

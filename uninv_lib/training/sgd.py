@@ -5,6 +5,7 @@ evaluate.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ from torch.nn.functional import cross_entropy, pad
 
 from uninv_lib.models import logits, state_of
 from uninv_lib.support.progress import Progress, steps
-from uninv_lib.types import Split, State
+from uninv_lib.types import Recorded, Split, State
 
 
 def _batches(size: int, batch_size: int, rng: torch.Generator) -> list[Tensor]:
@@ -81,17 +82,28 @@ def fit(
     return state_of(net)
 
 
+def slopes_of(net: nn.Module, state: State, loss: Callable[[State], Tensor]) -> dict[str, Tensor]:
+    """The gradient of any loss of the state, by parameter name."""
+    parameters = {name: state[name].detach().requires_grad_() for name, _ in net.named_parameters()}
+    slopes = torch.autograd.grad(loss({**state, **parameters}), list(parameters.values()))
+    return dict(zip(parameters, slopes, strict=True))
+
+
 def gradient(net: nn.Module, state: State, split: Split) -> dict[str, Tensor]:
     """∇L, the mean cross-entropy's gradient over the samples, by parameter name (eq. 1)."""
-    parameters = {name: state[name].detach().requires_grad_() for name, _ in net.named_parameters()}
-    loss = cross_entropy(logits(net, {**state, **parameters}, split.inputs), split.labels)
-    return dict(zip(parameters, torch.autograd.grad(loss, list(parameters.values())), strict=True))
+    return slopes_of(
+        net, state, lambda at: cross_entropy(logits(net, at, split.inputs), split.labels)
+    )
+
+
+def moved(state: State, slopes: Mapping[str, Tensor], rate: float) -> State:
+    """θ − rate · slopes."""
+    return {name: t - rate * slopes[name] if name in slopes else t for name, t in state.items()}
 
 
 def step(net: nn.Module, state: State, split: Split, rate: float) -> State:
     """One step of gradient descent with this rate, θ − rate · ∇L; a negative rate ascends."""
-    slopes = gradient(net, state, split)
-    return {name: t - rate * slopes[name] if name in slopes else t for name, t in state.items()}
+    return moved(state, gradient(net, state, split), rate)
 
 
 def fine_tune(
@@ -103,15 +115,19 @@ def fine_tune(
     lr: float = 1e-3,
     epochs: int = 1,
     batch_size: int = 128,
+    history: list[Recorded] | None = None,
 ) -> State:
     """Plain SGD from `state` with frozen BatchNorm statistics, as in the paper's code (lr 1e-3, one
-    epoch).
+    epoch); its steps are added to `history`.
 
     No samples, or no epochs: the same state.
     """
     for _ in range(epochs):
         for batch in _batches(len(split), batch_size, rng):
-            state = step(net, state, split.take(batch), lr)
+            before, samples = state, split.take(batch)
+            state = step(net, before, samples, lr)
+            if history is not None:
+                history.append(Recorded(samples, before, state))
     return state
 
 

@@ -8,7 +8,9 @@ import torch
 from pydantic import Field
 
 from uninv_lib.training import step
+from uninv_lib.training.noise import noisy
 from uninv_lib.types import Split, State, Trained
+from uninv_lib.unlearning.steps import finite, minibatches
 
 
 def gradient_ascent(
@@ -23,26 +25,27 @@ def gradient_ascent(
         int | None,
         Field(ge=1, le=10**6, description="forgotten samples a step takes; without, all"),
     ] = None,
+    step_noise: Annotated[
+        float,
+        Field(ge=0, description="norm of Gaussian noise in each step, in units of the step's"),
+    ] = 0.0,
 ) -> State:
     """θ + unlearning_rate · ∇L(forget), `unlearning_steps` times; one step, as in the official
-    code.
+    code. Reads the forgotten samples only, and takes one gradient of each a step: of one sample,
+    1 / (N − 1) of an epoch of training again. Without forgotten samples θ stays as it is.
 
     unlearning_batch_size: forgotten samples a step takes, in an order drawn anew for each pass over
-    them; without, each step takes all. Raises FloatingPointError where the ascent diverges: the
-    loss has no upper bound.
+    them; without, each step takes all. step_noise: the paper's parameter obfuscation, here within
+    the steps; at 0 nothing is drawn for it. Raises FloatingPointError where the ascent diverges:
+    the loss has no upper bound.
     """
-    state, size = trained.state, unlearning_batch_size or len(forget)
-    batches = [] if unlearning_batch_size else [forget] * unlearning_steps
-    while len(batches) < unlearning_steps:
-        batches += [
-            forget.take(part) for part in torch.randperm(len(forget), generator=rng).split(size)
-        ]
-    for i, batch in enumerate(batches[:unlearning_steps]):
-        state = step(trained.net, state, batch, -unlearning_rate)
-        if not all(torch.isfinite(state[name]).all() for name, _ in trained.net.named_parameters()):
-            raise FloatingPointError(
-                f"gradient_ascent: not finite after step {i + 1} of {unlearning_steps} at "
-                f"unlearning_rate {unlearning_rate:g}; the method failed, take fewer steps or "
-                "a lower rate"
-            )
+    state, net = trained.state, trained.net
+    if not len(forget):
+        return dict(state)
+    batches = minibatches(forget, unlearning_batch_size, unlearning_steps, rng)
+    for i, batch in enumerate(batches):
+        before, state = state, step(net, state, batch, -unlearning_rate)
+        if step_noise:
+            state = noisy(net, before, state, step_noise, rng=rng)
+        finite("gradient_ascent", trained, state, i + 1, unlearning_steps, unlearning_rate)
     return state

@@ -12,6 +12,9 @@ def retrain(trained: Trained, forget: Split, retain: Split, *, rng: torch.Genera
     """θ_0 trained on the retained samples only, with the private training's own settings (official
     code).
 
-    The order of minibatches is drawn anew from `rng`, as a developer's second training would.
+    The order of minibatches is drawn anew from `rng`, as a developer's second training would. Reads
+    the retained samples only; N − 1 sample gradients an epoch, which other methods are measured
+    against. Without forgotten samples it trains again all the same, without retained ones it gives
+    what training gives of none: θ_0 where that takes steps.
     """
     return train(trained, retain, rng=rng)

@@ -19,7 +19,6 @@ from uninv_lib.data import load
 from uninv_lib.defenses import DEFENSES
 from uninv_lib.experiment import run
 from uninv_lib.scene import prepare, pretrain
-from uninv_lib.unlearning import UNLEARNING
 from uninv_lib.widgets.base import FOLDER, Live, Pictures, Widget, module, spec_of
 from uninv_lib.widgets.presentation import strengths
 
@@ -38,6 +37,8 @@ AXES: dict[str, list[Any]] = {
     "rate": [1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1],
     "size": [1, 2, 4, 8, 16, 32, 64, 128],
 }
+METHODS = ["retrain", "gradient_ascent"]
+"""Those of the paper, which the page is about."""
 STRENGTHS: dict[str, list[Any]] = {
     "obfuscation": [0.1, 0.3, 0.5, 1, 2, 3, 5, 10],
     "pruning": [0.1, 0.2, 0.3, 0.5, 0.7, 0.9],
@@ -115,7 +116,7 @@ class DrawForgetLeak(Widget):
         mean, std = anatomy_of(net, data.input_shape, state).affine()  # the same for each pixel
         super().__init__(
             live=live,
-            axes={**AXES, "method": list(UNLEARNING), "defense": list(DEFENSES)},
+            axes={**AXES, "method": METHODS, "defense": list(DEFENSES)},
             strengths={name: STRENGTHS.get(name) or strengths(name) for name in DEFENSES},
             weights=weights,
             layers=layers,

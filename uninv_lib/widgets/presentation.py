@@ -38,6 +38,12 @@ METHOD: dict[str, Words] = {
         "drowns": "what the others taught the model",
         "mixed": "What the others taught the model is mixed in.",
     },
+    "neggrad_plus": {"name": "NegGrad+"},
+    "salun": {"name": "SalUn"},
+    "scrub": {"name": "SCRUB"},
+    "fisher": {"name": "Fisher noise"},
+    "newton": {"name": "Newton step"},
+    "sisa": {"name": "SISA"},
 }
 """drowns: what else is in the update, where the picture's gradient is not found; mixed: the same as
 a sentence."""
