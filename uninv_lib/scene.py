@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 from uninv_lib import training
+from uninv_lib.attacks.adaptive import ADAPTIVE, assumed
 from uninv_lib.data import load
 from uninv_lib.defenses import DEFENSES
 from uninv_lib.models import build, predictor
@@ -26,6 +27,10 @@ from uninv_lib.unlearning import UNLEARNING
 EPOCHS = {"smoke": (2, 6), "quick": (5, 36), "default": (5, 36), "full": (120, 360)}
 """Epochs of pretraining with at least 1,000 public samples, and with fewer. 120 is published; 5 is
 what a chapter can wait for (ours)."""
+
+
+RELEASES = 8
+"""Of the same unlearned model, where a server knows of several."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +66,10 @@ class Scene:
         again = torch.randperm(len(self.retain), generator=rng)
         return private.take(order[start:]), self.retain.take(again[start:])
 
-    def white_box(self) -> WhiteBoxView:
-        """The server's view, with the assumptions of `spec.knowledge`."""
-        known: dict[str, Any] = {name: self._assumption(name) for name in self.spec.knowledge}
+    def white_box(self, *more: str) -> WhiteBoxView:
+        """The server's view, with the assumptions of `spec.knowledge` and these more."""
+        names = {*self.spec.knowledge, *more}
+        known: dict[str, Any] = {name: self._assumption(name) for name in sorted(names)}
         return WhiteBoxView(
             self.trained.net,
             self.trained.state,
@@ -72,6 +78,13 @@ class Scene:
             len(self.forget),
             **known,
         )
+
+    def knowing(self) -> WhiteBoxView:
+        """What who knows of the defense, one of ADAPTIVE, makes of the server's view, and of what
+        it assumes.
+        """
+        defense = self.spec.defense
+        return ADAPTIVE[defense](self.white_box(*assumed(defense)))
 
     def _assumption(self, name: str) -> Any:
         """What a server knows that is told this; by the name of the view's field."""
@@ -85,6 +98,8 @@ class Scene:
             return self.public.inputs
         if name == "weight_decay":  # of the mean over those who were retained
             return self.spec.weight_decay / max(1, len(self.retain))
+        if name == "releases":
+            return tuple(defended(self, i) for i in range(1, RELEASES))
         return getattr(self.spec, name)
 
     def noise(self) -> tuple[torch.Generator, torch.Generator]:
@@ -252,11 +267,19 @@ def prepare(spec: Spec, *, progress: Progress = False) -> Scene:
         rng=rng_of("unlearn", spec.seed, spec.request),
         **spec.options("unlearning"),
     )
-    released = DEFENSES[spec.defense](
-        unlearned,
-        trained,
-        retain,
-        rng=rng_of("defend", spec.seed, spec.request),
+    scene = Scene(spec, data_of(spec), trained, forget, retain, unlearned, unlearned)
+    return replace(scene, released=defended(scene))
+
+
+def defended(scene: Scene, *number: int) -> State:
+    """What the Spec's defense makes of the unlearned model; number: of a further release, which
+    draws anew.
+    """
+    spec = scene.spec
+    return DEFENSES[spec.defense](
+        scene.unlearned,
+        scene.trained,
+        scene.retain,
+        rng=rng_of("defend", spec.seed, spec.request, *number),
         **spec.options("defense"),
     )
-    return Scene(spec, data_of(spec), trained, forget, retain, unlearned, released)

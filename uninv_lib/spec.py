@@ -36,7 +36,7 @@ from uninv_lib.options import chosen, function_of, one_of, options_of
 from uninv_lib.service import ANSWERS
 from uninv_lib.types import WhiteBoxView, unknown
 
-USERS = ("output", "loss", "lora_scale", "step")
+USERS = ("output", "loss", "lora_scale", "step", "weights")
 """What only a user's own view may say: a scene's net and step are the library's."""
 ASSUMPTIONS = tuple(
     field.name

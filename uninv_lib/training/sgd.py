@@ -81,16 +81,21 @@ def fit(
     return state_of(net)
 
 
-def gradient(net: nn.Module, state: State, split: Split) -> dict[str, Tensor]:
+def gradient(
+    net: nn.Module, state: State, split: Split, *, label_smoothing: float = 0.0
+) -> dict[str, Tensor]:
     """∇L, the mean cross-entropy's gradient over the samples, by parameter name (eq. 1)."""
     parameters = {name: state[name].detach().requires_grad_() for name, _ in net.named_parameters()}
-    loss = cross_entropy(logits(net, {**state, **parameters}, split.inputs), split.labels)
+    given = logits(net, {**state, **parameters}, split.inputs)
+    loss = cross_entropy(given, split.labels, label_smoothing=label_smoothing)
     return dict(zip(parameters, torch.autograd.grad(loss, list(parameters.values())), strict=True))
 
 
-def step(net: nn.Module, state: State, split: Split, rate: float) -> State:
+def step(
+    net: nn.Module, state: State, split: Split, rate: float, *, label_smoothing: float = 0.0
+) -> State:
     """One step of gradient descent with this rate, θ − rate · ∇L; a negative rate ascends."""
-    slopes = gradient(net, state, split)
+    slopes = gradient(net, state, split, label_smoothing=label_smoothing)
     return {name: t - rate * slopes[name] if name in slopes else t for name, t in state.items()}
 
 

@@ -23,6 +23,9 @@ def gradient_ascent(
         int | None,
         Field(ge=1, le=10**6, description="forgotten samples a step takes; without, all"),
     ] = None,
+    label_smoothing: Annotated[
+        float, Field(ge=0, lt=1, description="share of a label that all classes get of the loss")
+    ] = 0.0,
 ) -> State:
     """θ + unlearning_rate · ∇L(forget), `unlearning_steps` times; one step, as in the official
     code.
@@ -38,7 +41,9 @@ def gradient_ascent(
             forget.take(part) for part in torch.randperm(len(forget), generator=rng).split(size)
         ]
     for i, batch in enumerate(batches[:unlearning_steps]):
-        state = step(trained.net, state, batch, -unlearning_rate)
+        state = step(
+            trained.net, state, batch, -unlearning_rate, label_smoothing=label_smoothing
+        )
         if not all(torch.isfinite(state[name]).all() for name, _ in trained.net.named_parameters()):
             raise FloatingPointError(
                 f"gradient_ascent: not finite after step {i + 1} of {unlearning_steps} at "
