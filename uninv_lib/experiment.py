@@ -142,9 +142,13 @@ def probes_of(scene: Scene, *, progress: Progress = False) -> tuple[Tensor, int]
 
 def knowing(scene: Scene, *, progress: Progress = False) -> Reconstruction:
     """What the attacker of a Record's adaptive metrics finds, who knows of the scene's defense; one
-    of ADAPTIVE.
+    of ADAPTIVE; where the attack does not work with what that one sees, such as more people than it
+    can tell apart, what it finds without.
     """
-    found, _ = attack(scene, knows=True, progress=progress)
+    try:
+        found, _ = attack(scene, knows=True, progress=progress)
+    except ValueError:
+        found, _ = attack(scene, progress=progress)
     assert isinstance(found, Reconstruction)
     return found
 

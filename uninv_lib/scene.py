@@ -15,8 +15,8 @@ from uninv_lib import training
 from uninv_lib.attacks.adaptive import ADAPTIVE, assumed
 from uninv_lib.data import load
 from uninv_lib.defenses import DEFENSES
-from uninv_lib.models import build, predictor
-from uninv_lib.service import answering
+from uninv_lib.models import build
+from uninv_lib.service import asked
 from uninv_lib.spec import Spec
 from uninv_lib.support.cache import digest
 from uninv_lib.support.progress import Progress
@@ -111,13 +111,13 @@ class Scene:
         self, noise: tuple[torch.Generator, torch.Generator] | None = None
     ) -> BlackBoxView:
         """The user's view: answers as the service of `spec.answers` gives them."""
+        like, shape = self.forget.inputs.new_zeros(()), self.dataset.input_shape
         before, after = (
-            answering(predictor(self.trained.net, state), self.spec.answers, rng)
+            asked(self.trained.net, state, self.spec.answers, rng, input_shape=shape)
             for state, rng in zip(
                 (self.trained.state, self.released), noise or self.noise(), strict=True
             )
         )
-        like, shape = self.forget.inputs.new_zeros(()), self.dataset.input_shape
         return BlackBoxView(before, after, self.dataset.num_classes, shape, like=like)
 
     @property

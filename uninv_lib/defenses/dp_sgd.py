@@ -25,7 +25,7 @@ def dp_sgd(
         Field(
             gt=0,
             description="noise multiplier: deviation of the noise in units of dp_clip",
-            examples=[0.3, 1, 3],
+            examples=[1, 10, 100],
         ),
     ],
     dp_epochs: Annotated[int, Field(ge=1, le=10**6, description="epochs of DP-SGD")] = 1,

@@ -37,7 +37,7 @@ from uninv_lib.measure.labels import (
     rank,
 )
 from uninv_lib.measure.outcome import Outcome, Values
-from uninv_lib.measure.utility import accuracy, forgotten_label
+from uninv_lib.measure.utility import accuracy, epsilon, forgotten_label
 from uninv_lib.types import LabelScores, Reconstruction
 
 __all__ = ["METRICS", "Metric", "Outcome", "measure", "metric_of", "metrics_of"]
@@ -129,6 +129,12 @@ METRICS: dict[type, dict[str, Metric]] = {
         ),
         "forgotten_accuracy": Metric(
             "%", "accuracy on forgotten samples", accuracy("forgotten"), shown=False
+        ),
+        "epsilon": Metric(
+            "",
+            "ε of differential privacy, at dp_delta, of what DP-SGD tells of a retained sample",
+            epsilon,
+            shown=False,
         ),
     },
 }

@@ -1,5 +1,5 @@
 """What an attacker does who knows of the defense: a function view -> view for each defense that has
-one, in a file of the defense's name.
+one, in a file of the defense's name, or of what several of them do.
 """
 
 from __future__ import annotations
@@ -7,7 +7,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from uninv_lib.attacks.adaptive.cosine import unturned
 from uninv_lib.attacks.adaptive.decoys import everybody
+from uninv_lib.attacks.adaptive.drift import without_drift
 from uninv_lib.attacks.adaptive.obfuscation import denoised
 from uninv_lib.attacks.adaptive.pruning import unmask
 from uninv_lib.attacks.adaptive.rounding import unrounded
@@ -35,11 +37,15 @@ class Adaptive:
 ADAPTIVE: dict[str, Function] = {
     "obfuscation": Adaptive(denoised, ("strength",)),
     "pruning": unmask,
+    "fine_tuning": Adaptive(without_drift, ("public",)),
     "sign": Adaptive(unpressed, ("strength",)),
     "top_k": refilled,
     "rounding": unrounded,
     "precision": unrounded,
     "decoys": Adaptive(everybody, ("strength",)),
+    "projection": Adaptive(without_drift, ("public",)),
+    "cosine": Adaptive(unturned, ("strength",)),
+    "dp_sgd": Adaptive(without_drift, ("public",)),
 }
 """By the name of the defense; an entry is a function, or an `Adaptive` that says what it assumes.
 None mutates the view, and of an undefended one each gives nearly the same update."""

@@ -52,7 +52,7 @@ def parts_of(rows: Tensor, names: tuple[str, str]) -> dict[str, Tensor]:
 
 def nearest(rows: Tensor, rank: int) -> Tensor:
     """The nearest matrix of this rank."""
-    left = torch.linalg.eigh(rows @ rows.T).eigenvectors[:, -rank:]
+    left = torch.linalg.eigh((rows @ rows.T).double()).eigenvectors[:, -rank:].to(rows)
     return left @ (left.T @ rows)
 
 
