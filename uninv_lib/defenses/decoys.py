@@ -26,15 +26,19 @@ def decoys(
     would add, as long as unlearned − before (ours).
 
     The forgotten hide among others; the others pay for it, for a decoy's own picture is in the
-    update as much as theirs, and nobody has asked them. Raises ValueError for more decoys than
-    retained samples.
+    update as much as theirs, and nobody has asked them. A sample whose gradient was lost in
+    rounding is passed over. Raises ValueError for more decoys than retained samples.
     """
     if not 0 <= strength <= len(retain):
         raise ValueError(f"strength: {strength}; allowed for decoys: 0 to {len(retain)}, retained")
-    update = update_of(unlearned, trained)
-    target, tiny = length(update.values()), torch.finfo(torch.float32).tiny
-    for i in torch.randperm(len(retain), generator=rng)[: int(strength)]:
+    update, left = update_of(unlearned, trained), strength
+    target = length(update.values())
+    for i in torch.randperm(len(retain), generator=rng):
+        if not left:
+            break
         slopes = gradient(trained.net, trained.state, retain.take(i[None]))
-        scale = target / length(slopes.values()).clamp_min(tiny)
-        update = {n: u + scale * slopes[n] for n, u in update.items()}
+        scale = target / length(slopes.values())
+        if scale.isfinite():
+            update = {n: u + scale * slopes[n] for n, u in update.items()}
+            left -= 1
     return released(unlearned, trained, update) if strength else dict(unlearned)

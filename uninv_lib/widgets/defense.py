@@ -91,9 +91,10 @@ def _cell(fields: Mapping[str, Any], seen: Observed, pictures: Pictures) -> dict
     numbers, shown = {}, [*pictures.add(seen.truth), *pictures.add(seen.frames[-1])]
     if spec.defense in ADAPTIVE:
         found = knowing(prepare(spec))
-        shown += pictures.add(match(found.inputs, seen.truth)[:1])
+        nearest = int((found.inputs - seen.truth[:1]).square().flatten(1).sum(1).argmin())
+        shown += pictures.add(found.inputs[nearest : nearest + 1])
         names += ["gain_adaptive", "psnr_adaptive"]
-        numbers["inferred_label_adaptive"] = float(found.labels[0])
+        numbers["inferred_label_adaptive"] = float(found.labels[nearest])
     return {
         "spec": dict(fields),
         "metrics": {name: seen.metrics[name] for name in names} | numbers,
