@@ -20,10 +20,11 @@ from uninv_lib.attacks.search.costs import dummy_gradient
 from uninv_lib.models import logits
 from uninv_lib.types import WhiteBoxView
 
-MOST, NUMBERS, GROUP, TRIED, ROUNDS, RIDGE, NEAR = 100, 1e7, 64, 3, 10, 1e-6, 1e-5
-"""Directions, numbers in all of them, and samples of one, at most; rounds of the fit from each start, and from the
-better one; the share of their mean squared length that is added to each; how near an update is to
-that rank, relatively, for nothing else to be in it (ours)."""
+MOST, NUMBERS, ENTRIES, GROUP, TRIED, ROUNDS, RIDGE, NEAR = 100, 1e7, 100, 64, 3, 10, 1e-6, 1e-5
+"""Directions and numbers in all of them, at most; entries of the update for each, at least, since
+more would explain anything; samples of one, at most; rounds of the fit from each start, and from
+the better one; the share of their mean squared length that is added to each; how near an update is
+to that rank, relatively, for nothing else to be in it (ours)."""
 
 
 def without_drift(view: WhiteBoxView) -> WhiteBoxView:
@@ -43,7 +44,7 @@ def without_drift(view: WhiteBoxView) -> WhiteBoxView:
     fit = _Fit(seen, [_shape(update, names) for names in layers], view.num_forgotten)
     if fit.away(seen) <= NEAR * seen.norm():
         return view
-    directions = _directions(view, view.public)
+    directions = _directions(view, view.public, len(seen) // ENTRIES)
     multiples = fit.multiples(torch.stack([_linear(d, layers).float() for d in directions]))
     found = {
         n: u - sum(m * d[n] for m, d in zip(multiples.double(), directions, strict=True))
@@ -100,7 +101,7 @@ def _linear(update: Mapping[str, Tensor], layers: list[tuple[str, str]]) -> Tens
     return torch.cat([rows_of(update, names).flatten() for names in layers])
 
 
-def _directions(view: WhiteBoxView, public: Tensor) -> list[dict[str, Tensor]]:
+def _directions(view: WhiteBoxView, public: Tensor, most: int) -> list[dict[str, Tensor]]:
     """Gradients at the model before, of length 1: for each class that it sees, with as many of the
     labels that it finds likeliest as there is room for.
     """
@@ -109,7 +110,7 @@ def _directions(view: WhiteBoxView, public: Tensor) -> list[dict[str, Tensor]]:
         given = torch.cat([logits(view.net, view.before, x) for x in public.split(512)])
     taken = given.argmax(1)
     size = sum(view.before[n].numel() for n in names)
-    room = int(min(MOST, max(1, NUMBERS // size))) // len(taken.unique()) or 1
+    room = int(min(MOST, most, NUMBERS // size)) // len(taken.unique()) or 1
     found = []
     for own in taken.unique():
         group, mean = public[taken == own][:GROUP], given[taken == own].mean(0)

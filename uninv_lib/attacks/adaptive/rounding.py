@@ -7,25 +7,43 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from uninv_lib.attacks.adaptive.low_rank import moved_by, update_of
+from uninv_lib.attacks.adaptive.low_rank import (
+    linear_layers,
+    moved_by,
+    nearest,
+    parts_of,
+    rows_of,
+    update_of,
+)
 from uninv_lib.types import WhiteBoxView
 
-DIGITS, EVEN, MOST, SCALES = 24, 0.02, 2**21, 60
+DIGITS, EVEN, MOST, SCALES, ROUNDS = 24, 0.02, 2**21, 30, 8
 """Binary ones of a float32; how far from a multiple of the step, in steps, a number may lie beside
-what float32 makes of it; multiples, at most, that float32 tells apart well; scales that are tried
-(ours)."""
+what float32 makes of it; multiples, at most, that float32 tells apart well; scales that are tried;
+rounds of the fit (ours)."""
 
 
 def unrounded(view: WhiteBoxView) -> WhiteBoxView:
     """Each entry of the update moved to its expectation, given that it lies within half a step of
     the rounding about what was released, and that the entries of a tensor are Gaussian of a scale
     at which such intervals are likeliest (ours). The step shows in the released numbers.
+
+    In a linear layer they are Gaussian about the nearest matrix of the rank that the forgotten
+    samples have, which is fitted in turn with them.
     """
     update = update_of(view)
     steps = _steps({name: view.after[name].double() for name in update})
     if steps is None:
         return view
-    return moved_by(view, {n: expected(u, steps[n]) for n, u in update.items()})
+    found = {n: expected(u, steps[n]) for n, u in update.items()}
+    for names in linear_layers(view):
+        rows, step = rows_of(update, names), rows_of(steps, names)
+        about = torch.zeros_like(rows)
+        for _ in range(ROUNDS):
+            near = about + expected(rows - about, step)
+            about = nearest(near, view.num_forgotten)
+        found |= parts_of(near, names)
+    return moved_by(view, found)
 
 
 def _steps(after: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
