@@ -45,7 +45,9 @@ def flat(tensors: Iterable[Tensor]) -> Tensor:
 def unflat(vector: Tensor, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The vector cut into tensors of these names, shapes and types."""
     parts = vector.split([t.numel() for t in like.values()])
-    return {n: part.reshape(t.shape).to(t) for part, (n, t) in zip(parts, like.items(), strict=True)}
+    return {
+        n: part.reshape(t.shape).to(t) for part, (n, t) in zip(parts, like.items(), strict=True)
+    }
 
 
 def needed(trained: Trained, retain: Split, rng: torch.Generator) -> Tensor:

@@ -41,6 +41,8 @@ def sign(
 
 def _pressed(update: Tensor, power: float) -> Tensor:
     sizes = update.abs()
-    pressed = update.sign() * (sizes / sizes.max().clamp_min(torch.finfo(sizes.dtype).tiny)) ** power
+    pressed = (
+        update.sign() * (sizes / sizes.max().clamp_min(torch.finfo(sizes.dtype).tiny)) ** power
+    )
     mean = pressed.abs().mean().clamp_min(torch.finfo(sizes.dtype).tiny)
     return pressed * (sizes.mean() / mean)

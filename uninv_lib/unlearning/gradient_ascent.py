@@ -41,9 +41,7 @@ def gradient_ascent(
             forget.take(part) for part in torch.randperm(len(forget), generator=rng).split(size)
         ]
     for i, batch in enumerate(batches[:unlearning_steps]):
-        state = step(
-            trained.net, state, batch, -unlearning_rate, label_smoothing=label_smoothing
-        )
+        state = step(trained.net, state, batch, -unlearning_rate, label_smoothing=label_smoothing)
         if not all(torch.isfinite(state[name]).all() for name, _ in trained.net.named_parameters()):
             raise FloatingPointError(
                 f"gradient_ascent: not finite after step {i + 1} of {unlearning_steps} at "

@@ -69,7 +69,8 @@ class _Fit:
 
     def away(self, entries: Tensor) -> Tensor:
         """How far they are from that rank."""
-        return (entries - self.ranked(entries)).norm()
+        distance: Tensor = (entries - self.ranked(entries)).norm()
+        return distance
 
     def multiples(self, directions: Tensor) -> Tensor:
         """(n,), of the directions, (n, entries): the better of what is found from none and from all
@@ -80,7 +81,8 @@ class _Fit:
 
         def explained(entries: Tensor) -> Tensor:
             told = (directions @ entries).double()
-            return torch.linalg.solve(gram, told).to(entries)
+            multiples: Tensor = torch.linalg.solve(gram, told).to(entries)
+            return multiples
 
         def improved(multiples: Tensor, rounds: int) -> Tensor:
             for _ in range(rounds):

@@ -53,13 +53,15 @@ def parts_of(rows: Tensor, names: tuple[str, str]) -> dict[str, Tensor]:
 def nearest(rows: Tensor, rank: int) -> Tensor:
     """The nearest matrix of this rank."""
     left = torch.linalg.eigh((rows @ rows.T).double()).eigenvectors[:, -rank:].to(rows)
-    return left @ (left.T @ rows)
+    near: Tensor = left @ (left.T @ rows)
+    return near
 
 
 def row_of(column: Tensor, entries: Tensor, remain: Tensor) -> Tensor:
     """x, (inputs,), of the matrix column xᵀ that fits the entries which remain, (units, inputs)."""
     weights = column.square() @ remain.to(column)
-    return (column @ (entries * remain)) / weights.clamp_min(torch.finfo(weights.dtype).tiny)
+    row: Tensor = (column @ (entries * remain)) / weights.clamp_min(TINY)
+    return row
 
 
 def completed(entries: Tensor, remain: Tensor) -> Tensor:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from torch import Tensor, finfo
+import torch
+from torch import Tensor
 
 from uninv_lib.attacks.adaptive.low_rank import (
     linear_layers,
@@ -24,7 +25,7 @@ def denoised(view: WhiteBoxView) -> WhiteBoxView:
     releases = (view.after, *(view.releases or ()))
     relative = (view.strength or 0) / len(releases) ** 0.5
     if len(releases) > 1:
-        means = {n: sum(r[n].double() for r in releases) / len(releases) for n in view.after}
+        means = {n: torch.stack([r[n].double() for r in releases]).mean(0) for n in view.after}
         view = replace(view, after={n: means[n].to(t) for n, t in view.after.items()})
     return filtered(view, relative**2 / (1 + relative**2))
 
@@ -37,7 +38,7 @@ def filtered(view: WhiteBoxView, share: float) -> WhiteBoxView:
     if not share:
         return view
     update = update_of(view)
-    whole = sum(u.square().sum() for u in update.values())
+    whole = torch.stack([u.square().sum() for u in update.values()]).sum()
     noise = share * whole / sum(u.numel() for u in update.values())
     found = {n: u * _clear(u.square().mean(), noise) for n, u in update.items()}
     for names in linear_layers(view):
@@ -47,4 +48,4 @@ def filtered(view: WhiteBoxView, share: float) -> WhiteBoxView:
 
 def _clear(seen: Tensor, noise: Tensor) -> Tensor:
     """The share of what is seen, in squares, that is not noise."""
-    return (1 - noise / seen.clamp_min(finfo(seen.dtype).tiny)).clamp_min(0)
+    return (1 - noise / seen.clamp_min(torch.finfo(seen.dtype).tiny)).clamp_min(0)

@@ -115,8 +115,10 @@ def _mass(a: Tensor, b: Tensor) -> Tensor:
     """Of the normal distribution between these, counted from the side that loses no digits."""
     turned = a > 0
     a, b = torch.where(turned, -b, a), torch.where(turned, -a, b)
-    return torch.special.ndtr(b) - torch.special.ndtr(a)
+    mass: Tensor = torch.special.ndtr(b) - torch.special.ndtr(a)
+    return mass
 
 
 def _density(z: Tensor) -> Tensor:
-    return (-z.square() / 2).exp() / (2 * torch.pi) ** 0.5
+    density: Tensor = (-z.square() / 2).exp() / (2 * torch.pi) ** 0.5
+    return density

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from uninv_lib.attacks.adaptive.low_rank import (
     completed,
@@ -32,7 +33,8 @@ def refilled(view: WhiteBoxView) -> WhiteBoxView:
     sizes = torch.cat([u[u != 0].abs() for u in update.values()])
     if not len(sizes) or sizes.min() < FINE * sizes.square().mean().sqrt():
         return view
-    filled, weights = {}, {n: (u != 0).to(view.before[n]) for n, u in update.items()}
+    filled: dict[str, Tensor] = {}
+    weights = {n: (u != 0).to(view.before[n]) for n, u in update.items()}
     for names in linear_layers(view) if view.num_forgotten == 1 else ():
         rows = rows_of(update, names)
         remain = rows != 0
