@@ -59,8 +59,8 @@ ANSWERS: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {
 def dropping(
     net: nn.Module, state: State, input_shape: tuple[int, ...], rng: torch.Generator
 ) -> Predict:
-    """The service's net with DROPPED of the features in front of its last layer left out, drawn anew
-    for each answer, and the others the larger for it.
+    """The service's net with DROPPED of the features in front of its last layer left out, drawn
+    anew for each answer, and the others the larger for it.
 
     Raises ValueError for a net without a last layer.
     """

@@ -18,7 +18,7 @@ from uninv_lib.options import options_of
 from uninv_lib.training import fine_tune
 from uninv_lib.unlearning import UNLEARNING
 
-NETS = {
+NETS: dict[str, dict[str, object]] = {
     "linear": {"model": "linear"},
     "mlp": {"model": "mlp", "width": 2},
     "convnet": {"model": "convnet", "width": 4},
@@ -35,8 +35,8 @@ def strength_of(defense):
 
 @cache
 def open_scene(net, forgotten=1, request=0):
-    fields = {"dataset": "digits", "budget": "smoke", "device": "cpu", **NETS[net]}
-    return prepare(Spec(**fields, forget_size=forgotten, request=request))
+    fields: dict[str, object] = {"dataset": "digits", "budget": "smoke", "device": "cpu"}
+    return prepare(Spec(**fields | NETS[net], forget_size=forgotten, request=request))
 
 
 def guarded(scene, defense, seed=0, **options):

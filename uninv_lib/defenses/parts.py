@@ -27,7 +27,8 @@ def released(unlearned: State, trained: Trained, update: Mapping[str, Tensor]) -
 
 def length(tensors: Iterable[Tensor]) -> Tensor:
     """The norm over all of them."""
-    return torch.stack([t.norm() for t in tensors]).norm()
+    norm: Tensor = torch.stack([t.norm() for t in tensors]).norm()
+    return norm
 
 
 def share_below(tensors: Iterable[Tensor], share: float) -> Tensor | None:
@@ -67,4 +68,5 @@ def orthonormal(rows: Tensor) -> Tensor:
         return rows
     sizes, turn = torch.linalg.eigh((rows @ rows.T).double())
     kept = sizes > ALIKE * sizes[-1].clamp_min(torch.finfo(sizes.dtype).tiny)
-    return (turn[:, kept] / sizes[kept].sqrt()).T.to(rows) @ rows
+    basis: Tensor = (turn[:, kept] / sizes[kept].sqrt()).T.to(rows) @ rows
+    return basis

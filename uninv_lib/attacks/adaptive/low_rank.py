@@ -72,4 +72,5 @@ def completed(entries: Tensor, remain: Tensor) -> Tensor:
         row = row_of(column, entries, remain)
         column = row_of(row, entries.T, remain.T)
         column = column / column.norm().clamp_min(TINY)
-    return column[:, None] * row_of(column, entries, remain)
+    found: Tensor = column[:, None] * row_of(column, entries, remain)
+    return found

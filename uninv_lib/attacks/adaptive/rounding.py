@@ -17,7 +17,7 @@ from uninv_lib.attacks.adaptive.low_rank import (
 )
 from uninv_lib.types import WhiteBoxView
 
-DIGITS, EVEN, MOST, SCALES, ROUNDS = 24, 0.02, 2**21, 30, 8
+DIGITS, EVEN, MOST, SCALES, ROUNDS = 24, 0.02, 2**21, 12, 3
 """Binary ones of a float32; how far from a multiple of the step, in steps, a number may lie beside
 what float32 makes of it; multiples, at most, that float32 tells apart well; scales that are tried;
 rounds of the fit (ours)."""
@@ -38,7 +38,7 @@ def unrounded(view: WhiteBoxView) -> WhiteBoxView:
     found = {n: expected(u, steps[n]) for n, u in update.items()}
     for names in linear_layers(view):
         rows, step = rows_of(update, names), rows_of(steps, names)
-        about = torch.zeros_like(rows)
+        about = nearest(rows, view.num_forgotten)
         for _ in range(ROUNDS):
             near = about + expected(rows - about, step)
             about = nearest(near, view.num_forgotten)
