@@ -17,6 +17,7 @@ from uninv_lib.attacks.labels.answers import probes_of_budget
 from uninv_lib.attacks.search.update import NothingChanged
 from uninv_lib.attacks.session import Session, numbered
 from uninv_lib.measure import Outcome, measure, metrics_of
+from uninv_lib.options import function_of
 from uninv_lib.scene import Scene, device_of, prepare, rng_of
 from uninv_lib.service import answering
 from uninv_lib.shadows import candidates_of, shadows_of
@@ -35,7 +36,7 @@ def code_of_run(spec: Spec) -> str:
     """Hash of the code that a Spec runs: of `run`, of the methods that it chooses, and of the
     metrics of what they give.
     """
-    adaptive = [ADAPTIVE[spec.defense]] if spec.defense in ADAPTIVE else []
+    adaptive = [function_of(ADAPTIVE[spec.defense])] if spec.defense in ADAPTIVE else []
     given = get_type_hints(ATTACKS[spec.attack].function)["return"]
     measures = [metric.function for metric in metrics_of(given).values()]
     return code_of(run, *spec.methods(), *adaptive, *measures)
@@ -74,9 +75,10 @@ def attack(
     what ADAPTIVE makes of it; and its generator as it is then. Raises what the attack raises.
     """
     spec, noise = scene.spec, scene.noise()
-    view = _user(scene, noise) if sees(spec) is BlackBoxView else scene.white_box()
-    if knows and isinstance(view, WhiteBoxView):
-        view = ADAPTIVE[spec.defense](view)
+    if sees(spec) is BlackBoxView:
+        view: BlackBoxView | WhiteBoxView = _user(scene, noise)
+    else:
+        view = scene.knowing() if knows else scene.white_box()
     session = _session(scene, noise, progress, watch)
     try:
         found: Found = ATTACKS[spec.attack].function(
@@ -142,9 +144,13 @@ def probes_of(scene: Scene, *, progress: Progress = False) -> tuple[Tensor, int]
 
 def knowing(scene: Scene, *, progress: Progress = False) -> Reconstruction:
     """What the attacker of a Record's adaptive metrics finds, who knows of the scene's defense; one
-    of ADAPTIVE.
+    of ADAPTIVE; where the attack does not work with what that one sees, such as more people than it
+    can tell apart, what it finds without.
     """
-    found, _ = attack(scene, knows=True, progress=progress)
+    try:
+        found, _ = attack(scene, knows=True, progress=progress)
+    except ValueError:
+        found, _ = attack(scene, progress=progress)
     assert isinstance(found, Reconstruction)
     return found
 

@@ -13,11 +13,12 @@ from typing import Any
 import torch
 
 from uninv_lib import training
+from uninv_lib.attacks.adaptive import ADAPTIVE, assumed
 from uninv_lib.data import load
 from uninv_lib.defenses import DEFENSES
-from uninv_lib.models import build, predictor
+from uninv_lib.models import build
 from uninv_lib.models.ensemble import PREFIX, changed_member, member_state
-from uninv_lib.service import answering
+from uninv_lib.service import asked
 from uninv_lib.spec import Spec
 from uninv_lib.support.cache import digest
 from uninv_lib.support.progress import Progress
@@ -38,6 +39,10 @@ from uninv_lib.unlearning import UNLEARNING
 EPOCHS = {"smoke": (2, 6), "quick": (5, 36), "default": (5, 36), "full": (120, 360)}
 """Epochs of pretraining with at least 1,000 public samples, and with fewer. 120 is published; 5 is
 what a chapter can wait for (ours)."""
+
+
+RELEASES = 8
+"""Of the same unlearned model, where a server knows of several."""
 
 
 @dataclass(frozen=True)
@@ -73,13 +78,14 @@ class Scene:
         again = torch.randperm(len(self.retain), generator=rng)
         return private.take(order[start:]), self.retain.take(again[start:])
 
-    def white_box(self) -> WhiteBoxView:
-        """The server's view, with the assumptions of `spec.knowledge`.
+    def white_box(self, *more: str) -> WhiteBoxView:
+        """The server's view, with the assumptions of `spec.knowledge` and these more.
 
         The members of an ensemble are models by themselves, and which of them changed shows: where
         it is one, the view is of that member, and private_size the number of its samples.
         """
-        known: dict[str, Any] = {name: self._assumption(name) for name in self.spec.knowledge}
+        names = {*self.spec.knowledge, *more}
+        known: dict[str, Any] = {name: self._assumption(name) for name in sorted(names)}
         view = WhiteBoxView(
             self.trained.net,
             self.trained.state,
@@ -104,6 +110,13 @@ class Scene:
             private_size=view.private_size and int(size),
         )
 
+    def knowing(self) -> WhiteBoxView:
+        """What who knows of the defense, one of ADAPTIVE, makes of the server's view, and of what
+        it assumes.
+        """
+        defense = self.spec.defense
+        return ADAPTIVE[defense](self.white_box(*assumed(defense)))
+
     def _assumption(self, name: str) -> Any:
         """What a server knows that is told this; by the name of the view's field."""
         if name == "labels":
@@ -116,6 +129,8 @@ class Scene:
             return self.public.inputs
         if name == "weight_decay":  # of the mean over those who were retained
             return self.spec.weight_decay / max(1, len(self.retain))
+        if name == "releases":
+            return tuple(defended(self, i) for i in range(1, RELEASES))
         return getattr(self.spec, name)
 
     def noise(self) -> tuple[torch.Generator, torch.Generator]:
@@ -127,13 +142,13 @@ class Scene:
         self, noise: tuple[torch.Generator, torch.Generator] | None = None
     ) -> BlackBoxView:
         """The user's view: answers as the service of `spec.answers` gives them."""
+        like, shape = self.forget.inputs.new_zeros(()), self.dataset.input_shape
         before, after = (
-            answering(predictor(self.trained.net, state), self.spec.answers, rng)
+            asked(self.trained.net, state, self.spec.answers, rng, input_shape=shape)
             for state, rng in zip(
                 (self.trained.state, self.released), noise or self.noise(), strict=True
             )
         )
-        like, shape = self.forget.inputs.new_zeros(()), self.dataset.input_shape
         return BlackBoxView(before, after, self.dataset.num_classes, shape, like=like)
 
     @property
@@ -288,9 +303,16 @@ def prepare(spec: Spec, *, progress: Progress = False) -> Scene:
     started = time.perf_counter()
     unlearned = unlearn(spec, trained, forget, retain, rng_of("unlearn", spec.seed, spec.request))
     seconds = {"unlearn": time.perf_counter() - started}
-    rng = rng_of("defend", spec.seed, spec.request)
-    released = defend(spec, unlearned, trained, retain, rng)
-    return Scene(spec, data_of(spec), trained, forget, retain, unlearned, released, seconds)
+    scene = Scene(spec, data_of(spec), trained, forget, retain, unlearned, unlearned, seconds)
+    return replace(scene, released=defended(scene))
+
+
+def defended(scene: Scene, *number: int) -> State:
+    """What the Spec's defense makes of the unlearned model; number: of a further release, which
+    draws anew.
+    """
+    rng = rng_of("defend", scene.spec.seed, scene.spec.request, *number)
+    return defend(scene.spec, scene.unlearned, scene.trained, scene.retain, rng)
 
 
 def trained_on(recipe: Recipe, private: Split, *, rng: torch.Generator) -> Trained:

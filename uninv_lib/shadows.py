@@ -6,9 +6,8 @@ from collections.abc import Iterator
 
 import torch
 
-from uninv_lib.models import predictor
 from uninv_lib.scene import Scene, defend, never_seen, rng_of, trained_on, unlearn
-from uninv_lib.service import answering
+from uninv_lib.service import asked
 from uninv_lib.support.cache import digest, kept
 from uninv_lib.support.code import code_of
 from uninv_lib.types import Recipe, Shadows, Split
@@ -55,7 +54,7 @@ def shadows_of(scene: Scene) -> Shadows:
 
 def _answers(scene: Scene) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
     """(before, after, forgotten) of one request each."""
-    spec, net = scene.spec, scene.trained.net
+    spec, net, shape = scene.spec, scene.trained.net, scene.dataset.input_shape
     recipe = Recipe(**{name: getattr(scene.trained, name) for name in Recipe.__dataclass_fields__})
     for i in range(SERVICES):
         private, unseen = _own(scene, i)
@@ -66,13 +65,13 @@ def _answers(scene: Scene) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.T
             forget, retain = map(private.take, order.tensor_split([len(scene.forget)]))
             unlearned = unlearn(spec, trained, forget, retain, rng)
             released = defend(spec, unlearned, trained, retain, rng)
-            asked = torch.cat([forget.inputs, unseen.inputs])
+            inputs = torch.cat([forget.inputs, unseen.inputs])
             with torch.no_grad():
                 before, after = (
-                    answering(predictor(net, state), spec.answers, rng)(asked).cpu()
+                    asked(net, state, spec.answers, rng, input_shape=shape)(inputs).cpu()
                     for state in (trained.state, released)
                 )
-            yield before, after, torch.arange(len(asked)) < len(forget)
+            yield before, after, torch.arange(len(inputs)) < len(forget)
 
 
 def _own(scene: Scene, service: int) -> tuple[Split, Split]:

@@ -37,7 +37,7 @@ from uninv_lib.service import ANSWERS
 from uninv_lib.types import WhiteBoxView, unknown
 from uninv_lib.unlearning.needs import misfit
 
-USERS = ("output", "loss", "lora_scale", "step")
+USERS = ("output", "loss", "lora_scale", "step", "weights")
 """What only a user's own view may say: a scene's net and step are the library's."""
 ASSUMPTIONS = tuple(
     field.name

@@ -139,7 +139,9 @@ class WhiteBoxView:
     position or a function of what it gives; loss: that was ascended, one of LOSSES or a function of
     (logits, labels); lora_scale: of adapters beside the net's layers, alpha over their rank; step:
     its form, one of STEPS: "plain", or "adam" for a first step that goes by the gradient's signs;
-    None: read off the update.
+    None: read off the update; weights: how much each entry of the update counts in a search, in
+    [0, 1], by the names of parameters; strength: of the defense; releases: further releases of the
+    same unlearned model, each defended anew.
     """
 
     net: nn.Module
@@ -157,6 +159,9 @@ class WhiteBoxView:
     loss: str | Callable[[Tensor, Tensor], Tensor] | None = None
     lora_scale: float | None = None
     step: str | None = None
+    weights: State | None = None
+    strength: float | None = None
+    releases: tuple[State, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from uninv_lib import Spec, prepare, run
 from uninv_lib.attacks import infer_labels, make_probes
 from uninv_lib.attacks.labels.answers import counts_of, log_odds
+from uninv_lib.service import ANSWERS, DROPPED
 from uninv_lib.types import BlackBoxView
 
 FAST = {
@@ -116,7 +117,7 @@ def test_a_request_of_several_classes_forgets_the_share_of_each():
 
 @pytest.mark.parametrize(
     ("answers", "distinct"),
-    [("probabilities", 1000), ("rounded", 101), ("noisy", 1000), ("label", 2)],
+    [("probabilities", 1000), ("rounded", 101), ("noisy", 1000), ("label", 2), ("dropout", 1000)],
 )
 def test_a_service_answers_as_its_spec_says(answers, distinct):
     scene = prepare(Spec(**FAST, forget_share=0.5, answers=answers))
@@ -127,7 +128,17 @@ def test_a_service_answers_as_its_spec_says(answers, distinct):
     assert len(first.unique()) <= distinct or distinct == 1000
 
 
-@pytest.mark.parametrize("answers", ["probabilities", "rounded", "noisy", "label"])
+def test_dropout_leaves_half_of_the_features_out_anew_for_each_answer_and_right_on_average():
+    scene = prepare(Spec(**FAST, forget_share=0.5, answers="dropout"))
+    exact = prepare(scene.spec.but(answers="probabilities")).black_box().before
+    before, input = scene.black_box().before, scene.dataset.test.inputs[:1]
+    assert not torch.equal(before(input), before(input))
+    assert DROPPED == 0.5
+    mean = before(input.expand(2000, *input.shape[1:])).mean(0)
+    assert mean.argmax() == exact(input)[0].argmax()
+
+
+@pytest.mark.parametrize("answers", ANSWERS)
 def test_label_inference_runs_and_repeats_whatever_is_answered(answers):
     spec = Spec(**FAST, forget_share=0.5, forget_classes=2, answers=answers, probes="boundary")
     first, second = run(spec), run(spec)

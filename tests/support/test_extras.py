@@ -13,7 +13,7 @@ from uninv_lib.support.extras import needs
 ROOT = Path(__file__).parents[2]
 EXTRAS = (
     "torchvision torchmetrics matplotlib seaborn pandas anywidget traitlets distributed dask yaml "
-    "pyarrow papermill ipykernel psutil jupyter_client sphinx_external_toc nbformat"
+    "pyarrow opacus papermill ipykernel psutil jupyter_client sphinx_external_toc nbformat"
 )
 ALONE = f"import sys; sys.modules.update(dict.fromkeys({EXTRAS.split()}, None))\n"
 """Python with the library alone: to import one of these fails as it does where it is absent."""

@@ -50,7 +50,7 @@ def sign_flips(
     return {**unlearned, **turned}
 
 
-def rounding(unlearned, trained, retain, *, rng, places: Annotated[int, Field(ge=0)] = 3):
+def fixed_point(unlearned, trained, retain, *, rng, places: Annotated[int, Field(ge=0)] = 3):
     """Weights of so many places."""
     return {name: tensor.round(decimals=places) for name, tensor in unlearned.items()}
 
@@ -77,12 +77,14 @@ def cells_of(*defenses):
 
 
 def test_known_defenses_keep_their_colour_and_shape():
-    assert DEFENSE_STYLE == {
+    first = dict(list(DEFENSE_STYLE.items())[:4])
+    assert first == {
         "none": ("#0173b2", "o"),
         "obfuscation": ("#de8f05", "s"),
         "pruning": ("#029e73", "^"),
         "fine_tuning": ("#d55e00", "D"),
     }
+    assert len({marker for _, marker in DEFENSE_STYLE.values()}) == len(DEFENSES)
 
 
 def test_each_marker_has_a_shape_and_styles_differ():
@@ -120,9 +122,9 @@ def test_words_are_of_methods_that_there_are():
 def test_strengths_are_the_examples_of_the_option(monkeypatch):
     assert presentation.strengths("none") == [0]
     assert presentation.strengths("fine_tuning") == [1, 5, 20]
-    monkeypatch.setitem(DEFENSES, "rounding", rounding)
-    assert presentation.strengths("rounding") == [0], "it has one setting, its defaults"
-    assert [c["strength"] for c in lab._grid() if c["defense"] == "rounding"] == [0] * 12
+    monkeypatch.setitem(DEFENSES, "fixed_point", fixed_point)
+    assert presentation.strengths("fixed_point") == [0], "it has one setting, its defaults"
+    assert [c["strength"] for c in lab._grid() if c["defense"] == "fixed_point"] == [0] * 12
 
     def demanding(*, strength: Annotated[float, Field(gt=0)]): ...
 
@@ -145,20 +147,20 @@ def test_examples_are_allowed_and_finer_strengths_hold_them(fifth):
 def test_fifth_defense_reaches_the_lab(fifth):
     made = DefenseLab(grid=cells_of("none", fifth))
     assert [cell["spec"]["strength"] for cell in made.cells] == [0, 0.25, 1]
-    assert made.axes["defense"] == ["none", "obfuscation", "pruning", "fine_tuning", fifth]
+    assert made.axes["defense"] == list(DEFENSES)
     assert made.strengths[fifth] == [0.25, 1]
     words = made.presentation["defense"][fifth]
-    assert (words["name"], words["colour"], words["glyph"]) == ("sign flips", COLOURS[4], "▼")
+    assert (words["name"], words["colour"], words["glyph"]) == ("sign flips", COLOURS[2], "●")
     assert not words["adaptive"]
     assert "gains from knowing of sign flips" in words["known"]
     assert made.figure().axes
 
 
 def test_defense_without_a_strength_has_one_setting(fifth, monkeypatch):
-    monkeypatch.setitem(DEFENSES, "rounding", rounding)
-    made = DefenseLab(grid=cells_of("rounding"))
+    monkeypatch.setitem(DEFENSES, "fixed_point", fixed_point)
+    made = DefenseLab(grid=cells_of("fixed_point"))
     assert [cell["spec"]["strength"] for cell in made.cells] == [0]
-    assert made.strengths["rounding"] == made.finer["strengths"]["rounding"] == [0]
+    assert made.strengths["fixed_point"] == made.finer["strengths"]["fixed_point"] == [0]
 
 
 def test_attacker_who_knows_of_it_is_shown_where_there_is_one(fifth, monkeypatch):
@@ -207,7 +209,7 @@ def test_fifth_defense_lives_in_the_page(fifth, browser, tmp_path):
     words = made.presentation["defense"][fifth]
     marks = root.locator(f'svg path[fill="{words["colour"]}"][d="{words["path"]}"]')
     assert marks.count() == 3, "its two runs, one of them once more as the setting"
-    assert "◆ fine-tuning, ▼ sign flips" in root.inner_text()
+    assert "● sign flips" in root.inner_text()
     defense = root.get_by_label("Defense", exact=True)
     assert defense.locator("option").all_inner_texts()[-1] == "sign flips"
     defense.select_option("pruning")

@@ -7,6 +7,7 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
+from uninv_lib.defenses.parts import share_below
 from uninv_lib.types import Split, State, Trained
 
 
@@ -30,11 +31,9 @@ def pruning(
     if not 0 <= strength < 1:
         raise ValueError(f"strength: {strength:g}; allowed for pruning: a share from 0, below 1")
     names = [name for name, parameter in trained.net.named_parameters() if parameter.ndim > 1]
-    sizes = torch.cat([unlearned[name].abs().flatten() for name in names])
-    count = int(strength * len(sizes))
-    if count == 0:
+    threshold = share_below([unlearned[name] for name in names], strength)
+    if threshold is None:
         return dict(unlearned)
-    threshold = sizes.kthvalue(count).values
     return {
         name: torch.where(t.abs() > threshold, t, torch.zeros_like(t)) if name in names else t
         for name, t in unlearned.items()

@@ -9,11 +9,11 @@ import seaborn as sns
 from uninv_lib.defenses import DEFENSES
 
 COLOURS: list[str] = list(sns.color_palette("colorblind").as_hex())
-MARKERS = "os^DvPX*"
+MARKERS = "os^DvPX*<>ph"
 
 
 def styles(names: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """Colour and marker of each name, by its position; the same pair comes again after 40."""
+    """Colour and marker of each name, by its position; the same pair comes again after 60."""
     return {
         name: (COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)])
         for i, name in enumerate(dict.fromkeys(names))

@@ -39,7 +39,7 @@ from uninv_lib.measure.labels import (
 )
 from uninv_lib.measure.membership import membership
 from uninv_lib.measure.outcome import Outcome, Values
-from uninv_lib.measure.utility import accuracy, forgotten_label
+from uninv_lib.measure.utility import accuracy, epsilon, forgotten_label
 from uninv_lib.types import LabelScores, MembershipScores, Reconstruction
 
 __all__ = ["METRICS", "Metric", "Outcome", "measure", "metric_of", "metrics_of"]
@@ -149,6 +149,12 @@ METRICS: dict[type, dict[str, Metric]] = {
         ),
         "forgotten_accuracy": Metric(
             "%", "accuracy on forgotten samples", accuracy("forgotten"), shown=False
+        ),
+        "epsilon": Metric(
+            "",
+            "ε of differential privacy, at dp_delta, of what DP-SGD tells of a retained sample",
+            epsilon,
+            shown=False,
         ),
     },
 }

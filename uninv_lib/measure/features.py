@@ -37,13 +37,18 @@ def gains(found: Mapping[str, float], prefix: str = "gain") -> dict[str, float]:
     each of several samples, and gain_adaptive; by the psnr, psnr_random, psnr_0, psnr_random_0, ...
     of a Record.
 
-    Below 0 nothing has leaked.
+    Below 0 nothing has leaked. Who knows of decoys recovers more than were forgotten, of which the
+    nearest count: against null baselines with as many guesses, psnr_random_adaptive and so on.
     """
     samples = ["", *(f"_{i}" for i in range(len(found)) if f"psnr_{i}" in found)]
-    best = {name: max(found[f"psnr_{null}{name}"] for null in NULLS) for name in samples}
     kinds = [kind for kind in ("", "_adaptive") if f"psnr{kind}" in found]
+
+    def best(kind: str, name: str) -> float:
+        same = kind if f"psnr_{NULLS[0]}{kind}" in found else ""
+        return max(found[f"psnr_{null}{same}{name}"] for null in NULLS)
+
     return {
-        f"{prefix}{kind}{name}": found[f"psnr{kind}{name}"] - best[name]
+        f"{prefix}{kind}{name}": found[f"psnr{kind}{name}"] - best(kind, name)
         for kind in kinds
         for name in samples
     }

@@ -30,7 +30,7 @@ def by_server(outcome: Outcome) -> dict[str, Tensor]:
     if view.public is not None:
         scores |= {"_logit": (view, "logit"), "_curvature": (view, "curvature")}
     if outcome.scene.spec.defense in ADAPTIVE:
-        scores["_adaptive"] = ADAPTIVE[outcome.scene.spec.defense](view), "bias"
+        scores["_adaptive"] = outcome.scene.knowing(), "bias"
     found = {}
     for name, (seen, score) in scores.items():
         try:

@@ -95,12 +95,28 @@ class Outcome:
         }
         if self.knowing is not None:
             found["_adaptive"] = self.knowing.inputs
+            found |= self._guesses(self.knowing)
         if "_first_order" in self.orders and second_order.is_linear(self.anatomy):
             session = Session([rng_of("attack", self.scene.spec.seed)])
             found["_first_order"] = second_order.recover(
                 inspect_view(self._first_order), session=session
             ).inputs
         return {name: metrics.match(inputs, truth) for name, inputs in found.items()}
+
+    def _guesses(self, knowing: Reconstruction) -> dict[str, Tensor]:
+        """Of a recovery of more samples than were forgotten, as with decoys, of which the nearest
+        count: the null baselines with as many guesses.
+        """
+        truth, public, view = self.scene.forget.inputs, self.scene.public, self.scene.black_box()
+        count = len(knowing.inputs)
+        if count == len(truth):
+            return {}
+        noise = baselines.random_image(count, truth.shape[1:], rng=self.rng).to(truth)
+        return {
+            "_random_adaptive": noise,
+            "_class_mean_adaptive": baselines.class_mean(knowing.labels, public),
+            "_max_diff_adaptive": baselines.max_diff(view, public, count),
+        }
 
     @cached_property
     def orders(self) -> dict[str, Separated]:

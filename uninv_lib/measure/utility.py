@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
+from uninv_lib.defenses.dp_sgd import epsilon as epsilon_of
 from uninv_lib.measure.outcome import Outcome, Values
 from uninv_lib.training import evaluate
 
@@ -26,3 +27,18 @@ def accuracy(part: Literal["test", "retained", "forgotten"]) -> Callable[[Outcom
 
 def forgotten_label(outcome: Outcome) -> Values:
     return {"": float(outcome.scene.forget.labels[0])}
+
+
+def epsilon(outcome: Outcome) -> Values:
+    """Of one retained sample, where the defense is DP-SGD."""
+    spec, scene = outcome.scene.spec, outcome.scene
+    if spec.defense != "dp_sgd" or not len(scene.retain):
+        return {}
+    spent = epsilon_of(
+        spec.strength,
+        len(scene.retain),
+        scene.trained.batch_size,
+        epochs=spec.dp_epochs,
+        delta=spec.dp_delta,
+    )
+    return {"": spent}

@@ -89,11 +89,16 @@ def slopes_of(net: nn.Module, state: State, loss: Callable[[State], Tensor]) -> 
     return dict(zip(parameters, slopes, strict=True))
 
 
-def gradient(net: nn.Module, state: State, split: Split) -> dict[str, Tensor]:
+def gradient(
+    net: nn.Module, state: State, split: Split, *, label_smoothing: float = 0.0
+) -> dict[str, Tensor]:
     """∇L, the mean cross-entropy's gradient over the samples, by parameter name (eq. 1)."""
-    return slopes_of(
-        net, state, lambda at: cross_entropy(logits(net, at, split.inputs), split.labels)
-    )
+
+    def loss(at: State) -> Tensor:
+        given = logits(net, at, split.inputs)
+        return cross_entropy(given, split.labels, label_smoothing=label_smoothing)
+
+    return slopes_of(net, state, loss)
 
 
 def moved(state: State, slopes: Mapping[str, Tensor], rate: float) -> State:
@@ -101,9 +106,11 @@ def moved(state: State, slopes: Mapping[str, Tensor], rate: float) -> State:
     return {name: t - rate * slopes[name] if name in slopes else t for name, t in state.items()}
 
 
-def step(net: nn.Module, state: State, split: Split, rate: float) -> State:
+def step(
+    net: nn.Module, state: State, split: Split, rate: float, *, label_smoothing: float = 0.0
+) -> State:
     """One step of gradient descent with this rate, θ − rate · ∇L; a negative rate ascends."""
-    return moved(state, gradient(net, state, split), rate)
+    return moved(state, gradient(net, state, split, label_smoothing=label_smoothing), rate)
 
 
 def fine_tune(

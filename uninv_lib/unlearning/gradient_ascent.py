@@ -29,6 +29,9 @@ def gradient_ascent(
         float,
         Field(ge=0, description="norm of Gaussian noise in each step, in units of the step's"),
     ] = 0.0,
+    label_smoothing: Annotated[
+        float, Field(ge=0, lt=1, description="share of a label that all classes get of the loss")
+    ] = 0.0,
 ) -> State:
     """θ + unlearning_rate · ∇L(forget), `unlearning_steps` times; one step, as in the official
     code. Reads the forgotten samples only, and takes one gradient of each a step: of one sample,
@@ -44,7 +47,8 @@ def gradient_ascent(
         return dict(state)
     batches = minibatches(forget, unlearning_batch_size, unlearning_steps, rng)
     for i, batch in enumerate(batches):
-        before, state = state, step(net, state, batch, -unlearning_rate)
+        before = state
+        state = step(net, before, batch, -unlearning_rate, label_smoothing=label_smoothing)
         if step_noise:
             state = noisy(net, before, state, step_noise, rng=rng)
         finite("gradient_ascent", trained, state, i + 1, unlearning_steps, unlearning_rate)

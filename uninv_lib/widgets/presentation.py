@@ -58,12 +58,16 @@ DEFENSE: dict[str, Words] = {
     "obfuscation": {
         "unit": "× the update",
         "known": (
-            "The attack fits all units at once, which averages the noise: the best known, whoever "
-            "asks."
+            "Who knows of the noise and its strength filters each layer of it, and averages the "
+            "releases where there are several."
         ),
-        "known_to_rows": (
-            "The attack fits all rows of the first layer at once, which averages the noise. We "
-            "know no better one: knowing of the obfuscation adds nothing."
+        "unknown": (
+            "The attack fits all units at once, which averages the noise without knowing of it."
+        ),
+        **dict.fromkeys(
+            ("known_to_rows", "unknown_to_rows"),
+            "The attack fits all rows of the first layer at once, which averages the noise. From "
+            "one release we know no better one: knowing of the obfuscation adds nothing here.",
         ),
         "mixed": "The noise is divided, too; all units together average it, in the picture above.",
     },
@@ -86,11 +90,88 @@ DEFENSE: dict[str, Words] = {
         "name": "fine-tuning",
         "unit": "epochs",
         "one": "epoch",
-        "known": "No attacker is known to us who gains from knowing of the fine-tuning.",
-        "known_to_rows": (
-            "We know no better attacker than one who takes the fine-tuning for unlearning."
+        "known": (
+            "Who knows of fine-tuning takes off what public samples in the place of the retained "
+            "explain of the update."
+        ),
+        "unknown": "This attacker takes what fine-tuning changed for a change made by unlearning.",
+        **dict.fromkeys(
+            ("known_to_rows", "unknown_to_rows"),
+            "This attacker, who has no public samples, takes the fine-tuning for unlearning.",
         ),
         "mixed": "What fine-tuning learned from the others is mixed in.",
+    },
+    "sign": {
+        "name": "sign compression",
+        "unit": "of 1, signs alone",
+        "known": (
+            "Who knows of the compression and its strength draws the sizes apart again; of signs "
+            "alone, the signs are matched."
+        ),
+        "mixed": "The sizes are pressed together; the signs stayed.",
+    },
+    "top_k": {
+        "name": "top-k",
+        "unit": "of the update dropped",
+        "known": (
+            "Who knows of the dropping takes what did not move for unknown, not for zero, and "
+            "fills it in from what moved."
+        ),
+        "unknown": "This attacker takes what was dropped for what unlearning did not change.",
+        "mixed": "What was dropped is missing; what was released is right.",
+    },
+    "rounding": {
+        "unit": "× the update's RMS, a step",
+        "known": (
+            "Who knows of the rounding takes the mean of all that would have been rounded to the "
+            "same number."
+        ),
+        "unknown": "This attacker takes the rounding of every weight for a change by unlearning.",
+        "mixed": "Every weight was moved to the grid, also those that unlearning left alone.",
+    },
+    "precision": {
+        "name": "fewer digits",
+        "unit": "binary digits dropped",
+        "one": "binary digit dropped",
+        "known": (
+            "Who knows of the dropped digits takes the mean of all that would have been rounded "
+            "to the same number."
+        ),
+        "unknown": "This attacker takes the rounding of every weight for a change by unlearning.",
+        "mixed": "Every weight lost its last digits, also those that unlearning left alone.",
+    },
+    "decoys": {
+        "unit": "decoys",
+        "one": "decoy",
+        "known": (
+            "Who knows the number of decoys takes them for forgotten, too, and tells all apart: "
+            "the nearest picture is shown, and the decoys leak as well."
+        ),
+        "unknown": "This attacker takes all updates for that of one person.",
+        "mixed": "The decoys' own pictures are mixed in.",
+    },
+    "projection": {
+        "unit": "of the shared part removed",
+        "known": (
+            "Who knows of the projection puts back what public samples in the place of the "
+            "retained say was removed."
+        ),
+        "mixed": "What retained samples share with it is taken out.",
+    },
+    "cosine": {
+        "name": "rotation",
+        "unit": "°",
+        "known": "Who knows of the rotation and its angle filters it like noise of its length.",
+        "mixed": "The direction that it was turned towards is mixed in.",
+    },
+    "dp_sgd": {
+        "name": "DP-SGD",
+        "unit": "× the clip, the noise",
+        "known": (
+            "Who knows of DP-SGD takes off what public samples in the place of the retained "
+            "explain of the update."
+        ),
+        "mixed": "What DP-SGD learned from the others, and its noise, are mixed in.",
     },
 }
 """unit: of its strength, `one` for 1; known, unknown: what the attacker makes of it who knows of
@@ -148,6 +229,10 @@ SHAPES: dict[str, Words] = {
           "L-1.4-.8L-.8-1.4Z"},
     "*": {"glyph": "★", "path": "M0-1.5L.35-.49L1.43-.46L.57.19L.88 1.21L0 .6L-.88 1.21L-.57.19"
           "L-1.43-.46L-.35-.49Z"},
+    "<": {"glyph": "◀", "path": "M-1.3 0L1-1.2V1.2Z"},
+    ">": {"glyph": "▶", "path": "M1.3 0L-1-1.2V1.2Z"},
+    "p": {"glyph": "⬟", "path": "M0-1.3L1.24-.4L.76 1.05H-.76L-1.24-.4Z"},
+    "h": {"glyph": "⬢", "path": "M0-1.3L1.13-.65V.65L0 1.3L-1.13 .65V-.65Z"},
 }  # fmt: skip
 """Of each marker of the palette: a letter, and an SVG path around 0 of radius 1."""
 COLOUR = {

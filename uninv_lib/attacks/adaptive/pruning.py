@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
 
-from uninv_lib.anatomy import both
+from uninv_lib.attacks.adaptive.low_rank import linear_layers, row_of
 from uninv_lib.types import WhiteBoxView
 
 
@@ -23,22 +22,11 @@ def unmask(view: WhiteBoxView) -> WhiteBoxView:
         name: torch.where(tensor == 0, view.before[name], tensor)
         for name, tensor in view.after.items()
     }
-    for name, layer in view.net.named_modules() if view.num_forgotten == 1 else ():
-        if isinstance(layer, nn.Linear) and layer.bias is not None:
-            weight, bias = both(name)
-            errors = (after[bias] - view.before[bias]).double()
-            remain = view.after[weight] != 0
-            moved = _completed(errors, (after[weight] - view.before[weight]).double(), remain)
-            after[weight] = torch.where(
-                remain, after[weight], (view.before[weight] + moved).to(after[weight])
-            )
+    for weight, bias in linear_layers(view) if view.num_forgotten == 1 else ():
+        errors = (after[bias] - view.before[bias]).double()
+        remain = view.after[weight] != 0
+        x = row_of(errors, (after[weight] - view.before[weight]).double(), remain)
+        after[weight] = torch.where(
+            remain, after[weight], (view.before[weight] + errors[:, None] * x).to(after[weight])
+        )
     return replace(view, after=after)
-
-
-def _completed(errors: Tensor, moved: Tensor, remain: Tensor) -> Tensor:
-    """The matrix of rank one with these errors, (units,), that fits the entries which remain,
-    (units, inputs).
-    """
-    weights = errors.square() @ remain.double()
-    x = (errors @ (moved * remain)) / weights.clamp_min(torch.finfo(weights.dtype).tiny)
-    return errors[:, None] * x

@@ -146,6 +146,8 @@ def _several(
     """
     found = separate(view, anatomy, point, update)
     errors, entered = found.errors, found.features
+    if not (torch.isfinite(errors).all() and torch.isfinite(entered).all()):
+        raise NothingChanged(f"after: {anatomy.last!r} changed too little to tell samples apart")
     for upper, lower in pairwise(reversed(anatomy.layers)):
         errors = (errors @ point[within(upper, "weight")].cpu().double()) * (entered > 0)
         rows = joined(update, both(lower))
