@@ -46,7 +46,7 @@ CLIMBING = ["gradient_ascent", "neggrad_plus", "random_labels", "salun", "scrub"
 @pytest.mark.parametrize("method", [*CLIMBING, "orthogonal"])
 def test_the_forgotten_sample_surprises_the_model_and_the_others_do_not(method):
     falls, kept = [], []
-    for request in range(5):
+    for request in range(3):
         scene = scene_of(request)
         after, before = unlearn(method, scene), scene.trained.state
         falls.append(confidence(scene, before) - confidence(scene, after))
@@ -119,7 +119,8 @@ def test_the_bad_teacher_is_drawn_from_the_generator_alone():
 def test_scrub_without_max_steps_stays_with_its_teacher():
     scene = scene_of()
     options = {"max_steps": 0, "distillation_weight": 1.0}
-    assert not any(t.any() for t in change(scene, unlearn("scrub", scene, **options)).values())
+    stayed, left = unlearn("scrub", scene, **options), unlearn("scrub", scene)
+    assert flat(change(scene, stayed)).norm() < 1e-4 * flat(change(scene, left)).norm()
 
 
 # fisher

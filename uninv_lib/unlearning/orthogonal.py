@@ -22,7 +22,7 @@ def orthogonal(
     retain: Split,
     *,
     rng: torch.Generator,
-    unlearning_rate: Rate = 1e-3,
+    unlearning_rate: Rate = 1e-2,
     unlearning_steps: Steps = 1,
     protected: Annotated[
         int, Field(ge=0, le=10**6, description="retained samples, drawn anew for each step")

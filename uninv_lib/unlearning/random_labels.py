@@ -30,7 +30,7 @@ def random_labels(
     rng: torch.Generator,
     unlearning_rate: Rate = 1e-3,
     unlearning_steps: Steps = 5,
-    retain_weight: Share = 0.5,
+    retain_weight: Share = 0.8,
 ) -> State:
     """θ after steps of descent on w · L(retain) + (1 − w) · L(forget with random labels), w =
     retain_weight; the labels are drawn once, never the true ones (Graves et al. 2021).

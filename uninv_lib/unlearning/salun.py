@@ -25,7 +25,7 @@ def salun(
     rng: torch.Generator,
     unlearning_rate: Rate = 1e-3,
     unlearning_steps: Steps = 5,
-    retain_weight: Share = 0.5,
+    retain_weight: Share = 0.8,
     saliency: Annotated[
         float, Field(gt=0, le=1, description="share of the weights that may move")
     ] = 0.5,
