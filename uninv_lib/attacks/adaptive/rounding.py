@@ -20,8 +20,7 @@ from uninv_lib.types import WhiteBoxView
 DIGITS, EVEN, MOST, SCALES, ASKED, ROUNDS = 24, 0.02, 2**21, 24, 10_000, 3
 """Binary ones of a float32; how far from a multiple of the step, in steps, a number may lie beside
 what float32 makes of it; multiples, at most, that float32 tells apart well; scales that are tried,
-entries that are asked;
-rounds of the fit (ours)."""
+entries that are asked for them; rounds of the fit (ours)."""
 
 
 def unrounded(view: WhiteBoxView) -> WhiteBoxView:
