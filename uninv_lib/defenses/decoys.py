@@ -18,7 +18,7 @@ def decoys(
     retain: Split,
     *,
     rng: torch.Generator,
-    strength: Annotated[int, Field(ge=1, le=1000, description="decoys", examples=[1, 3, 7])],
+    strength: Annotated[int, Field(ge=1, le=1000, description="decoys", examples=[1, 2, 3])],
 ) -> State:
     """unlearned, plus what ascent on each of `strength` retained samples, drawn without return,
     would add, as long as unlearned − before (ours).

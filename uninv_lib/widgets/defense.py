@@ -45,7 +45,7 @@ FINER_STRENGTHS: dict[str, list[Any]] = {
 """What a kernel adds; of a defense that is not named here, the middle between its examples."""
 FULL = ("none", *FINER_STRENGTHS)
 """Defenses whose every example is a run of the grid; of others the first and the last, so that the
-plane stays readable and is there in a minute."""
+plane stays readable."""
 NOTE = (
     "Each mark is one run: one fully connected net, one private set, drawn with a seed that "
     "was chosen because it "
@@ -106,7 +106,7 @@ class DefenseLab(Explorer):
     """Choose an unlearning rate, one of DEFENSES and its strength; see what is recovered and what
     the model is still worth.
 
-    Computes its grid when it is made, some 340 runs in about a minute; each cell holds what the
+    Computes its grid when it is made, some 340 runs in minutes; each cell holds what the
     attacker finds who knows of the defense, too. live: (Spec, *, progress, watch) ->
     Record, for values off the grid.
     """

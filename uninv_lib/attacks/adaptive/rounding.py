@@ -17,10 +17,10 @@ from uninv_lib.attacks.adaptive.low_rank import (
 )
 from uninv_lib.types import WhiteBoxView
 
-DIGITS, EVEN, MOST, SCALES, ROUNDS = 24, 0.02, 2**21, 12, 3
+DIGITS, EVEN, MOST, SCALES, ASKED, ROUNDS = 24, 0.02, 2**21, 24, 10_000, 3
 """Binary ones of a float32; how far from a multiple of the step, in steps, a number may lie beside
-what float32 makes of it; multiples, at most, that float32 tells apart well; scales that are tried;
-rounds of the fit (ours)."""
+what float32 makes of it; multiples, at most, that float32 tells apart well; scales that are tried,
+entries that are asked for them; rounds of the fit (ours)."""
 
 
 def unrounded(view: WhiteBoxView) -> WhiteBoxView:
@@ -104,6 +104,8 @@ def expected(update: Tensor, steps: Tensor) -> Tensor:
 
 
 def _likeliest(low: Tensor, high: Tensor, widest: Tensor) -> Tensor:
+    every = max(1, low.numel() // ASKED)
+    low, high = low.flatten()[::every], high.flatten()[::every]
     top = widest.square().mean().sqrt()
     scales = top * torch.logspace(-3, 0.3, SCALES, dtype=low.dtype, device=low.device)
     floor = torch.finfo(low.dtype).tiny
