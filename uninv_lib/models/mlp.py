@@ -10,6 +10,7 @@ from torch import nn
 
 from uninv_lib.models.parts import ACTIVATIONS, Activation
 
+
 def mlp(
     shape: tuple[int, ...],
     classes: int,
