@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -37,12 +37,12 @@ class Column:
             for i in places
         ]
 
-    @property
+    @cached_property
     def absent(self) -> list[int]:
         """Where a value is missing."""
         return [i for i, cell in enumerate(self.cells) if cell.lower() in ABSENT]
 
-    @property
+    @cached_property
     def words(self) -> list[int]:
         """Where something else than a number stands."""
         absent = set(self.absent)
@@ -73,8 +73,8 @@ def encoded(columns: Sequence[Column], missing: Missing) -> np.ndarray:
 
 def _numbers(column: Column, missing: Missing) -> np.ndarray:
     absent = np.isin(np.arange(len(column.cells)), column.absent)
-    given = [math.nan if gone else number(cell) for gone, cell in zip(absent, column.cells, strict=True)]
-    values = np.array(given, dtype=np.float64)
+    values = np.full(len(absent), np.nan)
+    values[~absent] = np.array(column.cells)[~absent].astype(np.float64)
     values[absent] = np.median(values[~absent])
     if infinite := np.flatnonzero(np.isinf(values)).tolist():
         told = shown(column.told(infinite))

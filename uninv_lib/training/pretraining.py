@@ -97,5 +97,7 @@ def pretrain(
             )
         )
 
-    name = digest(code_of(fit, rate_and_batch, clip_of, *code), settings, public.inputs, public.labels)
+    name = digest(
+        code_of(fit, rate_and_batch, clip_of, *code), settings, public.inputs, public.labels
+    )
     return kept("pretrained", name, compute)
