@@ -95,7 +95,8 @@ def _categories(column: Column, missing: Missing) -> np.ndarray:
             f"cells or leave the column out\n{example}"
         )
     cells[absent] = "" if missing == "category" else min(present, key=lambda c: (-present[c], c))
-    return (cells[:, None] == np.unique(cells)).astype(np.float64)
+    found: np.ndarray = (cells[:, None] == np.unique(cells)).astype(np.float64)
+    return found
 
 
 def shown(faults: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import nn
 
 from uninv_lib.models.normalise import images_only
-from uninv_lib.models.parts import Activation, Normalisation, convolution, he
+from uninv_lib.models.parts import Activation, Normalisation, convolution, unit_variance
 
 
 def convnet(
@@ -34,7 +34,7 @@ def convnet(
         layers += [nn.MaxPool2d(pool)] * (i in (5, 7))
         previous = factor * width
     if normalisation != "batch":
-        he(layers)
+        unit_variance(layers, shape)
     with torch.no_grad():
         features = nn.Sequential(*layers, nn.Flatten()).eval()(torch.zeros(1, *shape)).shape[1]
     return [*layers, nn.Flatten(), nn.Linear(features, classes)]

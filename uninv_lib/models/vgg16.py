@@ -8,7 +8,13 @@ from pydantic import Field
 from torch import nn
 
 from uninv_lib.models.normalise import images_only
-from uninv_lib.models.parts import ACTIVATIONS, Activation, Normalisation, convolution, he
+from uninv_lib.models.parts import (
+    ACTIVATIONS,
+    Activation,
+    Normalisation,
+    convolution,
+    unit_variance,
+)
 
 STAGES = ((1, 1), (2, 2), (4, 4, 4), (8, 8, 8), (8, 8, 8))
 """Channels of the convolutions in front of each pooling, in units of the width."""
@@ -47,5 +53,6 @@ def vgg16(
         layers += [nn.Linear(previous, HIDDEN * width), ACTIVATIONS[activation]()]
         layers += [nn.Dropout(dropout)] * bool(dropout)
         previous = HIDDEN * width
-    he(layers)
+    if normalisation != "batch":
+        unit_variance(layers, shape)
     return [*layers, nn.Linear(previous, classes)]
