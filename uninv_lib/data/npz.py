@@ -44,9 +44,10 @@ def npz(path: Path) -> Dataset:
 def _arrays(path: Path) -> Mapping[str, np.ndarray]:
     """The arrays by name, all there."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise ValueError("one array; allowed: an npz file of several, by name")
+        file = np.load(path, allow_pickle=False)
+        if isinstance(file, np.ndarray):
+            raise ValueError("one array; allowed: an npz file of several, by name")
+        with file:
             found = {name: file[name] for name in ARRAYS if name in file}
     except (BadZipFile, EOFError, OSError) as error:
         raise ValueError(f"no npz file ({error}); download it again") from error
