@@ -159,7 +159,7 @@ SHARED = [
     click.option("--dataset", default="photos", show_default=True),
     click.option("--name", help="what the rows call the data; without it, --dataset"),
     click.option("--model", default="convnet", show_default=True),
-    click.option("--width", default=16, show_default=True),
+    click.option("--width", type=int, help="without it, 16; of resnet18, as published"),
     click.option("--epochs", type=int, help="of pretraining; without it, the budget's"),
     click.option("--forgotten", default=1, show_default=True, help="samples a request"),
     click.option("--threads", default=1, show_default=True),
@@ -183,6 +183,7 @@ def shared(command):
     def prepared(dataset, name, model, width, epochs, forgotten, threads, device, precision, **own):
         torch.set_num_threads(threads)
         torch.set_float32_matmul_precision(PRECISIONS[precision])
+        width = width or (64 if model == "resnet18" else 16)
         fields = {"dataset": dataset, "model": model, "width": width, "epochs": epochs}
         fields |= {"device": device, "forget_size": forgotten}
         command(name=name or dataset, fields=fields, precision=precision, **own)
@@ -195,7 +196,7 @@ def shared(command):
 def _scenes(requests: range, **fields) -> list:
     size = 32 if fields["forget_size"] == 1 else 64
     given = {"budget": "default", "private_size": size, **fields}
-    spec = Spec(**applicable(given, quiet=["width"]))  # resnet18 has none
+    spec = Spec(**applicable(given, quiet=["width"]))  # a linear net has none
     return [prepare(spec.but(request=request), progress=True) for request in requests]
 
 

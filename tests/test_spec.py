@@ -122,7 +122,7 @@ def test_an_image_model_on_a_table_is_an_error():
 @pytest.mark.parametrize("dataset", ["digits", "faces", "photos"])
 def test_every_model_answers_for_every_image_set(name, dataset):
     found = load(dataset)
-    net = build(name, found, **({"width": 2} if name in ("mlp", "convnet") else {}))
+    net = build(name, found, **({} if name == "linear" else {"width": 2}))
     assert net(found.test.inputs[:2]).shape == (2, found.num_classes)
 
 

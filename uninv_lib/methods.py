@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from uninv_lib.attacks import ATTACKS
-from uninv_lib.data import SOURCES
+from uninv_lib.data import SOURCES, current
 from uninv_lib.defenses import DEFENSES
 from uninv_lib.models import MODELS
 from uninv_lib.options import function_of, model_of, options_of
@@ -49,7 +49,7 @@ def entry_of(field: str, chosen: Mapping[str, Any]) -> Any:
     default.
     """
     name = str(chosen.get(field, DEFAULTS[field]))
-    key = name.partition(":")[0] if field == "dataset" else name
+    key = current(name).partition(":")[0] if field == "dataset" else name
     return TABLES[field].get(key, TABLES[field][DEFAULTS[field]])
 
 

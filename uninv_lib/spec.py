@@ -20,7 +20,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import InitErrorDetails
 
 from uninv_lib.attacks import ATTACKS
-from uninv_lib.data import names, source_of
+from uninv_lib.data import current, names, source_of
 from uninv_lib.methods import (
     DEFAULTS,
     TABLES,
@@ -53,7 +53,7 @@ SCHEMA = 2
 
 def _dataset(name: str) -> str:
     source_of(name)
-    return name
+    return current(name)
 
 
 def _assumptions(value: Any) -> Any:

@@ -156,7 +156,7 @@ ROWS = [f"{i},{10 - i},3,{'no' if i % 2 else 'yes'}" for i in range(10)]
 def csv_file(folder, *lines, header="age,height,same,ill", encoding="utf-8"):
     file = folder / "people.csv"
     file.write_text("\n".join([header, *lines]), encoding=encoding)
-    return f"table:{file}"
+    return f"csv:{file}"
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
@@ -188,12 +188,82 @@ def test_the_class_of_a_table_may_stand_in_any_column(tmp_path):
         data.load(name)
 
 
+def test_the_name_of_a_table_may_say_the_column_of_the_class(tmp_path):
+    name = csv_file(tmp_path, *(f"{'ab'[i % 2]},{i}" for i in range(10)), header="kind,size")
+    found = data.load(f"{name}?target=kind")
+    assert found.class_names == ("a", "b")
+    assert found.name == f"{name}?target=kind"
+    data.load(f"{name}?target=kind", class_column="kind")
+    with pytest.raises(ValueError, match="'size' beside target=kind; allowed: one"):
+        data.load(f"{name}?target=kind", class_column="size")
+    with pytest.raises(ValueError, match="unknown column 'kin'; did you mean 'kind'"):
+        data.load(f"{name}?target=kin")
+
+
+def test_a_table_of_an_earlier_version_is_read_by_its_new_name(tmp_path):
+    name = csv_file(tmp_path, *ROWS)
+    old = name.replace("csv:", "table:")
+    spec = Spec(dataset=old, class_column="ill", model="linear")
+    assert spec.dataset == name
+    assert spec.class_column == "ill"
+    assert torch.equal(data.load(old).public.inputs, data.load(name).public.inputs)
+
+
+def rows_of(found):
+    """Every row of a data set, sorted."""
+    every = torch.cat([s.inputs for s in (found.public, found.private, found.test)])
+    return sorted(every.tolist())
+
+
+COLOURS = [f"{c},{i % 2},{'xy'[i % 2]}" for i, c in enumerate(["red", "blue", "red"] * 4)]
+
+
+def test_categories_are_a_feature_each_by_their_sorted_values(tmp_path):
+    found = data.load(csv_file(tmp_path, *COLOURS, header="colour,n,kind"))
+    assert found.input_shape == (3,)  # blue, red, n
+    assert rows_of(found) == sorted(
+        [float("blue" in row), float("red" in row), float(row.split(",")[1])] for row in COLOURS
+    )
+
+
+@pytest.mark.parametrize("cell", ["", "NA", "nan", "NaN", "?", "n/a", "null", " ? "])
+def test_missing_values_are_refused_filled_or_a_category_of_their_own(tmp_path, cell):
+    name = csv_file(tmp_path, *COLOURS, f"{cell},{cell},x", header="colour,n,kind")
+    with pytest.raises(ValueError, match=r"(?s)missing values; .*row 14, column 'colour'"):
+        data.load(name)
+    filled = rows_of(data.load(name, missing="fill"))
+    assert [0.0, 1.0, 0.5] in filled  # red is most frequent; the median
+    assert len(filled[0]) == 3
+    own = data.load(name, missing="category")
+    assert own.input_shape == (5,)  # missing, blue, red; n, missing
+    assert [1.0, 0.0, 0.0, 0.5, 1.0] in rows_of(own)
+
+
+def test_a_column_without_any_value_is_refused(tmp_path):
+    name = csv_file(tmp_path, *(f"{i},?,{'ab'[i % 2]}" for i in range(10)), header="a,b,c")
+    with pytest.raises(ValueError, match=r"columns \['b'\]: no value at all; leave them out"):
+        data.load(name, missing="fill")
+
+
+@pytest.mark.parametrize("count", [64, 65])
+def test_a_column_of_names_is_refused_by_its_own(tmp_path, count):
+    rows = [f"p{i % count},{i},{'ab'[i % 2]}" for i in range(4 * count)]
+    name = csv_file(tmp_path, *rows, header="person,n,kind")
+    if count == 64:
+        assert data.load(name).input_shape == (65,)
+        return
+    with pytest.raises(ValueError, match=r"column 'person': 65 categories in 260 rows; allowed"):
+        data.load(name)
+
+
 BAD_CELLS = {
-    ",5,3,yes": r"allowed: numbers.*\nrow 12, column 'age': nothing$",
+    ",5,3,yes": r"missing values; .*\nrow 12, column 'age': nothing$",
     "7,NA,3,no": r"row 12, column 'height': NA$",
-    "7,tall,inf,no": r"row 12, column 'height': tall\nrow 12, column 'same': inf$",
-    "a,b,c,no\nd,e,f,no": r"row 12, column 'same': c\nand 3 more$",
-    "7,3,3,": "row 12, column 'ill': no class; allowed: a class in each row",
+    "7,1,inf,no": r"allowed: finite numbers\nrow 12, column 'same': inf$",
+    "7,tall,3,no": r"column 'height': 11 categories in 11 rows; .*\nrow 12, column 'height': tall$",
+    "?,?,?,no\n?,?,?,no": r"row 12, column 'age': \?\nrow 13, column 'age': \?\n.*\nand 3 more$",
+    "7,3,3,": "row 12, column 'ill': nothing: no class; allowed: a class in each row",
+    "7,3,3,?": r"row 12, column 'ill': \?: no class; allowed: a class in each row",
     "7,3,yes": "row 12: 3 cells; allowed: 4, as in row 1",
     '"7\n",x,3,yes': r"row 12, column 'height': x$",
     "\n7,x,3,yes": r"row 13, column 'height': x$",
@@ -207,8 +277,8 @@ def test_a_cell_that_is_no_number_is_named_by_row_and_column(tmp_path, lines):
 
 
 def test_a_bad_table_says_what_to_do(tmp_path):
-    with pytest.raises(FileNotFoundError, match="is not a file; table:PATH takes a CSV file"):
-        data.load(f"table:{tmp_path}")
+    with pytest.raises(FileNotFoundError, match="is not a file; csv:PATH takes a CSV file"):
+        data.load(f"csv:{tmp_path}")
     with pytest.raises(ValueError, match="4 rows below a header; allowed: 5 or more"):
         data.load(csv_file(tmp_path, *ROWS[:4]))
     with pytest.raises(ValueError, match=r"row 1: columns \['a'\]; allowed: a name each, once"):

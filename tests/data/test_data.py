@@ -118,6 +118,29 @@ def test_torchvision_sets_are_read_in_their_on_disk_format(name, shape, tmp_path
     assert len(found.private) == 20
     assert len(found.public) == 30
     assert found.kind == "image"
+    files = {"cifar10": "test_batch", "cifar100": "test", "stl10": "test_X.bin"}
+    (file,) = (tmp_path / "data").glob(f"*/{files[name]}")
+    stored = file.read_bytes() if name == "stl10" else pickle.loads(file.read_bytes())["data"]
+    pixels = np.frombuffer(stored, np.uint8).reshape(-1, *shape)
+    if name == "stl10":  # columns first
+        pixels = pixels.swapaxes(2, 3)
+    assert torch.equal(found.test.inputs, torch.from_numpy(pixels.copy()).float() / 255)
+    assert found.test.labels.tolist() == list(range(10)) * (len(pixels) // 10)
+    assert found.num_classes == (100 if name == "cifar100" else 10)
+
+
+@pytest.mark.parametrize("name", ["cifar10", "cifar100"])
+def test_a_torn_download_of_cifar_is_told(name, tmp_path, monkeypatch):
+    """Files whose checksum is wrong are fetched again, here without a network."""
+    monkeypatch.setenv("UNINV_HOME", str(tmp_path))
+    _cifar(tmp_path / "data", name)
+
+    def offline(*_, **__):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr("torchvision.datasets.cifar.download_and_extract_archive", offline)
+    with pytest.raises(RuntimeError, match=f"dataset: {name} is not in .* could not be downloaded"):
+        fetched._fetched(name, 20)
 
 
 def test_a_failed_download_says_what_to_do(tmp_path, monkeypatch):

@@ -8,10 +8,11 @@ from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any
 
+from uninv_lib.data.csv_file import csv_file
 from uninv_lib.data.embedded import breast_cancer, digits, faces
 from uninv_lib.data.folder import image_folder
+from uninv_lib.data.npz import npz
 from uninv_lib.data.photos import photos
-from uninv_lib.data.table import table
 from uninv_lib.data.torchvision import cifar10, cifar100, stl10
 from uninv_lib.types import Dataset, unknown
 
@@ -24,13 +25,16 @@ SOURCES: dict[str, Callable[..., Dataset]] = {
     "cifar100": cifar100,
     "stl10": stl10,
     "imagefolder": image_folder,
-    "table": table,
+    "csv": csv_file,
+    "npz": npz,
 }
 """By the name of a data set, or by what stands before the colon of NAME:PATH."""
+RENAMED = {"table": "csv"}
+"""Sources of earlier versions, as Records name them."""
 
 
 def names() -> list[str]:
-    """What `load` takes: digits, faces, ..., imagefolder:PATH, table:PATH."""
+    """What `load` takes: digits, faces, ..., imagefolder:PATH, csv:PATH, npz:PATH."""
     return [f"{name}:PATH" if _takes_path(name) else name for name in SOURCES]
 
 
@@ -39,9 +43,15 @@ def _takes_path(name: str) -> bool:
     return any(p.kind is not Parameter.KEYWORD_ONLY for p in parameters)
 
 
+def current(name: str) -> str:
+    """A data set's name, of an earlier version perhaps, as it is called now."""
+    source, colon, path = name.partition(":")
+    return f"{RENAMED.get(source, source)}{colon}{path}"
+
+
 def source_of(name: object) -> tuple[str, str]:
     """(the source, the path or nothing) of a data set's name. Raises ValueError for another."""
-    source, colon, path = str(name).partition(":")
+    source, colon, path = current(str(name)).partition(":")
     whole = isinstance(name, str) and source in SOURCES and bool(colon) == bool(path)
     if not whole or _takes_path(source) != bool(path):
         raise ValueError(unknown("dataset", name, names()))

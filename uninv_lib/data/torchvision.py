@@ -47,7 +47,7 @@ def _fetched(name: str, pool: int) -> Dataset:
         raise RuntimeError(
             f"dataset: {name} is not in {root} and could not be downloaded ({error}); go "
             "online once, or use a set that needs no network (digits, faces, photos, "
-            "breast_cancer) or imagefolder:PATH"
+            "breast_cancer), imagefolder:PATH or npz:PATH"
         ) from error
     splits = []
     for part in (train, test):

@@ -14,6 +14,8 @@ from uninv_lib.models.linear import linear
 from uninv_lib.models.mlp import mlp
 from uninv_lib.models.normalise import Normalise
 from uninv_lib.models.resnet18 import resnet18
+from uninv_lib.models.vgg16 import vgg16
+from uninv_lib.models.vit import vit
 from uninv_lib.types import Dataset, unknown
 
 __all__ = ["MODELS", "build", "logits", "predictor", "state_of"]
@@ -23,6 +25,8 @@ MODELS: dict[str, Callable[..., list[nn.Module]]] = {
     "mlp": mlp,
     "convnet": convnet,
     "resnet18": resnet18,
+    "vgg16": vgg16,
+    "vit": vit,
 }
 """(input_shape, classes, *, options) -> layers, by name."""
 
