@@ -144,12 +144,13 @@ def probes_of(scene: Scene, *, progress: Progress = False) -> tuple[Tensor, int]
 
 def knowing(scene: Scene, *, progress: Progress = False) -> Reconstruction:
     """What the attacker of a Record's adaptive metrics finds, who knows of the scene's defense; one
-    of ADAPTIVE; where the attack does not work with what that one sees, such as more people than it
-    can tell apart, what it finds without.
+    of ADAPTIVE; where that one sees more people than the attack tells apart, what it finds without.
     """
     try:
         found, _ = attack(scene, knows=True, progress=progress)
     except ValueError:
+        if scene.knowing().num_forgotten <= len(scene.forget):
+            raise
         found, _ = attack(scene, progress=progress)
     assert isinstance(found, Reconstruction)
     return found

@@ -89,8 +89,8 @@ def rounded(reading: Reading) -> Reading:
 
 
 def _weights(view: WhiteBoxView, noise: State, drowned: list[str]) -> State | None:
-    """1 for what counts, 0 for what did not move in a layer that drowned in a half's rounding; None
-    where all counts.
+    """The view's own, and 0 for what did not move in a layer that drowned in a half's rounding; None
+    where all counts alike.
     """
     change = {name: (view.after[name] - view.before[name]).abs() for name in noise}
     lost = [
@@ -98,10 +98,11 @@ def _weights(view: WhiteBoxView, noise: State, drowned: list[str]) -> State | No
         for name, c in change.items()
         if _layer(name) in drowned and c.any() and format_of(view.after[name]) in HALVES
     ]
+    given = view.weights or {}
     if not lost:
-        return None
+        return view.weights
     return {
-        name: (c > noise[name]).to(c) if name in lost else torch.ones_like(c)
+        name: ((c > noise[name]).to(c) if name in lost else torch.ones_like(c)) * given.get(name, 1)
         for name, c in change.items()
     }
 
