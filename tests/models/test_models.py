@@ -98,7 +98,7 @@ def test_attacks_understand_a_net_and_run_on_it(model, options):
     assert "a Linear" in report.parts["logits"]
     assert "gain" in run(spec).metrics
     if model not in ("vgg16", "resnet18"):  # whose probes take long
-        assert "hit" in run(spec.but(attack="labels")).metrics
+        assert "label_accuracy" in run(spec.but(attack="labels")).metrics
 
 
 @pytest.mark.slow
