@@ -35,7 +35,7 @@ from uninv_lib.spec import explain, known_fields
         ),
         (
             {"model": "linear", "width": 8},
-            "an option of model 'mlp' and 'convnet', not of 'linear'",
+            "an option of model 'mlp' and 'convnet' and 'resnet18' and 'vgg16', not of 'linear'",
         ),
         ({"probes": "zoo"}, "an option of attack 'labels', not of 'fast'"),
         ({"defense": "pruning"}, "Field required for defense 'pruning'"),

@@ -1,5 +1,7 @@
 """Every net with every option: its shapes, weights and training, and that attacks run on it."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -12,7 +14,7 @@ from uninv_lib.scene import pretrain
 from uninv_lib.training.pretraining import clip_of
 from uninv_lib.training.sgd import evaluate
 
-NETS = {
+NETS: dict[str, list[dict[str, Any]]] = {
     "linear": [{}],
     "mlp": [{"width": 2, "activation": name} for name in parts.ACTIVATIONS],
     "convnet": [
@@ -56,7 +58,8 @@ def test_a_net_answers_one_by_one_in_eval_and_has_each_tensor_once(model, option
 
 def published(width, pool):
     """The convnet as it was before it had options."""
-    layers, previous = [], 1
+    layers: list[nn.Module] = []
+    previous = 1
     for i, factor in enumerate([1, 2, 2, 4, 4, 4, 4, 4]):
         layers += [nn.Conv2d(previous, factor * width, 3, padding=1)]
         layers += [nn.BatchNorm2d(factor * width), nn.ReLU()]
@@ -95,7 +98,7 @@ def test_attacks_understand_a_net_and_run_on_it(model, options):
     assert "a Linear" in report.parts["logits"]
     assert "gain" in run(spec).metrics
     if model not in ("vgg16", "resnet18"):  # whose probes take long
-        assert "hit" in run(spec.but(attack="labels")).metrics
+        assert "label_accuracy" in run(spec.but(attack="labels")).metrics
 
 
 @pytest.mark.slow
