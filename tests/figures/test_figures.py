@@ -65,6 +65,18 @@ DRAWN = {
     "tradeoff": lambda: figures.tradeoff(
         RUNS, x="accuracy", y="psnr", labels=LABELS, title="photos", y_max=60
     ),
+    "spots": lambda: figures.spots(
+        {
+            "photos": {
+                "scrub": ((2.0, 1.0, 3.0), (9.0, 7.0, 20.0)),
+                "sisa": ((1.0,) * 3, (0.0,) * 3),
+            }
+        },
+        **WORDS,
+        level=0,
+        log=True,
+        y_max=15,
+    ),
     "scatter": lambda: figures.scatter(
         RUNS, x="accuracy", y="psnr", hue="defense", labels=LABELS, title="photos"
     ),
