@@ -3,7 +3,7 @@
 import pandas
 import pytest
 
-from uninv_lib.cards import better, cards
+from uninv_lib.cards import better, cards, table
 from uninv_lib.claims import share
 
 ATTACKERS = {"naive": "gain", "knows": "gain_adaptive"}
@@ -59,3 +59,9 @@ def test_shares_of_labels_are_judged_by_their_own_interval():
     table = rows("pruning", {0.5: (0, 0, 1)}).assign(gain=1.0, gain_adaptive=0.0)
     found = card(table, of=share)
     assert found.attacker == "naive"
+
+
+def test_a_card_is_a_line_that_says_where_none_hides():
+    rows_ = rows("top_k", {0.5: (9, 12, 1)})
+    said = table(cards(rows_, ATTACKERS, bound=3, cost="cost"), "dB")
+    assert "| top-k | at none | knows | 12.1 dB [12.0, 12.3] | 1.0 [1.0, 1.0] |" in said

@@ -4,11 +4,12 @@ more than a guess.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from uninv_lib.claims import Interval, median
+from uninv_lib import claims
+from uninv_lib.claims import Interval, Said, median
 
 if TYPE_CHECKING:
     import pandas
@@ -66,3 +67,19 @@ def cards(
         hiding = [row for row in found if row[-1][2] < bound]
         strength, part, attacker, leak = (hiding or found[-1:])[0]
         yield Card(defense, strength, bool(hiding), attacker, leak, median(part, cost))
+
+
+def table(found: Iterable[Card], unit: str) -> Said:
+    """Cards as a Markdown table; unit: of what is left, as of `claims.shown`. A cost is told in the
+    column's own unit with one decimal.
+    """
+    return claims.table(
+        {
+            "defense": card.defense.replace("_", "-"),
+            "hides at": f"{card.strength:g}" if card.hides else "at none",
+            "better attacker": card.attacker,
+            "left": claims.shown(card.leak, unit),
+            "accuracy lost": claims.shown(card.cost, digits=1),
+        }
+        for card in found
+    )

@@ -44,7 +44,7 @@ FINER_STRENGTHS: dict[str, list[Any]] = {
 }
 """What a kernel adds; of a defense that is not named here, the middle between its examples."""
 FULL = ("none", *FINER_STRENGTHS)
-"""Defenses whose every example is a run of the grid; of others the first and the last, so that the
+"""Defenses whose every example is a run of the grid; of others the strongest, so that the
 plane stays readable."""
 NOTE = (
     "Each mark is one run: one fully connected net, one private set, drawn with a seed that "
@@ -60,7 +60,7 @@ def _spec(fields: Mapping[str, Any]) -> Spec:
 def _shown(defense: str) -> list[Any]:
     """The strengths of the grid."""
     values = strengths(defense)
-    return values if defense in FULL or len(values) < 3 else [values[0], values[-1]]
+    return values if defense in FULL else values[-1:]
 
 
 def _finer(defense: str) -> list[Any]:

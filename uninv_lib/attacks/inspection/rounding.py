@@ -89,8 +89,8 @@ def rounded(reading: Reading) -> Reading:
 
 
 def _weights(view: WhiteBoxView, noise: State, drowned: list[str]) -> State | None:
-    """The view's own, and 0 for what did not move in a layer that drowned in a half's rounding; None
-    where all counts alike.
+    """The view's own, and 0 for what did not move in a layer that drowned in a half's rounding;
+    None where all counts alike.
     """
     change = {name: (view.after[name] - view.before[name]).abs() for name in noise}
     lost = [
