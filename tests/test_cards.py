@@ -3,7 +3,7 @@
 import pandas
 import pytest
 
-from uninv_lib.cards import better, cards, table
+from uninv_lib.cards import cards, leaks, table
 from uninv_lib.claims import share
 
 ATTACKERS = {"naive": "gain", "knows": "gain_adaptive"}
@@ -38,6 +38,11 @@ def test_a_strength_that_hides_from_the_naive_alone_does_not_hide():
     assert found.cost[0] == 30
 
 
+def test_one_lucky_strength_between_leaking_ones_does_not_hide():
+    found = card(rows("cosine", {1: (9, 9, 0), 2: (-1, -2, 0), 3: (8, 1, 0)}))
+    assert (found.strength, found.hides) == (3, False)
+
+
 def test_where_nothing_hides_the_card_tells_of_the_strongest():
     found = card(rows("pruning", {0.1: (9, 20, 0), 0.5: (-2, 9, 1)}))
     assert (found.strength, found.hides) == (0.5, False)
@@ -48,7 +53,13 @@ def test_an_attacker_who_was_not_tried_does_not_count():
     table = rows("none_known", {1: (9, None, 0), 2: (-1, None, 4)})
     assert (card(table).strength, card(table).attacker) == (2, "naive")
     with pytest.raises(ValueError, match=r"attackers: \['knows'\] were not tried"):
-        better(table, {"knows": "gain_adaptive"})
+        leaks(table, {"knows": "gain_adaptive"})
+
+
+def test_every_attacker_must_be_below_by_the_whole_interval():
+    table = rows("sign", {1: (2.5, 0, 0)})
+    table.loc[table.model_seed > 1, "gain_adaptive"] = 9.0  # the median is above, or not, by chance
+    assert not card(table).hides
 
 
 def test_rows_without_a_defense_get_no_card():

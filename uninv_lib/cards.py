@@ -29,20 +29,21 @@ class Card:
     cost: Interval
 
 
-def better(
+def leaks(
     rows: pandas.DataFrame,
     attackers: Mapping[str, str],
     *,
     of: Callable[..., Interval] = median,
-) -> tuple[str, Interval]:
-    """Which attacker has more of these rows, by `of` a column, and how much; attackers: {name:
-    column}. One whose column holds nothing was not tried. Raises ValueError where none was.
+) -> dict[str, Interval]:
+    """How much each attacker has of these rows, by `of` a column, the one with more first;
+    attackers: {name: column}. One whose column holds nothing was not tried. Raises ValueError where
+    none was.
     """
     tried = {name: rows.dropna(subset=column) for name, column in attackers.items()}
     found = {name: of(own, attackers[name]) for name, own in tried.items() if len(own)}
     if not found:
         raise ValueError(f"attackers: {list(attackers)} were not tried; allowed: one that was")
-    return max(found.items(), key=lambda item: item[1][0])
+    return dict(sorted(found.items(), key=lambda item: -item[1][0]))
 
 
 def cards(
@@ -55,18 +56,20 @@ def cards(
 ) -> Iterator[Card]:
     """A card of each defense in column `defense`, over its column `strength`.
 
-    A strength hides where the better attacker's whole interval lies below the bound; so it stands
-    with the attacker who knows of the defense, wherever that one was tried. cost: a column whose
-    median is told. Rows without a defense are passed over.
+    A strength hides where the whole interval of every attacker lies below the bound, there and at
+    each greater strength: the one who knows of the defense counts wherever that one was tried, and
+    one lucky strength does not. cost: a column whose median is told. Rows without a defense are
+    passed over.
     """
     for defense, own in rows[rows.defense != "none"].groupby("defense", sort=False):
-        found = [
-            (strength, part, *better(part, attackers, of=of))
-            for strength, part in own.groupby("strength")
-        ]
-        hiding = [row for row in found if row[-1][2] < bound]
-        strength, part, attacker, leak = (hiding or found[-1:])[0]
-        yield Card(defense, strength, bool(hiding), attacker, leak, median(part, cost))
+        strengths = sorted(own.strength.unique())
+        at = {s: leaks(own[own.strength == s], attackers, of=of) for s in strengths}
+        low = [s for s in strengths if all(high < bound for _, _, high in at[s].values())]
+        hiding = [s for s in low if all(greater in low for greater in strengths if greater > s)]
+        strength = (hiding or strengths[-1:])[0]
+        attacker, leak = next(iter(at[strength].items()))
+        there = median(own[own.strength == strength], cost)
+        yield Card(defense, strength, bool(hiding), attacker, leak, there)
 
 
 def table(found: Iterable[Card], unit: str) -> Said:

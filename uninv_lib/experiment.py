@@ -111,7 +111,8 @@ def _user(scene: Scene, noise: tuple[torch.Generator, torch.Generator]) -> Black
     assumed = {name for entry in entries for name in getattr(entry, "assumes", ())}
     given: dict[str, Any] = {"public": scene.public.inputs} if "public" in assumed else {}
     if "shadows" in assumed:
-        given |= {"shadows": shadows_of(scene), "candidates": candidates_of(scene).inputs}
+        asked = torch.cat([part.inputs for part in candidates_of(scene)])
+        given |= {"shadows": shadows_of(scene), "candidates": asked}
     return replace(scene.black_box(noise), **given)
 
 

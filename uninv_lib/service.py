@@ -12,6 +12,7 @@ from torch.nn.functional import one_hot
 
 from uninv_lib.anatomy import anatomy_of
 from uninv_lib.models import logits, predictor
+from uninv_lib.models.ensemble import Ensemble
 from uninv_lib.types import Predict, State
 
 NOISE = 1e-3
@@ -69,14 +70,16 @@ def dropping(
         kept = (torch.rand(entered[0].shape, generator=rng) >= DROPPED).to(entered[0])
         return entered[0] * kept / (1 - DROPPED), *entered[1:]
 
-    layer = net.get_submodule(anatomy_of(net, input_shape, state).classifier)
+    nets = net.members if isinstance(net, Ensemble) else [net]
+    layers = [n.get_submodule(anatomy_of(n, input_shape).classifier) for n in nets]
 
     def answered(inputs: Tensor) -> Tensor:
-        handle = layer.register_forward_pre_hook(thin)
+        handles = [layer.register_forward_pre_hook(thin) for layer in layers]
         try:
             return logits(net, state, inputs).softmax(1)
         finally:
-            handle.remove()
+            for handle in handles:
+                handle.remove()
 
     return answered
 

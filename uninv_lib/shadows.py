@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import torch
 
-from uninv_lib.scene import Scene, defend, never_seen, rng_of, trained_on, unlearn
+from uninv_lib.scene import Scene, choose, defend, never_seen, rng_of, trained_on, unlearn
 from uninv_lib.service import asked
 from uninv_lib.support.cache import digest, kept
 from uninv_lib.support.code import code_of
@@ -19,19 +19,19 @@ PEOPLE = 64
 """Samples of each kind that membership is asked of, at most (ours)."""
 
 
-def candidates_of(scene: Scene) -> Split:
-    """The forgotten samples, then as many retained ones as `others_of` says, then as many that no
-    model has seen.
+def candidates_of(scene: Scene) -> tuple[Split, ...]:
+    """The forgotten samples; retained ones, and ones that no model has seen, of their classes: who
+    only shares the class moves with it, whoever was forgotten.
     """
-    count = others_of(scene)
     test = scene.dataset.test.to(scene.forget.inputs)
-    drawn = torch.randperm(len(test), generator=rng_of("unseen", scene.spec.seed))[:count]
-    return scene.forget.and_then(scene.retain.take(torch.arange(count)), test.take(drawn))
+    drawn = torch.randperm(len(test), generator=rng_of("unseen", scene.spec.seed))
+    others = (_alike(scene.forget, part) for part in (scene.retain, test.take(drawn)))
+    return scene.forget, *others
 
 
-def others_of(scene: Scene) -> int:
-    """How many retained samples, and how many unseen ones, membership is asked of."""
-    return min(PEOPLE, len(scene.retain), len(scene.dataset.test))
+def _alike(forget: Split, others: Split) -> Split:
+    """Those of the classes of the forgotten ones, PEOPLE at most."""
+    return others.take(torch.isin(others.labels, forget.labels).nonzero()[:PEOPLE, 0])
 
 
 def shadows_of(scene: Scene) -> Shadows:
@@ -48,7 +48,9 @@ def shadows_of(scene: Scene) -> Shadows:
         return dict(zip(("before", "after", "forgotten"), map(torch.cat, parts), strict=True))
 
     code = code_of(shadows_of, *spec.methods("training", "unlearning", "defense"))
-    name = digest(code, sorted(settings.items()), *scene.trained.pretrained.values())
+    pool = never_seen(spec)
+    drawn = len(scene.forget), pool.inputs, pool.labels
+    name = digest(code, sorted(settings.items()), *scene.trained.pretrained.values(), *drawn)
     return Shadows(**kept("shadows", name, compute))
 
 
@@ -61,11 +63,10 @@ def _answers(scene: Scene) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.T
         trained = trained_on(recipe, private, rng=rng_of("shadow", spec.seed, i))
         for request in range(REQUESTS):
             rng = rng_of("shadow", spec.seed, i, request)
-            order = torch.randperm(len(private), generator=rng)
-            forget, retain = map(private.take, order.tensor_split([len(scene.forget)]))
+            forget, retain = choose(spec.but(request=request), private)
             unlearned = unlearn(spec, trained, forget, retain, rng)
             released = defend(spec, unlearned, trained, retain, rng)
-            inputs = torch.cat([forget.inputs, unseen.inputs])
+            inputs = forget.and_then(_alike(forget, unseen)).inputs
             with torch.no_grad():
                 before, after = (
                     asked(net, state, spec.answers, rng, input_shape=shape)(inputs).cpu()
@@ -80,7 +81,7 @@ def _own(scene: Scene, service: int) -> tuple[Split, Split]:
     """
     spec, pool = scene.spec, never_seen(scene.spec)
     size = min(spec.private_size, len(pool) * 3 // 4)
-    if size <= len(scene.forget):
+    if len(scene.retain) and size <= len(scene.forget):
         raise ValueError(
             f"private_size: {spec.private_size}, which leaves {len(pool)} for shadow services; "
             "allowed for attack 'membership': fewer"
@@ -88,4 +89,4 @@ def _own(scene: Scene, service: int) -> tuple[Split, Split]:
     rng = rng_of("shadow people", spec.seed, service)
     private, unseen = torch.randperm(len(pool), generator=rng).tensor_split([size])
     pool = pool.to(scene.forget.inputs)
-    return pool.take(private), pool.take(unseen[:PEOPLE])
+    return pool.take(private), pool.take(unseen)

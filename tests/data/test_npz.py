@@ -74,7 +74,7 @@ BAD = {
         {"train_images": IMAGES[:4], "train_labels": np.array([0, 1, 0, 1])},
         "train_images: 4 of them; allowed: 5 or more",
     ),
-    "pickled": ({"train_labels": np.array([[{}]] * 20)}, "allow_pickle=False"),
+    "pickled": ({"train_labels": np.array([[{}]] * 20)}, "unpickled"),
 }
 
 

@@ -11,8 +11,10 @@ from typing import Literal
 import numpy as np
 
 Missing = Literal["error", "fill", "category"]
-ABSENT = ("", "?", "na", "n/a", "nan", "null")
+ABSENT = ("", "?", "na", "n/a", "nan", "-nan", "+nan", "null")
 """What stands for a missing value, in lower case."""
+LARGEST = 1e100
+"""A number, by size, whose difference from another one is still finite."""
 MOST = 64
 """Categories of a column; one with more is a name or a number of each row, which no net learns
 from (ours)."""
@@ -76,7 +78,7 @@ def _numbers(column: Column, missing: Missing) -> np.ndarray:
     values = np.full(len(absent), np.nan)
     values[~absent] = np.array(column.cells)[~absent].astype(np.float64)
     values[absent] = np.median(values[~absent])
-    if infinite := np.flatnonzero(np.isinf(values)).tolist():
+    if infinite := np.flatnonzero(~(abs(values) < LARGEST)).tolist():
         told = shown(column.told(infinite))
         raise ValueError(f"cells without a number; allowed: finite numbers\n{told}")
     low, high = values.min(), values.max()

@@ -75,7 +75,11 @@ def _read(path: Path) -> list[Column]:
     first = text.partition("\n")[0]
     separator = max(SEPARATORS, key=first.count)
     lines = csv.reader(StringIO(text, newline=""), delimiter=separator)
-    filled = [(n, cells) for n, cells in enumerate(lines, 1) if any(c.strip() for c in cells)]
+    try:
+        filled = [(n, cells) for n, cells in enumerate(lines, 1) if any(c.strip() for c in cells)]
+    except csv.Error as error:
+        where = f"dataset: {path}, line {lines.line_num}"
+        raise ValueError(f"{where}: {error}; allowed: cells whose quotes are closed") from error
     if len(filled) <= FEWEST:
         came = max(0, len(filled) - 1)
         raise ValueError(f"dataset: {path}: {came} rows below a header; allowed: {FEWEST} or more")

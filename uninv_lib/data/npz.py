@@ -46,11 +46,14 @@ def _arrays(path: Path) -> Mapping[str, np.ndarray]:
     try:
         file = np.load(path, allow_pickle=False)
         if isinstance(file, np.ndarray):
-            raise ValueError("one array; allowed: an npz file of several, by name")
+            raise TypeError("one array; allowed: an npz file of several, by name")
         with file:
             found = {name: file[name] for name in ARRAYS if name in file}
-    except (BadZipFile, EOFError, OSError) as error:
-        raise ValueError(f"no npz file ({error}); download it again") from error
+    except TypeError as error:
+        raise ValueError(str(error)) from error
+    except (BadZipFile, EOFError, OSError, ValueError) as error:
+        told = "what it holds would have to be unpickled" if "pickle" in str(error) else error
+        raise ValueError(f"no npz file of arrays ({told}); download it again") from error
     if absent := [name for name in ARRAYS if name not in found]:
         raise ValueError(f"without {', '.join(absent)}; allowed: {', '.join(ARRAYS)}")
     return found
@@ -60,7 +63,7 @@ def _split(arrays: Mapping[str, np.ndarray], part: str) -> Split:
     images, labels = arrays[f"{part}_images"], arrays[f"{part}_labels"]
     first = arrays["train_images"].shape[1:]
     grey, colour = images.ndim == 3, images.ndim == 4 and images.shape[3] == 3
-    if images.dtype != np.uint8 or not (grey or colour):
+    if images.dtype != np.uint8 or not (grey or colour) or 0 in images.shape[1:]:
         raise ValueError(
             f"{part}_images: {images.dtype} of shape {images.shape}; allowed: uint8 (n, height, "
             "width) or (n, height, width, 3)"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+from statistics import mean
+
 import torch
 from torch import Tensor
 
@@ -9,24 +12,27 @@ from uninv_lib.measure.outcome import Outcome, Values
 from uninv_lib.models import predictor
 from uninv_lib.types import State
 
+ROUNDING = 10
+"""Multiples of a float's resolution up to which a spread is one of sums in another order (ours)."""
+
 
 def retraining_distance(outcome: Outcome) -> Values:
-    spread = _apart(outcome, *outcome.retrained)
     scene = outcome.scene
-    away = {
-        name: sum(_apart(outcome, state, other) for other in outcome.retrained) / 2
-        for name, state in (("", scene.released), ("_before", scene.trained.state))
-    }
-    units = {name: gap / spread for name, gap in away.items()} if spread else {}
+    asked = scene.dataset.test.to(scene.forget.inputs).and_then(scene.forget).inputs
+    again = [_answers(outcome, state, asked) for state in outcome.retrained]
+    spread = mean(_apart(*pair) for pair in combinations(again, 2))
+    away = {}
+    for name, state in (("", scene.released), ("_before", scene.trained.state)):
+        own = _answers(outcome, state, asked)
+        away[name] = mean(_apart(own, other) for other in again)
+    least = ROUNDING * torch.finfo(scene.forget.inputs.dtype).eps
+    units = {name: gap / spread for name, gap in away.items()} if spread > least else {}
     return {**units, "_absolute": away[""], "_spread": spread}
 
 
-def _apart(outcome: Outcome, one: State, other: State) -> float:
-    """Total variation of the answers of two models, mean over test and forgotten samples."""
-    scene = outcome.scene
-    asked = scene.dataset.test.to(scene.forget.inputs).and_then(scene.forget).inputs
-    answers = [_answers(outcome, state, asked) for state in (one, other)]
-    return 0.5 * (answers[0] - answers[1]).abs().sum(1).mean().item()
+def _apart(one: Tensor, other: Tensor) -> float:
+    """Total variation of the answers of two models, the mean over samples."""
+    return 0.5 * (one - other).abs().sum(1).mean().item()
 
 
 @torch.no_grad()
@@ -37,13 +43,15 @@ def _answers(outcome: Outcome, state: State, inputs: Tensor) -> Tensor:
 
 
 def over_unlearning(outcome: Outcome) -> Values:
-    forget = outcome.scene.forget
-    if not len(forget):
+    scene = outcome.scene
+    if not len(scene.forget):
         return {}
-    states = [*outcome.retrained, outcome.scene.released, outcome.scene.trained.state]
-    first, second, released, before = (
-        _answers(outcome, state, forget.inputs).gather(1, forget.labels[:, None]).mean().item()
-        for state in states
-    )
-    retrained = (first + second) / 2
-    return {"": retrained - released, "_before": retrained - before}
+    retrained = mean(_confidence(outcome, state) for state in outcome.retrained)
+    states = {"": scene.released, "_before": scene.trained.state}
+    return {name: retrained - _confidence(outcome, state) for name, state in states.items()}
+
+
+def _confidence(outcome: Outcome, state: State) -> float:
+    """In the forgotten labels, the mean."""
+    forget = outcome.scene.forget
+    return _answers(outcome, state, forget.inputs).gather(1, forget.labels[:, None]).mean().item()

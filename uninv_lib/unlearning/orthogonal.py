@@ -15,6 +15,9 @@ from uninv_lib.training import gradient, moved
 from uninv_lib.types import Split, State, Trained
 from uninv_lib.unlearning.steps import Rate, Steps, finite, flat, one_by_one, shaped
 
+ALIKE = 1e-5
+"""Of the longest direction, below which another is rounding (ours)."""
+
 
 def orthogonal(
     trained: Trained,
@@ -57,7 +60,8 @@ def rows_of_gradients(trained: Trained, state: State, samples: Split) -> Tensor:
 
 def unfelt(vector: Tensor, rows: Tensor) -> Tensor:
     """The part of a vector (p,) that is orthogonal to each of the rows (n, p)."""
-    basis = torch.linalg.qr(rows.T).Q
+    left, sizes, _ = torch.linalg.svd(rows.T, full_matrices=False)
+    basis = left[:, sizes > ALIKE * sizes.max()] if sizes.numel() else left
     for _ in range(2):  # what rounding left of the first time
         vector = vector - basis @ (basis.T @ vector)
     return vector

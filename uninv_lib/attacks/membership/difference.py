@@ -75,6 +75,8 @@ def membership(
         raise ValueError(LACKS.format("shadows", "answers of one's own services"))
     if candidates is None:
         raise ValueError(LACKS.format("candidates", "the samples that are asked about"))
+    if shadows.forgotten.all() or not shadows.forgotten.any():
+        raise ValueError("view.shadows: all forgotten, or none; allowed: some of each")
     construct = CONSTRUCTIONS[construction]
     with torch.no_grad():
         asked = [predict(candidates) for predict in (view.before, view.after)]
