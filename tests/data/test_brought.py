@@ -297,3 +297,10 @@ def test_a_table_of_a_user_s_is_attacked(tmp_path):
     name = csv_file(tmp_path, *rows, header="p,q,r,s,t,u,kind")
     spec = Spec(dataset=name, model="linear", budget="smoke", private_size=8, class_column="kind")
     assert run(spec.but(device="cpu")).metrics["psnr"] > 40
+
+
+def test_a_quote_that_is_never_closed_is_an_error_that_names_the_file(tmp_path):
+    path = tmp_path / "people.csv"
+    path.write_text('a,b\n1,"' + "2,x\n" * 50_000)
+    with pytest.raises(ValueError, match=r"people\.csv, line \d+: .*; allowed: cells whose quotes"):
+        data.load(f"csv:{path}")

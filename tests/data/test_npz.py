@@ -74,6 +74,10 @@ BAD = {
         {"train_images": IMAGES[:4], "train_labels": np.array([0, 1, 0, 1])},
         "train_images: 4 of them; allowed: 5 or more",
     ),
+    "no pixels": (
+        {"train_images": IMAGES[:, :0, :0]},
+        r"train_images: uint8 of shape \(\d+, 0, 0\)",
+    ),
     "pickled": ({"train_labels": np.array([[{}]] * 20)}, "unpickled"),
 }
 

@@ -13,7 +13,7 @@ from uninv_lib.types import Split
 from uninv_lib.unlearning import UNLEARNING
 from uninv_lib.unlearning.bad_teacher import ignorant
 from uninv_lib.unlearning.fisher import information_of
-from uninv_lib.unlearning.orthogonal import rows_of_gradients
+from uninv_lib.unlearning.orthogonal import rows_of_gradients, unfelt
 from uninv_lib.unlearning.salun import salient
 from uninv_lib.unlearning.steps import flat, minibatches, relabelled, shaped
 
@@ -181,3 +181,11 @@ def test_slopes_flattened_are_cut_again_as_they_were(linear):
     slopes = gradient(linear.trained.net, linear.trained.state, linear.forget)
     again = shaped(flat(slopes), slopes)
     assert all(torch.equal(again[name], slopes[name]) for name in slopes)
+
+
+def test_a_direction_that_is_there_twice_takes_no_more_away():
+    generator = torch.Generator().manual_seed(0)
+    vector, row = torch.randn(2, 8, generator=generator, dtype=torch.double)
+    once = unfelt(vector, row[None])
+    assert torch.allclose(unfelt(vector, row.repeat(3, 1)), once)
+    assert torch.equal(unfelt(vector, torch.zeros(2, 8, dtype=torch.double)), vector)

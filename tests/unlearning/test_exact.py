@@ -9,6 +9,7 @@ import torch
 from uninv_lib import Spec, prepare
 from uninv_lib.anatomy import anatomy_of, joined
 from uninv_lib.models.ensemble import member_state
+from uninv_lib.training import TRAINING
 from uninv_lib.training.sharded import learn, places
 from uninv_lib.types import Split
 from uninv_lib.unlearning import UNLEARNING
@@ -184,3 +185,17 @@ def test_a_shard_that_loses_all_its_samples_falls_back_to_the_pretrained_member(
     home = int(places(forget, 4, 1)[0, 0])
     after = member_state(unlearn("sisa", scene, forget, retain), home)
     assert same(after, member_state(scene.trained.pretrained, home))
+
+
+def test_sisa_forgets_one_of_two_who_are_alike():
+    scene = scene_of(training="sharded", private_size=40)
+    trained, rng = scene.trained, torch.Generator().manual_seed(0)
+    one = scene.forget
+    everybody = Split(one.inputs, one.labels).and_then(one, scene.retain)
+    shards = trained.options["shards"]
+    history = []
+    sharded = TRAINING["sharded"](trained, everybody, rng=rng, history=history, **trained.options)
+    twins = replace(trained, state=sharded, history=tuple(history))
+    after = sisa(twins, one, one.and_then(scene.retain), rng=rng)
+    home = places(one, shards, 1)[0, 0].item()
+    assert not same(member_state(after, home), member_state(sharded, home))
