@@ -38,13 +38,18 @@ def shadows_of(scene: Scene) -> Shadows:
     """Answers of SERVICES that are made as the scene's is, from the same pretrained model, on
     private samples that the scene did not draw. Kept on disk for all requests to the scene's model.
 
-    Raises ValueError where the data set has too few samples left.
+    Raises ValueError where the data set has too few samples left, FloatingPointError where
+    unlearning diverges for each of them.
     """
     spec = scene.spec
     settings = {name: value for name, value in spec.model_dump().items() if name != "request"}
 
     def compute() -> dict[str, torch.Tensor]:
-        parts = zip(*_answers(scene), strict=True)
+        parts = [*zip(*_answers(scene), strict=True)]
+        if not parts:
+            raise FloatingPointError(
+                f"{spec.unlearning}: diverged at each shadow service's request"
+            )
         return dict(zip(("before", "after", "forgotten"), map(torch.cat, parts), strict=True))
 
     code = code_of(shadows_of, *spec.methods("training", "unlearning", "defense"))
@@ -55,7 +60,7 @@ def shadows_of(scene: Scene) -> Shadows:
 
 
 def _answers(scene: Scene) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-    """(before, after, forgotten) of one request each."""
+    """(before, after, forgotten) of one request each, of those that did not diverge."""
     spec, net, shape = scene.spec, scene.trained.net, scene.dataset.input_shape
     recipe = Recipe(**{name: getattr(scene.trained, name) for name in Recipe.__dataclass_fields__})
     for i in range(SERVICES):
@@ -64,7 +69,10 @@ def _answers(scene: Scene) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.T
         for request in range(REQUESTS):
             rng = rng_of("shadow", spec.seed, i, request)
             forget, retain = choose(spec.but(request=request), private)
-            unlearned = unlearn(spec, trained, forget, retain, rng)
+            try:
+                unlearned = unlearn(spec, trained, forget, retain, rng)
+            except FloatingPointError:  # a model that diverged is released by nobody
+                continue
             released = defend(spec, unlearned, trained, retain, rng)
             inputs = forget.and_then(_alike(forget, unseen)).inputs
             with torch.no_grad():
