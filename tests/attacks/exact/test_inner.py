@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from uninv_lib.attacks import recover_features
+from uninv_lib.attacks import ATTACKS, Session, recover_features
 from uninv_lib.attacks.exact import inner
 from uninv_lib.attacks.exact.chain import Block, Chain
 from uninv_lib.attacks.exact.decisions import paired
@@ -226,3 +226,14 @@ def test_settings_of_what_is_solved_are_checked() -> None:
 def test_requests_that_were_solved_are_recovered_apart_from_the_others() -> None:
     solved = torch.zeros(1, 1, 2, 2)
     assert apart([[0, 1, 2], [3]], [None, solved, None, solved]) == [[1], [0, 2], [3]]
+
+
+def test_equations_at_the_edge_of_rounding_leave_the_search_of_fast(convnet, monkeypatch):
+    def singular(*_):
+        raise torch.linalg.LinAlgError("not positive-definite")
+
+    monkeypatch.setattr("uninv_lib.attacks.search.solved.solve_inner", singular)
+    session = Session([torch.Generator().manual_seed(0)])
+    found = ATTACKS["inner_maps"].function(convnet.white_box(), session=session, budget="smoke")
+    assert any("no map is solved" in remark for remark in found.remarks)
+    assert torch.isfinite(found.inputs).all()

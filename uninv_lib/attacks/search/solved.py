@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 
 import torch
@@ -39,6 +40,7 @@ def inner_maps(
         with (
             fitting_threads(partial(_entering, target)),
             session.steps(2 + settings.exact, "inner maps") as counted,
+            suppress(torch.linalg.LinAlgError),  # at the edge of rounding: nothing can be solved
         ):
             found[i] = solve_inner(chain, rng, settings.exact, counted.tick) or NOTHING
     return found
