@@ -155,9 +155,8 @@ def test_lab_holds_what_the_attacker_finds_who_knows_of_the_defense():
     assert cell["metrics"]["inferred_label_adaptive"] == found.labels[0]
     assert (found.labels[0] == truth.labels[0]) == bool(record["label_accuracy_adaptive"])
     assert len(cell["pictures"]) == 3
-    assert len(MAKE["defense"]().cells[0]["pictures"]) == 2, (
-        "who knows of obfuscation gains nothing that we know of"
-    )
+    bare = {**fields, "defense": "none", "strength": 0}
+    assert len(DefenseLab(grid=[bare]).cells[0]["pictures"]) == 2, "there is nothing to know of"
 
 
 def test_people_are_named_in_the_order_of_requests():

@@ -1,3 +1,4 @@
+import sys
 from dataclasses import replace
 from itertools import pairwise
 
@@ -230,9 +231,10 @@ def test_requests_that_were_solved_are_recovered_apart_from_the_others() -> None
 
 def test_equations_at_the_edge_of_rounding_leave_the_search_of_fast(convnet, monkeypatch):
     def singular(*_):
-        raise torch.linalg.LinAlgError("not positive-definite")
+        raise torch.linalg.LinAlgError("not positive-definite")  # type: ignore[attr-defined]
 
-    monkeypatch.setattr("uninv_lib.attacks.search.solved.solve_inner", singular)
+    module = sys.modules["uninv_lib.attacks.search.solved"]  # a function has its name
+    monkeypatch.setattr(module, "solve_inner", singular)
     session = Session([torch.Generator().manual_seed(0)])
     found = ATTACKS["inner_maps"].function(convnet.white_box(), session=session, budget="smoke")
     assert any("no map is solved" in remark for remark in found.remarks)

@@ -40,7 +40,7 @@ def inner_maps(
         with (
             fitting_threads(partial(_entering, target)),
             session.steps(2 + settings.exact, "inner maps") as counted,
-            suppress(torch.linalg.LinAlgError),  # at the edge of rounding: nothing can be solved
+            suppress(torch.linalg.LinAlgError),  # type: ignore[attr-defined]  # nothing is solved there
         ):
             found[i] = solve_inner(chain, rng, settings.exact, counted.tick) or NOTHING
     return found
