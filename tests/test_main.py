@@ -33,4 +33,4 @@ def test_a_run_takes_as_many_private_samples_as_there_are_unless_told_how_many(t
     assert json.loads(result.stdout)["spec"]["private_size"] == 6
     result = CliRunner().invoke(main, [*words, "--private-size", "32"])
     assert result.exit_code == 1
-    assert "private_size: 32; allowed for table:" in result.stderr
+    assert "private_size: 32; allowed for csv:" in result.stderr
