@@ -60,6 +60,8 @@ def rows_of_gradients(trained: Trained, state: State, samples: Split) -> Tensor:
 
 def unfelt(vector: Tensor, rows: Tensor) -> Tensor:
     """The part of a vector (p,) that is orthogonal to each of the rows (n, p)."""
+    if not torch.isfinite(rows).all():  # what has diverged is told by its step
+        return torch.full_like(vector, torch.nan)
     left, sizes, _ = torch.linalg.svd(rows.T, full_matrices=False)
     basis = left[:, sizes > ALIKE * sizes.max()] if sizes.numel() else left
     for _ in range(2):  # what rounding left of the first time
