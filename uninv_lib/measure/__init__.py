@@ -129,7 +129,7 @@ METRICS: dict[type, dict[str, Metric]] = {
         ),
         "retraining_distance": Metric(
             "",
-            "answers, from those of two retrained models, in units of how far these are apart",
+            "answers, from those of retrained models, in units of how far these are apart",
             retraining_distance,
         ),
         "over_unlearning": Metric(
