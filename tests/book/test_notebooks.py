@@ -243,6 +243,20 @@ def test_chapter_begins_with_a_title_and_ends_with_references(chapter: Path) -> 
     assert "{cite" in last.source
 
 
+def test_what_the_prose_links_to_is_there() -> None:
+    """Checked here, before any cell runs: the build finds it out after all of them have."""
+    pages = sorted(Path(__file__).parents[2].glob("book/*.ipynb"))
+    texts = {p.name: "\n".join(c.source for c in cells(p, "markdown")) for p in pages}
+    labels = set(re.findall(r"^\(([\w-]+)\)=$", "\n".join(texts.values()), re.MULTILINE))
+    dead = {
+        f"{name}: {target}"
+        for name, text in texts.items()
+        for target in re.findall(r"\]\(#([\w-]+)\)", text)
+        if target not in labels
+    }
+    assert not dead, f"no label among {sorted(labels)}"
+
+
 def test_names_of_figures_are_unique() -> None:
     figures = [
         cell.metadata.get("mystnb", {}).get("figure", {})
