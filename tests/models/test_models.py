@@ -145,7 +145,7 @@ def test_nets_that_nothing_normalises_begin_with_layers_that_keep_sizes(side):
     assert 0.3 < passed.std() < 3
 
 
-def test_gradients_are_clipped_only_where_nothing_normalises_convolutions():
+def test_gradients_are_clipped_where_nothing_normalises_convolutions():
     digits = load("digits")
     clipped = [
         (model, options.get("normalisation"))
@@ -154,6 +154,14 @@ def test_gradients_are_clipped_only_where_nothing_normalises_convolutions():
         if clip_of(build(model, digits, **options)) is not None
     ]
     assert set(clipped) == {("convnet", "none"), ("vgg16", "none")}
+
+
+def test_hidden_layers_of_many_inputs_are_trained_with_clipped_gradients_and_stay_small():
+    digits, photos = load("digits"), load("photos")
+    assert clip_of(build("mlp", digits)) is None
+    assert clip_of(build("linear", photos)) is None
+    scene = prepare(Spec(dataset="photos", model="mlp", width=8, epochs=2))
+    assert max(weights.abs().max() for weights in scene.trained.state.values()) < 2
 
 
 def test_dropout_is_of_training_alone():
