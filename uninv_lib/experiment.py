@@ -29,7 +29,8 @@ from uninv_lib.support.provenance import commit, device_name, versions
 from uninv_lib.types import BlackBoxView, Found, Reconstruction, WhiteBoxView
 
 Watch = Callable[[int, Tensor], None]
-"""Sees (step, inputs) of a feature recovery."""
+"""Sees (step, inputs) of a feature recovery: last FOUND; KNOWING of who knows the defense."""
+FOUND, KNOWING = -1, -2
 
 
 def code_of_run(spec: Spec) -> str:
@@ -166,17 +167,19 @@ def run(spec: Spec, *, progress: Progress = False, watch: Watch | None = None) -
     (_first_order); those of label inference for fewer probes a class (_1, _2, _5, ...) and for the
     server, by the last bias or with public data (_server, _server_logit, _server_curvature);
     accuracies for the models _before, _after unlearning and _released. `watch` sees the recovered
-    pictures as they emerge and the recovery itself last. Raises what `prepare` and the attacks
-    raise.
+    pictures as they emerge, the recovery itself, and that of who knows of the defense. Raises what
+    `prepare` and the attacks raise.
     """
     started = time.perf_counter()
     scene = prepare(spec, progress=progress)
     prepared = time.perf_counter()
     found, rng = attack(scene, progress=progress, watch=watch)
     if watch is not None and isinstance(found, Reconstruction):
-        watch(-1, found.inputs)
+        watch(FOUND, found.inputs)
     adaptive = isinstance(found, Reconstruction) and spec.defense in ADAPTIVE
     known = knowing(scene, progress=progress) if adaptive else None
+    if watch is not None and known is not None:
+        watch(KNOWING, known.inputs)
     attacked = time.perf_counter()
     values = measure(Outcome(scene, found, rng, known))
     seconds = {

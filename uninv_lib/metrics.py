@@ -69,16 +69,21 @@ def lpips(inputs: Tensor, truth: Tensor) -> Tensor:
         ) from error
 
 
-def match(inputs: Tensor, truth: Tensor) -> Tensor:
-    """The recovered samples in the order of the true ones, by the assignment with the highest mean
-    PSNR, so that who was found exactly is not traded for two who were not found at all.
+def order(inputs: Tensor, truth: Tensor) -> Tensor:
+    """(K,) which recovered sample is which of the K true ones, by the assignment with the highest
+    mean PSNR, so that who was found exactly is not traded for two who were not found at all.
     """
     from scipy.optimize import linear_sum_assignment
 
     distance = torch.cdist(truth.flatten(1).double(), inputs.flatten(1).double())
     distance = distance.clamp_min(1e-12).log()
-    _, order = linear_sum_assignment(distance.cpu().numpy())
-    return inputs[torch.as_tensor(order, device=inputs.device)]
+    _, found = linear_sum_assignment(distance.cpu().numpy())
+    return torch.as_tensor(found, device=inputs.device)
+
+
+def match(inputs: Tensor, truth: Tensor) -> Tensor:
+    """The recovered samples in the order of the true ones, see `order`."""
+    return inputs[order(inputs, truth)]
 
 
 def interval(

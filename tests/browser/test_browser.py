@@ -15,12 +15,12 @@ import pytest
 import torch
 
 from uninv_lib import load, metrics, prepare, run
+from uninv_lib.attacks.adaptive import ADAPTIVE
 from uninv_lib.attacks.adaptive.pruning import unmask
 from uninv_lib.attacks.features import analytic
 from uninv_lib.attacks.inspection import inspect_view
 from uninv_lib.book.verify import SCRIPT
 from uninv_lib.defenses.pruning import pruning
-from uninv_lib.experiment import knowing
 from uninv_lib.training import fine_tune, gradient
 from uninv_lib.types import Split, Trained, WhiteBoxView
 from uninv_lib.unlearning import UNLEARNING
@@ -54,9 +54,26 @@ def widget(tab):
     return tab.locator(".uninv")
 
 
-def radio(tab, group, text):
-    widget(tab).get_by_role("group", name=group).get_by_role("radio", name=text, exact=True).click()
+def choose(tab, name, text):
+    """Take one of a few words, or one from a list of many."""
+    listed = widget(tab).get_by_role("combobox", name=name, exact=True)
+    if listed.count():
+        listed.select_option(text)
+    else:
+        few = widget(tab).get_by_role("group", name=name)
+        few.get_by_role("radio", name=text, exact=True).click()
     settle(tab)
+
+
+def words_of(tab, name):
+    """(the word that is taken, the first of all)."""
+    listed = widget(tab).get_by_role("combobox", name=name, exact=True)
+    if listed.count():
+        words, taken = listed.locator("option"), listed.locator("option:checked")
+    else:
+        words = widget(tab).get_by_role("group", name=name).locator("label")
+        taken = words.filter(has=tab.locator("input:checked"))
+    return taken.text_content(), words.first.text_content()
 
 
 def slide(tab, name, position):
@@ -222,11 +239,9 @@ def test_every_control_is_reached_and_turned_by_keyboard(visit, name):
 def test_address_keeps_the_reader_s_state(visit, name, fragment, group, word):
     tab = visit(f"{WIDGETS[name]}#{fragment}")
     settle(tab)
-    assert widget(tab).get_by_role("group", name=group).get_by_label(word, exact=True).is_checked()
+    assert words_of(tab, group)[0] == word
     first = widget(tab).inner_text()
-    radio(
-        tab, group, widget(tab).get_by_role("group", name=group).locator("span").first.inner_text()
-    )
+    choose(tab, group, words_of(tab, group)[1])
     tab.wait_for_function("(fragment) => location.hash.slice(1) !== fragment", arg=fragment)
     tab.goto(f"{tab.url.split('#')[0]}#{fragment}")
     settle(tab)
@@ -401,7 +416,7 @@ def test_label_that_was_corrected_stays_until_the_pad_is_cleared(visit):
 @pytest.mark.parametrize(("method", "least"), [("approximate", 0.95), ("exact", 0.5)])
 def test_drawing_stands_in_the_difference(visit, method, least):
     tab = drawn_seven(visit)
-    radio(tab, "Unlearning", method)
+    choose(tab, "Unlearning", method)
     drawing, leaked = pixels(tab, "your drawing"), pixels(tab, "what forgetting it leaks")
     assert drawing.max() > 0.9 > 0.3 > drawing.mean()
     assert cosine(drawing, leaked) >= least
@@ -440,7 +455,7 @@ def test_attacker_who_knows_of_pruning_gets_the_picture(visit, model, knowing, n
     settle(tab)
     assert tab.evaluate(similarity) < naive
     assert "nothing of the drawing" in verdict(tab)
-    radio(tab, "Defense", "obfuscation")
+    choose(tab, "Defense", "obfuscation")
     assert switch.is_disabled()
     assert "We know no better one" in widget(tab).inner_text()
 
@@ -481,7 +496,7 @@ def test_pictures_stay_in_view_of_every_slider_on_a_phone(visit):
     tab = drawn_seven(visit, width=PHONES[0][0])
     for width, height in PHONES:
         tab.set_viewport_size({"width": width, "height": height})
-        radio(tab, "Defense", "pruning")
+        choose(tab, "Defense", "pruning")
         _pictures_stay_in_view(tab, width, height)
 
 
@@ -525,7 +540,7 @@ def test_obfuscation_hides_as_theory_says(visit):
     Up to its sign: from s of about √classes on, some draws turn the picture into its negative.
     """
     tab = drawn_seven(visit)
-    radio(tab, "Defense", "obfuscation")
+    choose(tab, "Defense", "obfuscation")
     for position, s in ((3, 1), (4, 2), (5, 3)):
         slide(tab, "Strength", position)
         told = "(s) => new RegExp(`strength=${s}(&|$)`).test(location.hash)"
@@ -553,12 +568,12 @@ def test_draw_forget_leak_takes_a_blink(visit):
     tab = drawn_seven(visit)
     slowest = {}
     for model in ("softmax regression", "one hidden layer"):
-        radio(tab, "Model", model)
+        choose(tab, "Model", model)
         slide(tab, "Private samples", 7)
         for method in ("approximate", "exact"):
-            radio(tab, "Unlearning", method)
+            choose(tab, "Unlearning", method)
             for defense in ("none", "obfuscation", "pruning", "fine-tuning"):
-                radio(tab, "Defense", defense)
+                choose(tab, "Defense", defense)
                 if defense != "none":
                     widget(tab).get_by_role("slider", name="Strength").press("End")
                     settle(tab)
@@ -704,12 +719,12 @@ def test_explorer_obeys_its_controls(visit):
         drag(tab, "Forgotten picture", place / 2)
         for position, size in enumerate((1, 2)):
             slide(tab, "Forgotten together", position)
-            radio(tab, "Unlearning", "approximate")
+            choose(tab, "Unlearning", "approximate")
             at = (place + position) % 3  # each rate with each size, with two of the pictures
             slide(tab, "Unlearning rate", at)
             _shows(tab, cells, sample, size, "gradient_ascent", rates[at])
             if place == position:
-                radio(tab, "Unlearning", "exact")
+                choose(tab, "Unlearning", "exact")
                 assert widget(tab).get_by_role("slider", name="Unlearning rate").is_disabled()
                 _shows(tab, cells, sample, size, "retrain", 1e-3)
 
@@ -788,8 +803,8 @@ def _meter_agrees(tab, method, unlearning, probes):
     records = [
         r for r in meter._records() if (r.spec.unlearning, r.spec.probes) == (unlearning, probes)
     ]
-    radio(tab, "Unlearning", method)
-    radio(tab, "The attacker asks", ASKS[probes])
+    choose(tab, "Unlearning", method)
+    choose(tab, "The attacker asks", ASKS[probes])
     for position, share in enumerate((0.1, 0.5, 1.0)):
         slide(tab, "Share of the class", position)
         alike = [r for r in records if r.spec.forget_share == share]
@@ -818,7 +833,7 @@ def test_meter_opens_on_the_best_attacker_and_the_published_one_is_a_click_away(
     tab = visit(WIDGETS["labels"])
     assert verdict(tab).endswith("right.")
     assert "change of log-odds" in widget(tab).locator("svg").text_content()
-    radio(tab, "The attacker asks", ASKS["zoo"])
+    choose(tab, "The attacker asks", ASKS["zoo"])
     assert verdict(tab).endswith("wrong.")
     assert "change of confidence" in widget(tab).locator("svg").text_content()
 
@@ -842,19 +857,21 @@ def test_lab_agrees_with_the_library(visit, one_thread):
     tab = visit(WIDGETS["defense"])
     words = presentation()["defense"]
     for i, defense in enumerate(words):
-        drag(tab, "Forgotten picture", i / 3)
-        slide(tab, "Unlearning rate", i % 3)
-        radio(tab, "Defense", words[defense]["name"])
+        choose(tab, "Defense", words[defense]["name"])
+        axes = lab.FEWER if defense in lab.BEYOND else lab.AXES
+        requests, rates = axes["request"], axes["unlearning_rate"]
+        drag(tab, "Forgotten picture", i % len(requests) / (len(requests) - 1))
+        slide(tab, "Unlearning rate", i % len(rates))
         position = min(1, len(strengths(defense)) - 1)
         if defense != "none":
             slide(tab, "Strength", position)
         fields = {
-            "request": lab.AXES["request"][i],
-            "unlearning_rate": lab.AXES["unlearning_rate"][i % 3],
+            "request": requests[i % len(requests)],
+            "unlearning_rate": rates[i % len(rates)],
         }
         spec = lab._spec({**fields, "defense": defense, "strength": strengths(defense)[position]})
-        found, adaptive = run(spec).metrics, "_adaptive" if defense == "pruning" else ""
-        label = int(knowing(prepare(spec)).labels[0]) if adaptive else int(found["inferred_label"])
+        found, adaptive = run(spec).metrics, "_adaptive" if defense in ADAPTIVE else ""
+        label = int(found[f"inferred_label{adaptive}"])
         assert _lab_says(verdict(tab), found, label, adaptive), verdict(tab)
         numbers = widget(tab).locator("dd").all_inner_texts()
         assert numbers == [
@@ -874,7 +891,7 @@ def test_lab_s_switch_asks_the_attacker_who_does_not_know(visit, one_thread):
     assert switch.is_checked()
     assert found["gain_adaptive"] > 3 > 0 > found["gain"]
     assert "The attacker who knows of pruning recovers" in verdict(tab)
-    assert _lab_says(verdict(tab), found, int(knowing(prepare(spec)).labels[0]), "_adaptive")
+    assert _lab_says(verdict(tab), found, int(found["inferred_label_adaptive"]), "_adaptive")
     recovered = pixels(tab, "recovered")
     switch.click()
     settle(tab)
@@ -939,7 +956,7 @@ def test_kernel_runs_what_is_off_the_grid(browser, lab_address, one_thread):
     assert "recovers the picture" in defense.locator(".uninv-verdict").inner_text()
     assert defense.locator("dt, dd").evaluate_all(OVERLAPS) == 0
 
-    defense.get_by_role("radio", name="pruning").click()
+    defense.get_by_role("combobox", name="Defense").select_option("pruning")
     fields = {"request": 23, "unlearning_rate": 1e-3, "defense": "pruning", "strength": 0.05}
     found = run(lab._spec(fields)).metrics
     defense.get_by_text(told(found["gain_adaptive"], found["psnr_adaptive"])).wait_for(

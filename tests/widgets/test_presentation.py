@@ -25,7 +25,6 @@ from uninv_lib.widgets import (
     presentation,
 )
 from uninv_lib.widgets import defense as lab
-from uninv_lib.widgets.defense import SLOW
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted([*base.FOLDER.glob("*.js"), *(ROOT / "book" / "_static").glob("*.js")])
@@ -150,7 +149,7 @@ def test_examples_are_allowed_and_finer_strengths_hold_them(fifth):
 def test_fifth_defense_reaches_the_lab(fifth):
     made = DefenseLab(grid=cells_of("none", fifth))
     assert [cell["spec"]["strength"] for cell in made.cells] == [0, 0.25, 1]
-    assert made.axes["defense"] == [name for name in DEFENSES if name not in SLOW]
+    assert made.axes["defense"] == list(DEFENSES)
     assert made.strengths[fifth] == [0.25, 1]
     words = made.presentation["defense"][fifth]
     assert (words["name"], words["colour"], words["glyph"]) == ("sign flips", COLOURS[2], "●")
@@ -173,7 +172,7 @@ def test_attacker_who_knows_of_it_is_shown_where_there_is_one(fifth, monkeypatch
     assert "inferred_label_adaptive" in made.cells[1]["metrics"]
     assert made.presentation["defense"][fifth]["adaptive"]
     title = made.figure().axes[0].get_title().replace("\n", " ")
-    assert title == "the lab's grid, the attacker knows of sign flips"
+    assert title == "the lab's grid, to who knows of the defense"
 
 
 def stands_alone(widget, folder):

@@ -30,6 +30,9 @@ from uninv_lib.figures.parts import (
 if TYPE_CHECKING:
     import pandas
 
+FEW = 6
+"""Lines beside which strengths can be told apart."""
+
 
 def panels(
     table: pandas.DataFrame,
@@ -132,7 +135,7 @@ def tradeoff(
     y_max: float | None = None,
 ) -> Figure:
     """Leak (y) against utility (x): a line of medians over the strengths for each defense,
-    strengths written beside.
+    strengths written beside where there are few lines.
 
     A name like "pruning, naive" is another line of that defense, hollow and broken. What is above
     y_max is drawn there.
@@ -152,5 +155,6 @@ def tradeoff(
     cap(axes[0, 0], y_max)
     legend(figure, axes[0, 0])
     label(axes[0, 0], labels[x], labels[y], title)
-    write_beside(figure, axes[0, 0], notes, lines)
+    if len(lines) <= FEW:
+        write_beside(figure, axes[0, 0], notes, lines)
     return figure

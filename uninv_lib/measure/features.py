@@ -83,7 +83,11 @@ def shared(found: Tensor, true: Tensor) -> float:
 
 
 def recovered_label(outcome: Outcome) -> Values:
-    return {"": float(outcome.picture.labels[0])}
+    found = {"": float(outcome.picture.labels[0])}
+    if outcome.knowing is not None:
+        order = metrics.order(outcome.knowing.inputs, outcome.scene.forget.inputs)
+        found["_adaptive"] = float(outcome.knowing.labels.to(order.device)[order[0]])
+    return found
 
 
 def residual(outcome: Outcome) -> Values:

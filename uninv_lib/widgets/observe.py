@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 from uninv_lib import metrics
 from uninv_lib.attacks.search.costs import cosine_cost, total_variation
 from uninv_lib.attacks.search.update import difference
-from uninv_lib.experiment import code_of_run, run
+from uninv_lib.experiment import KNOWING, code_of_run, run
 from uninv_lib.scene import Scene, prepare
 from uninv_lib.spec import Spec
 from uninv_lib.support.cache import digest, kept
@@ -31,7 +31,8 @@ class Observed:
     """metrics: of the Record; truth: (K, *input_shape); frames: (n, K, *input_shape), the recovered
     pictures at these `steps` in the order of the truth, the recovery itself last; curves: (n,)
     each, of PSNR (dB), total variation, and the cosine between the update and the gradient that the
-    frame would cause with the true labels.
+    frame would cause with the true labels; known: what who knows of the defense found, where one
+    does.
     """
 
     metrics: dict[str, float]
@@ -39,6 +40,7 @@ class Observed:
     frames: Tensor
     steps: list[int]
     curves: dict[str, list[float]]
+    known: Tensor | None = None
 
 
 def _chosen(count: int) -> list[int]:
@@ -69,12 +71,18 @@ def people(spec: Spec) -> list[int]:
 def observe(spec: Spec, *, live: Live = run) -> Observed:
     """Run the Spec and keep what it looked like. Raises what `live` raises."""
     seen: list[Tensor] = []
-    record = live(spec, watch=lambda _step, inputs: seen.append(inputs.detach().clone()))
+    known: list[Tensor] = []
+
+    def watch(step: int, inputs: Tensor) -> None:
+        (known if step == KNOWING else seen).append(inputs.detach().clone())
+
+    record = live(spec, watch=watch)
     scene = prepare(spec)
     steps = [0, *_chosen(len(seen) - 1)] if len(seen) > 1 else [0]
     truth = scene.forget.inputs
     frames = torch.stack([metrics.match(seen[i], truth) for i in steps])
-    return Observed(record.metrics, truth, frames, steps, _curves(scene, frames))
+    last = known[-1] if known else None
+    return Observed(record.metrics, truth, frames, steps, _curves(scene, frames), last)
 
 
 def recall(spec: Spec, *, compute: bool = True) -> Observed | None:

@@ -101,7 +101,6 @@ function knobs({ model, says, kinds, fresh }, pick, chosen) {
   const set = (state, axes, strengths) => {
     for (const name of ["request", "unlearning_rate"])
       state[name] = nearest(state[name], axes[name]);
-    state.defense = among(state.defense, kinds, fresh.defense);
     const allowed = strengths[state.defense];
     state.strength = nearest(state.strength, allowed);
     sample.set(state.request, axes.request);
@@ -130,12 +129,23 @@ function show({ says, grid, names, cap, truth, found, ...view }, cell, knows) {
   plane(view.tradeoff, says, cells, cell, knows, cap);
 }
 
+/** What there is of a defense without a kernel: not of each all that there is of the paper's. */
+function held({ model, grid }, defense) {
+  const cells = [...grid.cells.values()].filter(({ spec }) => spec.defense === defense);
+  const some = (name) => grid.axes[name].filter((v) => cells.some(({ spec }) => spec[name] === v));
+  const [request, rate] = [some("request"), some("unlearning_rate")];
+  return {
+    request: request.length ? request : grid.axes.request,
+    unlearning_rate: rate.length ? rate : grid.axes.unlearning_rate,
+    strengths: model.get("strengths"),
+  };
+}
+
 function repaint(view, state) {
-  const { model, grid } = view;
-  const { strengths, ...finer } = view.live.alive
-    ? model.get("finer")
-    : { strengths: model.get("strengths") };
-  view.controls.set(state, { ...grid.axes, ...finer }, strengths);
+  const { model, grid, kinds, fresh } = view;
+  state.defense = among(state.defense, kinds, fresh.defense);
+  const { strengths, ...axes } = view.live.alive ? model.get("finer") : held(view, state.defense);
+  view.controls.set(state, axes, strengths);
   const { knows, ...wanted } = state; // knows: a way to look at a run, not a run of its own
   const cell = grid.find(wanted);
   if (!missing(cell, view, wanted)) show(view, cell, knows);
