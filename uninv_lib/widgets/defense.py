@@ -29,7 +29,7 @@ FIXED: dict[str, Any] = {
     "device": "cpu",
 }
 AXES: dict[str, list[Any]] = {
-    "request": [23, 10, 1, 3],  # a smile, a petal whose update is lost in rounding, an eye, a wheel
+    "request": [23, 10, 1, 3],  # a smile, a petal, an eye, a wheel
     "unlearning_rate": [1e-4, 1e-3, 1e-2],
 }
 FINER: dict[str, list[Any]] = {

@@ -41,6 +41,19 @@ def solved(
     return found
 
 
+def _inverse(matrices: Tensor) -> Tensor:
+    """Of (n, k, k) that are positive but for rounding, which may have made them singular: their
+    least eigenvalues are raised then.
+    """
+    factors, failed = torch.linalg.cholesky_ex(matrices)
+    if not failed.any():
+        return torch.cholesky_inverse(factors)
+    values, vectors = torch.linalg.eigh(matrices)
+    least = torch.finfo(values.dtype).eps * values[:, -1:] * values.shape[-1]
+    scaled = vectors / torch.maximum(values, least)[:, None, :]
+    return scaled @ vectors.transpose(1, 2)
+
+
 def _dot(a: Tensor, b: Tensor) -> Tensor:
     return (a * b).sum((1, 2, 3), keepdim=True)
 
@@ -79,7 +92,7 @@ class _System:
         kernel = layer.block.weight
         spread = weights.mean((1, 2, 3)) * kernel.square().sum() / kernel.shape[1] + least
         rough = moments + torch.diag_embed(spread[:, None].expand(-1, layer.count))
-        inverse = torch.cholesky_inverse(torch.linalg.cholesky(rough))
+        inverse = _inverse(rough)
         values = weights * (layer.reached - layer.block.bias[:, None, None])
         goal = layer.pulled(weighted) + layer.back(values)
         return cls(layer, moments, weights, ridges, inverse, goal)
