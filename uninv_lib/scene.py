@@ -79,7 +79,8 @@ class Scene:
         return private.take(order[start:]), self.retain.take(again[start:])
 
     def white_box(self, *more: str) -> WhiteBoxView:
-        """The server's view, with the assumptions of `spec.knowledge` and these more.
+        """The server's view, with the assumptions of `spec.knowledge` and these more. It knows the
+        loss, which an update that was rounded or turned may not tell.
 
         The members of an ensemble are models by themselves, and which of them changed shows: where
         it is one, the view is of that member, and private_size the number of its samples.
@@ -92,6 +93,7 @@ class Scene:
             self.released,
             self.dataset.input_shape,
             len(self.forget),
+            loss="cross_entropy",
             **known,
         )
         member = changed_member(view.net, view.before, view.after)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -147,16 +147,19 @@ def parsed(text: str, file: str = "<cell>") -> ast.Module:
         return ast.parse(text, file)
 
 
-def imports(tree: ast.AST, package: str = "") -> Iterator[tuple[str, str | None, str]]:
+@lru_cache(maxsize=2048)
+def imports(tree: ast.AST, package: str = "") -> list[tuple[str, str | None, str]]:
     """(module, name in it or None, as it is known here) of each import in the tree, at any
-    depth; relative ones from this package.
+    depth; relative ones from this package. Kept, since a package's front is asked for name by name.
     """
+    found: list[tuple[str, str | None, str]] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from ((a.name, None, a.asname or a.name) for a in node.names)
+            found += [(a.name, None, a.asname or a.name) for a in node.names]
         elif isinstance(node, ast.ImportFrom):
             module = _absolute(node, package)
-            yield from ((module, a.name, a.asname or a.name) for a in node.names)
+            found += [(module, a.name, a.asname or a.name) for a in node.names]
+    return found
 
 
 def _absolute(node: ast.ImportFrom, package: str) -> str:

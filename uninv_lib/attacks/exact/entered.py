@@ -47,11 +47,12 @@ def _inverse(matrices: Tensor) -> Tensor:
     """
     factors, failed = torch.linalg.cholesky_ex(matrices)
     if not failed.any():
-        return torch.cholesky_inverse(factors)
+        found: Tensor = torch.cholesky_inverse(factors)
+        return found
     values, vectors = torch.linalg.eigh(matrices)
     least = torch.finfo(values.dtype).eps * values[:, -1:] * values.shape[-1]
-    scaled = vectors / torch.maximum(values, least)[:, None, :]
-    return scaled @ vectors.transpose(1, 2)
+    found = vectors / torch.maximum(values, least)[:, None, :] @ vectors.transpose(1, 2)
+    return found
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:
