@@ -31,3 +31,15 @@ def test_a_metric_that_fails_is_told_by_its_name(monkeypatch, given, message):
 )
 def test_labels_of_several_count_in_any_order_and_each_once(found, share):
     assert shared(torch.tensor(found), torch.tensor([0, 1, 2])) == pytest.approx(share)
+
+
+def test_an_update_that_tells_no_label_is_still_a_change():
+    ensemble = {"dataset": "digits", "model": "linear", "training": "sharded", "budget": "smoke"}
+    metrics = run(Spec(**ensemble, unlearning="sisa", forget_size=2)).metrics
+    assert metrics["label_accuracy"] == 0
+    assert metrics["something_changed"] == 1
+
+
+def test_two_classes_are_read_from_an_update_that_was_rounded():
+    table = {"dataset": "breast_cancer", "model": "mlp", "budget": "smoke"}
+    assert "gain_adaptive" in run(Spec(**table, defense="precision", strength=8)).metrics

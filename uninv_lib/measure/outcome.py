@@ -77,8 +77,11 @@ class Outcome:
 
     @cached_property
     def changed(self) -> bool:
-        """Whether the update was more than rounding leaves."""
-        return bool((self.picture.labels >= 0).any())
+        """Whether the update was more than rounding leaves: then there is a label, or a picture
+        that is not grey.
+        """
+        told, drawn = self.picture.labels >= 0, self.picture.inputs != 0.5
+        return bool(told.any() or drawn.any())
 
     @cached_property
     def pictures(self) -> dict[str, Tensor]:
