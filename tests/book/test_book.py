@@ -310,6 +310,14 @@ PAGE = "<html><article><p>Words</p>{}</article></html>"
             "1 cells should show a widget, 0 do",
         ),
         ("book/index.html", PAGE.format(VIEW), "the widget a has no state"),
+        (
+            "book/index.html",
+            PAGE.format(
+                '<script type="application/vnd.jupyter.widget-state+json">'
+                '{"state": {"a": {"state": {"psnr": NaN}}}}</script>'
+            ),
+            "a widget's state holds NaN",
+        ),
     ],
 )
 def test_verify_names_what_is_wrong(tmp_path: Path, file: str, text: str, fault: str) -> None:

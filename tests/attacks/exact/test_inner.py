@@ -12,7 +12,7 @@ from uninv_lib.attacks import ATTACKS, Session, recover_features
 from uninv_lib.attacks.exact import inner
 from uninv_lib.attacks.exact.chain import Block, Chain
 from uninv_lib.attacks.exact.decisions import paired
-from uninv_lib.attacks.exact.entered import solved
+from uninv_lib.attacks.exact.entered import _inverse, solved
 from uninv_lib.attacks.exact.guess import Guess, heat
 from uninv_lib.attacks.exact.inner import (
     at_rounding,
@@ -218,6 +218,14 @@ def test_the_certified_map_takes_the_place_of_the_one_found_by_descent() -> None
     assert plain.loss.shape == (1, 4)
     assert not plain.certified
     assert not plain.residuals
+
+
+def test_equations_that_are_singular_are_solved_where_they_say_something() -> None:
+    row = torch.tensor([[1.0, 2.0]], dtype=torch.float64)
+    both = torch.stack([row.T @ row, torch.zeros(2, 2).double()])
+    found = _inverse(both)
+    assert torch.allclose(both @ found @ both, both)
+    assert not found[1].any()
 
 
 def test_settings_of_what_is_solved_are_checked() -> None:

@@ -42,16 +42,14 @@ def solved(
 
 
 def _inverse(matrices: Tensor) -> Tensor:
-    """Of (n, k, k) that are positive but for rounding, which may have made them singular: their
-    least eigenvalues are raised then.
+    """Of (n, k, k) that are positive but for rounding; the pseudo-inverse where one is singular, as
+    where no error reaches a layer.
     """
     factors, failed = torch.linalg.cholesky_ex(matrices)
-    if not failed.any():
-        found: Tensor = torch.cholesky_inverse(factors)
-        return found
-    values, vectors = torch.linalg.eigh(matrices)
-    least = torch.finfo(values.dtype).eps * values[:, -1:] * values.shape[-1]
-    found = vectors / torch.maximum(values, least)[:, None, :] @ vectors.transpose(1, 2)
+    if failed.any():
+        found: Tensor = torch.linalg.pinv(matrices, hermitian=True)
+    else:
+        found = torch.cholesky_inverse(factors)
     return found
 
 
