@@ -769,7 +769,7 @@ def test_explorer_scrubs_through_the_search(visit):
         assert ("no leak yet" in verdict(tab)) == (gains[position] <= 0)
         error = (pixels(tab, "forgotten") - pixels(tab, "recovered")) ** 2
         errors.append(-10 * np.log10(error.mean()))
-        assert errors[-1] == pytest.approx(ratios[position], abs=0.2)
+        assert errors[-1] == pytest.approx(ratios[position], abs=0.5)  # the page holds a JPEG
     assert errors[-1] > errors[0] + 3
     widget(tab).get_by_role("button", name="Play").click()
     position = widget(tab).get_by_role("slider", name="Step of the search")
@@ -861,7 +861,8 @@ def test_lab_agrees_with_the_library(visit, one_thread):
         axes = lab.FEWER if defense in lab.BEYOND else lab.AXES
         requests, rates = axes["request"], axes["unlearning_rate"]
         drag(tab, "Forgotten picture", i % len(requests) / (len(requests) - 1))
-        slide(tab, "Unlearning rate", i % len(rates))
+        if len(rates) > 1:  # else there is nothing to slide
+            slide(tab, "Unlearning rate", i % len(rates))
         position = min(1, len(strengths(defense)) - 1)
         if defense != "none":
             slide(tab, "Strength", position)
