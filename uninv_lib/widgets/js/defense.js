@@ -89,7 +89,7 @@ const background = ({ axes, level, box }, places) =>
   'stroke-width="5" stroke-linejoin="round"/>';
 
 /** The controls; set(state, axes, strengths) brings a state into what there is, and shows it. */
-function knobs({ model, says, kinds, fresh }, pick, chosen) {
+function knobs({ model, says, kinds }, pick, chosen) {
   const option = says.option;
   const strong = (value) => says.strength(chosen().defense, value);
   const sample = slider(option("request"), person(model), pick("request"));
