@@ -715,19 +715,28 @@ def test_explorer_obeys_its_controls(visit):
     assert len(cells) == len(explorer.GRID)
     tab = visit(WIDGETS["recovery"])
     assert "convnet of width 8 with the quick budget" in widget(tab).inner_text()
-    rates = (1e-7, 1e-5, 1e-3)
+    slider = widget(tab).get_by_role("slider", name="Unlearning rate")
     for place, sample in enumerate(explorer.AXES["sample"]):
         drag(tab, "Forgotten picture", place / 2)
-        for position, size in enumerate((1, 2)):
-            slide(tab, "Forgotten together", position)
+        for position, rate in enumerate(explorer.AXES["unlearning_rate"]):
             choose(tab, "Unlearning", "approximate")
-            at = (place + position) % 3  # each rate with each size, with two of the pictures
-            slide(tab, "Unlearning rate", at)
-            _shows(tab, cells, sample, size, "gradient_ascent", rates[at])
-            if place == position:
-                choose(tab, "Unlearning", "exact")
-                assert widget(tab).get_by_role("slider", name="Unlearning rate").is_disabled()
-                _shows(tab, cells, sample, size, "retrain", 1e-3)
+            slide(tab, "Unlearning rate", position)
+            _shows(tab, cells, sample, 1, "gradient_ascent", rate)
+        choose(tab, "Unlearning", "exact")
+        assert slider.is_disabled()
+        _shows(tab, cells, sample, 1, "retrain", 1e-3)
+
+
+def test_explorer_offers_the_sizes_that_there_are(visit):
+    cells, tab = saved("recovery")["cells"], visit(WIDGETS["recovery"])
+    first, other, *_ = explorer.AXES["sample"]
+    slide(tab, "Forgotten together", 1)
+    _shows(tab, cells, first, 2, "gradient_ascent", 1e-3)
+    choose(tab, "Unlearning", "exact")
+    _shows(tab, cells, first, 2, "retrain", 1e-3)
+    drag(tab, "Forgotten picture", 1 / 2)
+    assert widget(tab).get_by_role("slider", name="Forgotten together").is_disabled()
+    _shows(tab, cells, other, 1, "retrain", 1e-3)
 
 
 def _shows(tab, cells, sample, size, unlearning, rate):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from uninv_lib.models import AT_ONCE
 from uninv_lib.types import BlackBoxView, Split
 
 
@@ -29,5 +30,6 @@ def max_diff(view: BlackBoxView, public: Split, count: int) -> Tensor:
     """MaxDiff (Bertran et al. 2024): the `count` public samples whose probabilities changed most,
     by L1 distance.
     """
-    changes = [(view.after(x) - view.before(x)).abs().sum(1) for x in public.inputs.split(512)]
+    parts = public.inputs.split(AT_ONCE)
+    changes = [(view.after(x) - view.before(x)).abs().sum(1) for x in parts]
     return public.inputs[torch.cat(changes).topk(min(count, len(public))).indices]

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from uninv_lib.models.calls import logits, predictor, state_of
+from uninv_lib.models.calls import AT_ONCE, logits, predictor, state_of
 from uninv_lib.models.convnet import convnet
 from uninv_lib.models.linear import linear
 from uninv_lib.models.mlp import mlp
@@ -18,7 +18,7 @@ from uninv_lib.models.vgg16 import vgg16
 from uninv_lib.models.vit import vit
 from uninv_lib.types import Dataset, unknown
 
-__all__ = ["MODELS", "build", "logits", "predictor", "state_of"]
+__all__ = ["AT_ONCE", "MODELS", "build", "logits", "predictor", "state_of"]
 
 MODELS: dict[str, Callable[..., list[nn.Module]]] = {
     "linear": linear,

@@ -7,6 +7,10 @@ from torch import Tensor, nn
 
 from uninv_lib.types import Predict, State
 
+AT_ONCE = 64
+"""Samples in a call of which only the answers are wanted: what a convolution makes of 512 photos
+leaves the caches, which took 2.1 times as long (ours, a convnet of width 8 on a CPU)."""
+
 
 def state_of(net: nn.Module) -> State:
     """A copy of the parameters and buffers of a model."""

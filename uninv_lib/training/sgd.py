@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, pad
 
-from uninv_lib.models import logits, state_of
+from uninv_lib.models import AT_ONCE, logits, state_of
 from uninv_lib.support.progress import Progress, steps
 from uninv_lib.types import Recorded, Split, State
 
@@ -157,8 +157,6 @@ def fine_tune(
 @torch.no_grad()
 def evaluate(net: nn.Module, state: State, split: Split) -> float:
     """Accuracy in [0, 1]; NaN without samples."""
-    hits = [
-        logits(net, state, inputs).argmax(1) == labels
-        for inputs, labels in zip(split.inputs.split(512), split.labels.split(512), strict=True)
-    ]
+    parts = zip(split.inputs.split(AT_ONCE), split.labels.split(AT_ONCE), strict=True)
+    hits = [logits(net, state, inputs).argmax(1) == labels for inputs, labels in parts]
     return torch.cat(hits).double().mean().item() if len(split) else float("nan")

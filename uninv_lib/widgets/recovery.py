@@ -27,7 +27,7 @@ FIXED: dict[str, Any] = {
 AXES: dict[str, list[Any]] = {
     "sample": [10, 17, 23],  # a petal, galaxies in the dark, a smile
     "unlearning": ["gradient_ascent", "retrain"],
-    "unlearning_rate": [1e-7, 1e-5, 1e-3],
+    "unlearning_rate": [1e-7, 1e-3],
     "forget_size": [1, 2],
 }
 FINER: dict[str, list[Any]] = {
@@ -48,19 +48,19 @@ def _spec(fields: Mapping[str, Any]) -> Spec:
 
 
 def _grid() -> list[dict[str, Any]]:
-    cells = [
-        {"sample": sample, "unlearning": unlearning, "unlearning_rate": rate, "forget_size": size}
-        for size in AXES["forget_size"]
-        for sample in AXES["sample"]
-        for unlearning in AXES["unlearning"]
-        for rate in reversed(AXES["unlearning_rate"])  # the published one first
-    ]
+    """Each sample alone at each rate and exactly, the published rate first; the first one with its
+    neighbour, too.
+    """
     published = AXES["unlearning_rate"][-1]
+    alone = [
+        (sample, 1, rate) for sample in AXES["sample"] for rate in AXES["unlearning_rate"][::-1]
+    ]
+    pairs = [(AXES["sample"][0], size, published) for size in AXES["forget_size"][1:]]
     return [
-        cell
-        for cell in cells
-        if cell["unlearning_rate"] == published
-        or takes("unlearning", cell["unlearning"], "unlearning_rate")
+        {"sample": sample, "unlearning": unlearning, "unlearning_rate": rate, "forget_size": size}
+        for sample, size, rate in alone + pairs
+        for unlearning in AXES["unlearning"]
+        if rate == published or takes("unlearning", unlearning, "unlearning_rate")
     ]
 
 

@@ -125,27 +125,36 @@ function knobs({ model, says, methods, fresh }, pick) {
   const method = choice(option("unlearning"), methods, pick("unlearning"));
   const rate = slider(option("unlearning_rate"), signs, pick("unlearning_rate"));
   const size = slider(option("forget_size"), String, pick("forget_size"));
-  const set = (state, axes) => {
-    for (const name of ["sample", "unlearning_rate", "forget_size"])
-      state[name] = nearest(state[name], axes[name]);
-    state.unlearning = among(state.unlearning, methods, fresh.unlearning);
-    sample.set(state.sample, axes.sample);
-    method.set(state.unlearning);
-    rate.set(state.unlearning_rate, axes.unlearning_rate, rateTaken(state));
-    size.set(state.forget_size, axes.forget_size);
-  };
   const wanted = (state) => ({
     sample: state.sample,
     unlearning: state.unlearning,
     unlearning_rate: (rateTaken(state) ? state : fresh).unlearning_rate,
     forget_size: state.forget_size,
   });
+  const set = (state, axes, sizes) => {
+    for (const name of ["sample", "unlearning_rate"])
+      state[name] = nearest(state[name], axes[name]);
+    state.unlearning = among(state.unlearning, methods, fresh.unlearning);
+    const allowed = sizes(wanted(state), axes.forget_size);
+    state.forget_size = nearest(state.forget_size, allowed);
+    sample.set(state.sample, axes.sample);
+    method.set(state.unlearning);
+    rate.set(state.unlearning_rate, axes.unlearning_rate, rateTaken(state));
+    size.set(state.forget_size, allowed);
+  };
   return { parts: [sample, method, rate, size].map(({ root }) => root), set, wanted };
+}
+
+/** How many together there are of this choice without a kernel: not of each all. */
+function held(grid, wanted, all) {
+  const some = all.filter((size) => grid.find({ ...wanted, forget_size: size }));
+  return some.length ? some : all;
 }
 
 function repaint(view, state) {
   const { model, says, grid, controls } = view;
-  controls.set(state, view.live.alive ? model.get("finer") : grid.axes);
+  if (view.live.alive) controls.set(state, model.get("finer"), (_, all) => all);
+  else controls.set(state, grid.axes, (wanted, all) => held(grid, wanted, all));
   const wanted = controls.wanted(state);
   const cell = grid.find(wanted);
   if (missing(cell, view, wanted)) return;
