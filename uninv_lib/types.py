@@ -226,7 +226,8 @@ class LabelScores:
     """change: (classes,), mean change of each class's score on its own probes, after − before (β,
     eq. 10); ranked: (classes,) int64, the most negative change first; queries: answers asked of
     both models together; queries_probes: those asked of the model before to make the probes;
-    fewer: the ranking by the first m probes of each class, by m.
+    fewer: the ranking by the first m probes of each class, by m; moved: (classes,), how far the
+    logits moved on each class's own probes, up to a constant of each probe, in the mean.
     """
 
     change: Tensor
@@ -234,6 +235,7 @@ class LabelScores:
     queries: int
     queries_probes: int = 0
     fewer: Mapping[int, Tensor] = field(default_factory=dict)
+    moved: Tensor | None = None
 
 
 @dataclass(frozen=True)

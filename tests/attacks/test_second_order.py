@@ -126,7 +126,7 @@ def test_second_order_without_public_data_is_an_error(requests, rng):
     with pytest.raises(NothingChanged, match="last linear layer equals"):
         second_order.last_features(replace(view, after=view.before))
     with pytest.raises(
-        ValueError, match=r"score: 'weights'; allowed: bias, rows, logit, curvature"
+        ValueError, match=r"score: 'weights'; allowed: bias, rows, answer, logit, curvature"
     ):
         labels_of_parameters(view, score="weights")
     with pytest.raises(ValueError, match=r"view.public: None; score 'logit'"):

@@ -239,6 +239,17 @@ def test_further_releases_are_averaged():
     assert cosine(several.knowing(), several) > cosine(one.knowing(), one) + 0.1
 
 
+@pytest.mark.parametrize("smoothing", [0.1, 0.5])
+def test_smoothed_labels_are_told_to_who_knows_of_them(smoothing):
+    fields = {"dataset": "digits", "model": "mlp", "width": 8, "attack": "labels", "device": "cpu"}
+    fields |= {"probes": "public", "score": "log_odds", "label_smoothing": smoothing}
+    found = [run(Spec(**fields, request=i)).metrics for i in range(4)]
+    for user in ("", "_server"):
+        assert not any(one[f"label_accuracy{user}"] for one in found), "a step up raises the class"
+        assert sum(one[f"label_accuracy{user}_adaptive"] for one in found) >= 3
+    assert "label_accuracy_adaptive" not in run(Spec(**fields | {"label_smoothing": 0})).metrics
+
+
 def test_a_grid_is_read_off_the_released_numbers():
     scene = open_scene("convnet")
     seen = guarded(scene, "rounding", strength=10)

@@ -6,37 +6,47 @@ import torch
 from torch import Tensor
 
 from uninv_lib.attacks.adaptive import ADAPTIVE
-from uninv_lib.attacks.labels.answers import counts_of
+from uninv_lib.attacks.labels.answers import by_distance, counts_of
 from uninv_lib.attacks.labels.by_parameters import labels_of_parameters
 from uninv_lib.attacks.search.update import NothingChanged
 from uninv_lib.measure.outcome import Outcome, Values
 
 
 def inferred_labels(outcome: Outcome) -> Values:
-    fewer = outcome.scores.fewer
+    fewer, smoothed = outcome.scores.fewer, _smoothed(outcome)
+    known = {"_adaptive": outcome.right(by_distance(outcome.scores))} if smoothed else {}
     return {
         "": outcome.right(outcome.scores.ranked),
+        **known,
         **{f"_{count}": outcome.right(ranked) for count, ranked in fewer.items()},
         **{f"_server{name}": outcome.right(ranked) for name, ranked in by_server(outcome).items()},
     }
 
 
+def _smoothed(outcome: Outcome) -> bool:
+    """Whether the loss that was climbed has smoothed labels."""
+    return outcome.scene.spec.options("unlearning").get("label_smoothing", 0) > 0
+
+
 def by_server(outcome: Outcome) -> dict[str, Tensor]:
     """Rankings by the last layer's parameters: by its bias, by all of each class, with public data
-    also by what they do to them, and by its bias to who knows of the defense; by suffix.
+    also by what they do to them, and to who knows: of the defense, by its bias, of smoothed labels,
+    by what the model before answers; by suffix.
     """
-    view = outcome.scene.white_box()
+    scene, view = outcome.scene, outcome.scene.white_box()
     scores = {"": (view, "bias"), "_rows": (view, "rows")}
     if view.public is not None:
         scores |= {"_logit": (view, "logit"), "_curvature": (view, "curvature")}
-    if outcome.scene.spec.defense in ADAPTIVE:
-        scores["_adaptive"] = outcome.scene.knowing(), "bias"
+    defended, smoothed = scene.spec.defense in ADAPTIVE, _smoothed(outcome)
+    if defended or smoothed:
+        seen = scene.knowing() if defended else view
+        scores["_adaptive"] = seen, "answer" if smoothed else "bias"
     found = {}
     for name, (seen, score) in scores.items():
         try:
             found[name] = labels_of_parameters(seen, score=score).ranked
         except NothingChanged:  # any class is as good as another
-            found[name] = torch.arange(outcome.scene.dataset.num_classes)
+            found[name] = torch.arange(scene.dataset.num_classes)
     return found
 
 

