@@ -339,6 +339,16 @@ def test_a_net_without_a_last_bias_or_a_classifier_is_attacked(convnet, rng):
     assert found.labels.equal(convnet.forget.labels)
 
 
+def test_two_classes_without_a_last_bias_are_told_by_the_weights(rng):
+    scene = prepare(Spec(dataset="breast_cancer", model="mlp", width=4, budget="smoke"))
+    view = scene.white_box()
+    bias = f"{anatomy_of_view(view).linear}.bias"
+    drowned = replace(view, after={**view.after, bias: view.before[bias]})
+    found = recover_features(drowned, rng=rng, iterations=2)
+    assert torch.equal(found.labels, scene.forget.labels)
+    assert "no parameter's update is the output error" in " ".join(found.remarks)
+
+
 class Ending(nn.Module):
     """Features, and logits made of them in one of several ways."""
 

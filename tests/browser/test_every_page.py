@@ -115,7 +115,7 @@ def test_page_is_light_enough(html, page):
     pictures = [f for f in (html / "_images").iterdir() if f.name in text]
     weight = (len(text.encode()) + sum(f.stat().st_size for f in pictures)) / 1e6
     print(f"{page}: {weight:.2f} MB")
-    assert weight <= 1.8
+    assert weight <= 1.2
 
 
 def test_vendored_front_end_is_light_enough(html):

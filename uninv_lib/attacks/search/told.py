@@ -44,7 +44,8 @@ def told(
         return _of_one(view, anatomy, point, update, Shown(both(anatomy.heads[0])[1], True))
     if seen.error in moved:
         return (_of_one if one else _of_several)(view, anatomy, point, update, seen)
-    if one and seen.features and weight in moved and anatomy.heads:
+    told_apart = weight in moved and len(point[weight]) > 2  # else every error points the same way
+    if one and seen.features and told_apart and anatomy.heads:
         errors, features = error_without_bias(point[weight], update[weight])
         known = ErrorsKnown(errors=errors[None], features=features[None])
         return known, errors.argmin()[None], ""
