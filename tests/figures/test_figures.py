@@ -65,6 +65,15 @@ DRAWN = {
     "tradeoff": lambda: figures.tradeoff(
         RUNS, x="accuracy", y="psnr", labels=LABELS, title="photos", y_max=60
     ),
+    "forest": lambda: figures.forest(
+        RUNS,
+        x={"knows": "psnr", "naive": "user"},
+        cost="accuracy",
+        labels={"x": "PSNR (dB)", "cost": "points lost"},
+        title="photos",
+        level={"hidden below": 3},
+        x_max=60,
+    ),
     "spots": lambda: figures.spots(
         {
             "photos": {
@@ -188,6 +197,20 @@ def test_panels_tell_two_attackers_apart():
         line.get_markerfacecolor() for line in figure.axes[0].lines if line.get_marker() == "s"
     }
     assert fills == {DEFENSE_STYLE["obfuscation"][0], "white"}
+
+
+def test_a_forest_has_a_row_for_each_strength_with_every_attacker_and_the_cost():
+    figure = DRAWN["forest"]()
+    axis = figure.axes[0]
+    rows = [text.get_text().split() for text in axis.get_yticklabels()]
+    assert rows[:3] == [["none"], ["obfuscation", "0.1"], ["0.3"]]
+    beside = [text.get_text() for text in axis.texts]
+    assert beside == ["0.6"] * len(rows) + ["points lost"]
+    marks = [line for line in axis.lines if line.get_marker() == "s" and len(line.get_xdata()) == 1]
+    assert [line.get_fillstyle() for line in marks[:2]] == ["full", "none"]
+    assert marks[0].get_xdata()[0] == 60, "what is above the cap stands on it"
+    assert axis.get_xticklabels()[-1].get_text() == "60+"
+    assert axis.yaxis_inverted()
 
 
 def test_intervals_are_drawn_over_models_first():

@@ -9,6 +9,7 @@ from uninv_lib.support.extras import needs
 
 with needs("figures"):
     from uninv_lib.figures.charts import bands, bars, curves, points, rate_curves, rates, scatter
+    from uninv_lib.figures.forest import forest
     from uninv_lib.figures.images import diagram, pictures
     from uninv_lib.figures.palette import DEFENSE_STYLE
     from uninv_lib.figures.spots import spots
@@ -20,6 +21,7 @@ __all__ = [
     "bars",
     "curves",
     "diagram",
+    "forest",
     "panels",
     "pictures",
     "points",

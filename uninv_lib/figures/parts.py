@@ -160,12 +160,15 @@ def medians(
     intervals(axis, [places.index(p) + shift for p in at], found, **style)
 
 
-def cap(axis: Axes, y_max: float | None) -> None:
-    """Ends the y axis at y_max, where a line stands for all that is higher; unless everything is
-    lower.
+def cap(axis: Axes, most: float | None, along: str = "y") -> None:
+    """Ends an axis at `most`, where a line stands for all that is more; unless everything is
+    less.
     """
-    if y_max is not None and axis.dataLim.y1 >= y_max:
-        axis.set_ylim(top=1.12 * y_max)
-        axis.axhline(y_max, color="0.5", linestyle=":")
-        lower = [tick for tick in axis.get_yticks() if axis.get_ylim()[0] <= tick < 0.95 * y_max]
-        axis.set_yticks([*lower, y_max], [*(f"{tick:g}" for tick in lower), f"{y_max:g}+"])
+    if most is None or getattr(axis.dataLim, f"{along}1") < most:
+        return
+    (axis.axhline if along == "y" else axis.axvline)(most, color="0.5", linestyle=":")
+    of = axis.yaxis if along == "y" else axis.xaxis
+    start = of.get_view_interval()[0]
+    axis.set(**{f"{along}lim": (start, 1.12 * most)})
+    less = [tick for tick in of.get_ticklocs() if start <= tick < 0.95 * most]
+    of.set_ticks([*less, most], labels=[*(f"{tick:g}" for tick in less), f"{most:g}+"])

@@ -25,7 +25,7 @@ def inferred_labels(outcome: Outcome) -> Values:
 
 def _smoothed(outcome: Outcome) -> bool:
     """Whether the loss that was climbed has smoothed labels."""
-    return outcome.scene.spec.options("unlearning").get("label_smoothing", 0) > 0
+    return bool(outcome.scene.spec.options("unlearning").get("label_smoothing"))
 
 
 def by_server(outcome: Outcome) -> dict[str, Tensor]:
