@@ -4,7 +4,7 @@ BIN := $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
 STAMP := .venv/installed
 TEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: book quick test coverage lint hooks clean
+.PHONY: book quick test coverage lint results repeat hooks clean
 
 book: $(STAMP)
 	$(BIN)/python -m uninv_lib book
@@ -25,6 +25,14 @@ lint: $(STAMP)
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
+
+# All Records of results/ again, after saying how long it takes; stopped, it goes on from there.
+results: $(STAMP)
+	$(BIN)/python -m uninv_lib reproduce
+
+# Twenty of them, and whether they repeat.
+repeat: $(STAMP)
+	$(BIN)/python -m uninv_lib repeat
 
 # What `make lint` checks, before each commit.
 hooks: $(STAMP)

@@ -1,4 +1,6 @@
-"""The command line: uninv, or python -m uninv_lib, run | sweep | collect | report | book."""
+"""The command line: uninv, or python -m uninv_lib, run | sweep | collect | report |
+reproduce | repeat | book.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from pydantic.fields import FieldInfo
 import uninv_lib
 from uninv_lib.methods import owners
 from uninv_lib.options import words_of
-from uninv_lib.runs.commands import CAUGHT, collect, report, sweep
+from uninv_lib.runs.commands import CAUGHT, collect, repeat, report, reproduce, sweep
 from uninv_lib.spec import Spec, explain, known_fields
 
 
@@ -115,7 +117,7 @@ def book(jobs: int) -> None:
         raise click.ClickException(str(error)) from error
 
 
-for command in (sweep, collect, report):
+for command in (sweep, collect, report, reproduce, repeat):
     main.add_command(command)
 
 if __name__ == "__main__":

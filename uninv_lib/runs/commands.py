@@ -1,8 +1,9 @@
-"""The command line of sweeps: python -m uninv_lib sweep | collect | report."""
+"""The command line of sweeps: python -m uninv_lib sweep | collect | report | reproduce | repeat."""
 
 from __future__ import annotations
 
 import signal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import click
 
 CAUGHT = (ValueError, OSError, RuntimeError, FloatingPointError, ModuleNotFoundError)
 INTERRUPTED = 130
+STOPPED = "stopped; what was finished is in {}, and the same command goes on from there"
 PATH = click.Path(path_type=Path)
 
 
@@ -65,10 +67,7 @@ def sweep(
     except CAUGHT as error:
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:
-        click.echo(
-            f"stopped; what was finished is in {out}, and the same command goes on from there",
-            err=True,
-        )
+        click.echo(STOPPED.format(out), err=True)
         raise SystemExit(INTERRUPTED) from None
     for name, message in errors.items():
         click.echo(f"{name}: {message}", err=True)
@@ -108,3 +107,68 @@ def report(source: Path, target: Path) -> None:
         report_table(source, target)
     except CAUGHT as error:
         raise click.ClickException(str(error)) from error
+
+
+@click.command()
+@click.argument("names", nargs=-1)
+@click.option(
+    "--out", default="runs", type=PATH, help="folder of the runs, one a sweep  (default: runs)"
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    help="processes here  (default: one a graphics card, else one a core)",
+)
+@click.option(
+    "--dry-run", is_flag=True, help="say what is to do and how long it takes, run nothing"
+)
+def reproduce(names: tuple[str, ...], out: Path, workers: int | None, dry_run: bool) -> None:
+    """Rerun the sweeps NAMES of the folder sweeps/, or all, and put their Records into results/.
+
+    Says first how long it will take. Stopped at any time, the same command goes on from there.
+    """
+    from uninv_lib.runs.reproduce import forecast, planned
+    from uninv_lib.runs.reproduce import reproduce as rerun
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        plans = planned(names)
+        click.echo(forecast(plans, out, workers=workers), err=True)
+        tell = partial(click.echo, err=True)
+        errors = {} if dry_run else rerun(plans, out, workers=workers, say=tell)
+    except CAUGHT as error:
+        raise click.ClickException(str(error)) from error
+    except KeyboardInterrupt:
+        click.echo(STOPPED.format(out), err=True)
+        raise SystemExit(INTERRUPTED) from None
+    for name, message in errors.items():
+        click.echo(f"{name}: {message}", err=True)
+    if errors:
+        raise click.ClickException(
+            f"{len(errors)} runs failed, and the Records of their sweeps stay as they were; the "
+            "same command tries them again"
+        )
+
+
+@click.command()
+@click.option("--count", default=20, type=click.IntRange(1), help="Records  (default: 20)")
+@click.option("--seed", help="draws them  (default: the commit)")
+def repeat(count: int, seed: str | None) -> None:
+    """Compute some Records of results/ once more, and say whether they repeat."""
+    import torch
+
+    from uninv_lib.runs.repeat import repeated
+    from uninv_lib.support.provenance import commit
+
+    torch.set_num_threads(1)
+    failed = 0
+    try:
+        for old, found in repeated(count, seed or (commit() or "none").rstrip("+")):
+            failed += bool(found)
+            told = old.spec.model_dump_json(exclude_defaults=True)
+            click.echo("\n  ".join([told, *(found or ["repeats"])]))
+    except CAUGHT as error:
+        raise click.ClickException(str(error)) from error
+    if failed:
+        raise click.ClickException(f"{failed} of {count} Records do not repeat")
+    click.echo(f"all {count} repeat")

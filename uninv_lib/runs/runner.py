@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,7 +14,7 @@ from uninv_lib.runs.engine import Outcome, connect, each, size
 from uninv_lib.runs.limit import UNLIMITED, Limit
 from uninv_lib.runs.store import Store
 from uninv_lib.runs.work import Run, complete, pretrain_once, run_spec
-from uninv_lib.spec import Spec
+from uninv_lib.spec import Record, Spec
 
 DECISIVE = (
     "dataset",
@@ -34,44 +34,60 @@ WRITES = 3
 
 
 def describe(
-    runs: Sequence[Run], store: Store, *, scheduler: str | None = None, workers: int | None = None
+    runs: Sequence[Run],
+    store: Store,
+    *,
+    known: Iterable[Record] = (),
+    scheduler: str | None = None,
+    workers: int | None = None,
 ) -> str:
-    """The plan in a sentence: how many runs, how many are done, how long the others will take."""
+    """The plan in a sentence: how many runs, how many are done, how long the others will take, by
+    those that are done and by Records that are known of runs like these.
+    """
     done = store.done()
     missing = [run for run in runs if run.name not in done]
     told = f"{len(runs)} runs, {len(runs) - len(missing)} done, {len(missing)} to do"
-    seconds = _expected(missing, [run for run in runs if run.name in done], store)
+    seconds = expected(missing, [run for run in runs if run.name in done], store, known)
     if not missing or seconds is None:
         return told
-    told += f", about {_clock(seconds)} of one worker"
-    if scheduler is None:
-        processes = size(workers, devices_for(missing))
-        told += f", {_clock(seconds / processes)} on {processes}"
-    return told
+    processes = None if scheduler else size(workers, devices_for(missing))
+    return f"{told}, {duration(seconds, processes)}"
+
+
+def duration(seconds: float, processes: int | None) -> str:
+    """Seconds of one worker in words, and how long they last in so many processes."""
+    told = f"about {_clock(seconds)} of one worker"
+    return told if processes is None else f"{told}, {_clock(seconds / processes)} on {processes}"
 
 
 def _clock(seconds: float) -> str:
     return tqdm.format_interval(seconds) if seconds >= 1 else "a second"
 
 
-def _expected(missing: Sequence[Run], finished: Sequence[Run], store: Store) -> float | None:
-    """Seconds of one worker that the missing runs will take, by the finished ones of their kind, or
-    of any; or None.
+def expected(
+    missing: Sequence[Run], finished: Sequence[Run], store: Store, known: Iterable[Record] = ()
+) -> float | None:
+    """Seconds of one worker that the missing runs will take, by the finished ones of their kind,
+    else by known Records of it, else by any; or None.
     """
     times: dict[tuple[Any, ...], list[float]] = {}
     for run in finished:
-        known = times.setdefault(_kind(run), [])
-        if len(known) < TIMED:
-            known.append(store.mark(run.name)["seconds"])
-    if not times:
+        seen = times.setdefault(_kind(run.notebook, run.inputs), [])
+        if len(seen) < TIMED:
+            seen.append(store.mark(run.name)["seconds"])
+    recorded: dict[tuple[Any, ...], list[float]] = {}
+    for record in known:
+        kind = _kind(None, record.spec.model_dump(mode="json"))
+        recorded.setdefault(kind, []).append(sum(record.seconds.values()))
+    typical = {kind: statistics.median(seen) for kind, seen in (recorded | times).items()}
+    if not typical:
         return None
-    typical = {kind: statistics.median(known) for kind, known in times.items()}
     anything = statistics.median(typical.values())
-    return sum(typical.get(_kind(run), anything) for run in missing)
+    return sum(typical.get(_kind(run.notebook, run.inputs), anything) for run in missing)
 
 
-def _kind(run: Run) -> tuple[Any, ...]:
-    return (run.notebook, *(run.inputs.get(name) for name in DECISIVE))
+def _kind(notebook: str | None, inputs: Mapping[str, Any]) -> tuple[Any, ...]:
+    return (notebook, *(inputs.get(name) for name in DECISIVE))
 
 
 def devices_for(runs: Sequence[Run]) -> int:

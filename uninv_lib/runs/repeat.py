@@ -1,5 +1,4 @@
-"""Recompute three committed Records, chosen by the commit's hash, and compare: python
-.ci/recheck.py [HASH].
+"""Some Records of results/ computed once more, and compared.
 
 On one machine's CPU metrics repeat bit for bit. On another one sums are in another order, and what
 follows differs in the last digits. Labels must be the same; PSNR may differ by 1 dB, which is far
@@ -11,20 +10,20 @@ classes and after fine-tuning as a defense; photographs, where pretraining ends 
 what float32 rounds away of exact unlearning.
 """
 
+from __future__ import annotations
+
 import math
 import random
 import re
-import sys
+from collections.abc import Iterator
 
-import torch
-
-from uninv_lib import Record, run
+from uninv_lib.experiment import run
 from uninv_lib.measure import metric_of
-from uninv_lib.runs import RESULTS, read
-from uninv_lib.support.provenance import commit
+from uninv_lib.results import RESULTS, read
+from uninv_lib.runs.reproduce import SWEEPS
+from uninv_lib.spec import Record
 
 SECONDS = 60.0
-CHOSEN = 3
 JUMPS = re.compile(r"\w*_max_diff|label_accuracy_\d+")
 """Flavours of a metric that jump to another picture, or by the rounding of a single probe's answer.
 """
@@ -38,7 +37,10 @@ rounding."""
 
 
 def candidates() -> list[Record]:
-    names = sorted(file.stem for file in (RESULTS.parent / "sweeps").glob("*.yaml"))
+    """The Records of all sweeps that another CPU repeats, too."""
+    names = sorted(
+        file.stem for file in SWEEPS.glob("*.yaml") if (RESULTS / f"{file.stem}.jsonl").exists()
+    )
     return [r for name in names for r in read(name) if _may_be_recomputed(r)]
 
 
@@ -79,16 +81,12 @@ def _close(name: str, old: float, new: float, largest: float) -> bool:
     return math.isclose(old, new, rel_tol=RELATIVE, abs_tol=ABSOLUTE)
 
 
-def main() -> int:
-    torch.set_num_threads(1)
-    seed = sys.argv[1] if len(sys.argv) > 1 else (commit() or "none").rstrip("+")
-    failed = 0
-    for old in random.Random(seed).sample(candidates(), CHOSEN):
-        found = differences(old, run(old.spec.but(device="cpu")))
-        failed += bool(found)
-        print(old.spec.model_dump_json(exclude_defaults=True), *found or ["repeats"], sep="\n  ")
-    return failed
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def repeated(count: int, seed: str) -> Iterator[tuple[Record, list[str]]]:
+    """`count` Records drawn by the seed, each computed once more on the CPU, and what of it
+    differs. Raises ValueError for more than there are.
+    """
+    there = candidates()
+    if count > len(there):
+        raise ValueError(f"count: {count}; allowed: 1 to {len(there)}, the Records that repeat")
+    for old in random.Random(seed).sample(there, count):
+        yield old, differences(old, run(old.spec.but(device="cpu")))
