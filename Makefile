@@ -13,13 +13,13 @@ book: $(STAMP)
 quick: $(STAMP)
 	$(TEST) -m "not slow and not browser and not cluster"
 
-# All of them, or some: make test TESTS=tests/attacks
+# Without the long ones; or some: make test TESTS=tests/attacks
 test: $(STAMP)
-	$(TEST) $(TESTS)
+	$(TEST) -m "not long" $(TESTS)
 
 # All tests, and which lines of the library they reach, in their kernels and workers, too.
 coverage: $(STAMP)
-	$(TEST) --cov --cov-report=term
+	$(TEST) --cov --cov-report=term --durations=60 --durations-min=4
 
 lint: $(STAMP)
 	$(BIN)/python -m ruff check .

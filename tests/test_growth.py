@@ -268,6 +268,7 @@ def test_a_lab_shows_it(python):
     assert unlearning["options"] == ["climb_rate", "climb_rounds"]
 
 
+@pytest.mark.long
 def test_the_contracts_hold_for_it(grown):
     contracts = next(Path(__file__).parent.rglob("test_contracts.py"))
     chosen = "climb or offset or shade or (option and (narrow or stripes))"

@@ -160,6 +160,7 @@ def papermill(source: Path, words: str, place: Path) -> subprocess.CompletedProc
     return subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_plain_command_keeps_records_beside_its_output_from_any_directory(tmp_path):
     for name in ("elsewhere", "runs"):

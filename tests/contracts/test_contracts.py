@@ -233,6 +233,7 @@ def test_every_attack_knows_every_budget(name, budget, linear, rng, monkeypatch)
     assert len(steps) == (name in ("paper", "second_order", "labels"))
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in RECOVERIES if name != "analytic"])
 @pytest.mark.parametrize("forgotten", [1, 2])

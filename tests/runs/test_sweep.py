@@ -242,6 +242,7 @@ def test_a_parameter_that_no_grid_can_vary_is_told_by_its_name(tmp_path, cell, m
         planned(tmp_path, "notebook: odd.ipynb")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("file", sorted(SWEEPS.glob("*.yaml")), ids=lambda file: file.stem)
 def test_the_committed_records_are_those_of_their_sweep(file):
@@ -436,6 +437,7 @@ def test_the_records_of_a_sweep_make_a_results_file(finished):
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("file", sorted(SWEEPS.glob("*.yaml")), ids=lambda file: file.stem)
 def test_old_records_load_as_tables(file, tmp_path):
     records = RESULTS / f"{file.stem}.jsonl"
