@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from uninv_lib import Spec, prepare
+from uninv_lib.data import load
+from uninv_lib.models import build
 from uninv_lib.models.ensemble import Ensemble
 from uninv_lib.scene import private_of
 from uninv_lib.spec import ASSUMPTIONS
@@ -81,3 +83,21 @@ def test_the_server_sees_the_member_that_changed_and_of_several_the_ensemble() -
     several = prepare(Spec(**words, shards=3, private_size=40, forget_size=20)).white_box()
     assert isinstance(several.net, Ensemble)
     assert several.private_size == 40
+
+
+@pytest.mark.parametrize(
+    "spoiled",
+    [
+        {"model": "convnet", "width": 4, "unlearning_rate": 1e6},
+        {"model": "linear", "defense": "obfuscation", "strength": 1e39},
+    ],
+)
+def test_a_released_model_that_has_no_answer_is_an_error(spoiled: dict[str, object]) -> None:
+    with pytest.raises(FloatingPointError, match="take a lower rate, strength or noise"):
+        prepare(Spec(dataset="digits", budget="smoke", **spoiled))
+
+
+def test_four_steps_of_pretraining_have_a_schedule() -> None:
+    split = load("digits").public.take(torch.arange(40))
+    net = build("linear", load("digits"))
+    sgd.fit(net, split, epochs=4, batch_size=40, rng=torch.Generator().manual_seed(0))

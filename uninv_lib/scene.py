@@ -16,7 +16,7 @@ from uninv_lib import training
 from uninv_lib.attacks.adaptive import ADAPTIVE, assumed
 from uninv_lib.data import load
 from uninv_lib.defenses import DEFENSES
-from uninv_lib.models import build
+from uninv_lib.models import AT_ONCE, build, logits
 from uninv_lib.models.ensemble import PREFIX, changed_member, member_state
 from uninv_lib.service import asked
 from uninv_lib.spec import Spec
@@ -306,7 +306,20 @@ def prepare(spec: Spec, *, progress: Progress = False) -> Scene:
     unlearned = unlearn(spec, trained, forget, retain, rng_of("unlearn", spec.seed, spec.request))
     seconds = {"unlearn": time.perf_counter() - started}
     scene = Scene(spec, data_of(spec), trained, forget, retain, unlearned, unlearned, seconds)
-    return replace(scene, released=defended(scene))
+    scene = replace(scene, released=defended(scene))
+    _answers(scene)
+    return scene
+
+
+def _answers(scene: Scene) -> None:
+    """Raise FloatingPointError where the released model has no answer to its private samples."""
+    with torch.no_grad():
+        given = logits(scene.trained.net, scene.released, scene.private.inputs[:AT_ONCE])
+    if not given.isfinite().all():
+        raise FloatingPointError(
+            f"{scene.spec.unlearning}, {scene.spec.defense}: the released model answers with NaN "
+            "or infinity; take a lower rate, strength or noise"
+        )
 
 
 def defended(scene: Scene, *number: int) -> State:

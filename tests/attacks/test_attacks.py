@@ -501,6 +501,16 @@ def test_the_class_whose_confidence_falls_most_is_inferred():
     scores = infer_labels(view, torch.rand(3, 2, 4))
     assert scores.ranked.tolist() == [1, 2, 0]
     assert scores.change.tolist() == pytest.approx([0, -0.2, -0.1])
+    for probes in (torch.rand(3, 0, 4), torch.rand(2, 2, 4), torch.rand(3, 2, 5)):
+        with pytest.raises(ValueError, match=r"probes: shape .*; allowed"):
+            infer_labels(view, probes)
+    with pytest.raises(ValueError, match=r"view.before: answers of shape \(8, 3\); allowed"):
+        infer_labels(
+            replace(view, num_classes=4, before=lambda x: answers[:1].expand(8, 3)),
+            torch.rand(4, 2, 4),
+        )
+    with pytest.raises(ValueError, match=r"view.after: .* NaN or infinity among them"):
+        infer_labels(replace(view, after=lambda x: answers * torch.nan), torch.rand(3, 2, 4))
     with pytest.raises(ValueError, match=r"probes: shape .*; allowed"):
         infer_labels(view, torch.rand(2, 2, 4))
 

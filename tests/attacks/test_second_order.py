@@ -195,3 +195,9 @@ def test_where_rounding_took_the_last_bias_no_length_is_known_and_nothing_breaks
         .inputs.isfinite()
         .all()
     )
+
+
+def test_a_vision_transformer_is_searched_by_its_features():
+    vit = {"dataset": "digits", "model": "vit", "patch": 4, "dim": 16, "depth": 1, "epochs": 1}
+    spec = Spec(**vit, budget="smoke", attack="second_order", knowledge="public", device="cpu")
+    assert "gain" in run(spec).metrics

@@ -239,6 +239,14 @@ def test_further_releases_are_averaged():
     assert cosine(several.knowing(), several) > cosine(one.knowing(), one) + 0.1
 
 
+@pytest.mark.parametrize("defense", ["sign", "top_k"])
+def test_a_defended_model_is_attacked_by_who_knows_how_training_began(defense):
+    fields = {"dataset": "digits", "model": "linear", "budget": "smoke", "unlearning": "retrain"}
+    fields |= {"knowledge": "pretrained,private_size", "defense": defense, "device": "cpu"}
+    for seed in (1, 2):
+        assert "gain" in run(Spec(**fields, strength=0.9, seed=seed)).metrics
+
+
 @pytest.mark.parametrize("smoothing", [0.1, 0.5])
 def test_smoothed_labels_are_told_to_who_knows_of_them(smoothing):
     fields = {"dataset": "digits", "model": "mlp", "width": 8, "attack": "labels", "device": "cpu"}

@@ -49,6 +49,27 @@ def test_a_bad_image_folder_says_what_to_do(tmp_path):
         data.load(f"imagefolder:{broken}")
 
 
+def test_what_was_edited_is_read_again_and_what_was_removed_is_missed(tmp_path):
+    file = tmp_path / "x.csv"
+    rows = [f"{i},{i % 2}" for i in range(20)]
+    file.write_text("\n".join(["a,y", *rows]))
+    name = f"csv:{file}"
+    first = data.load(name)
+    assert data.load(name) is first
+    file.write_text("\n".join(["a,y", *rows, *(f"{100 + i},{i % 2}" for i in range(20))]))
+    assert len(data.load(name).public) > len(first.public)
+    file.unlink()
+    with pytest.raises(FileNotFoundError):
+        data.load(name)
+
+
+def test_train_and_test_have_pictures_of_one_shape(tmp_path):
+    image_folder(tmp_path / "train", shapes=((6, 6),) * 8)
+    image_folder(tmp_path / "test", shapes=((7, 7),) * 4)
+    with pytest.raises(ValueError, match=r"\(3, 7, 7\); allowed: \(3, 6, 6\), as in train"):
+        data.load(f"imagefolder:{tmp_path}")
+
+
 def folder_of(root, image, name="0.png", **options):
     """A folder of two classes, in which every image is this one."""
     for kind in "ab":
@@ -137,7 +158,6 @@ def test_what_systems_leave_behind_is_passed_over(tmp_path):
         (tmp_path / file).touch()
     for file in ("b/desktop.ini", "b/._0x.png"):
         (tmp_path / file).touch()
-    data.load.cache_clear()
     found = data.load(name)
     assert found.class_names == expected.class_names == ("a", "b")
     assert torch.equal(found.public.inputs, expected.public.inputs)

@@ -1,5 +1,8 @@
 """npz files in MedMNIST's format: read right, or refused with the array's name."""
 
+import io
+import zipfile
+
 import numpy as np
 import pytest
 import torch
@@ -101,6 +104,26 @@ def test_another_file_is_refused(tmp_path, content):
         file.write_text(content)
     with pytest.raises(ValueError, match=r"x\.npz: (no npz file|one array|.*pickle)"):
         data.load(name)
+
+
+@pytest.mark.parametrize("harm", ["a member that is no array", "a broken header", "torn data"])
+def test_a_file_that_is_broken_inside_is_refused(tmp_path, harm):
+    with zipfile.ZipFile(tmp_path / "x.npz", "w", zipfile.ZIP_DEFLATED) as file:
+        for name, array in arrays().items():
+            buffer = io.BytesIO()
+            np.save(buffer, array)
+            raw = buffer.getvalue()
+            if name == "val_images":
+                raw = {
+                    "a member that is no array": b"text",
+                    "a broken header": b"\x93NUMPY\x01\x00\x04\x00{'('",
+                }.get(harm, raw)
+            file.writestr(f"{name}.npy", raw)
+    if harm == "torn data":
+        whole = (tmp_path / "x.npz").read_bytes()
+        (tmp_path / "x.npz").write_bytes(whole[:200] + bytes(400) + whole[600:])
+    with pytest.raises(ValueError, match=r"x.npz: "):
+        data.load(f"npz:{tmp_path / 'x.npz'}")
 
 
 def test_a_missing_npz_file_is_told(tmp_path):

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import time
 from pathlib import Path
 
@@ -393,6 +394,22 @@ def finished(tmp_path_factory):
     )
     words = ["sweep", str(grid), "--out", str(folder / "runs"), "--workers", "2"]
     return folder, CliRunner().invoke(main, words), CliRunner().invoke(main, [*words, "--dry-run"])
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize("harm", ["torn", "gone"])
+def test_records_that_are_not_those_of_their_run_are_told(finished, tmp_path, harm):
+    runs = tmp_path / "runs"
+    shutil.copytree(finished[0] / "runs", runs)
+    records = next(runs.glob("*/records.jsonl"))
+    torn = records.read_text()[:100]
+    records.unlink()
+    if harm == "torn":
+        records.write_text(torn)
+    told = CliRunner().invoke(main, ["collect", str(runs), str(tmp_path / "t.csv")])
+    assert told.exit_code == 1
+    assert f"{records}: damaged, or gone; move its folder away" in told.stderr
+    assert not (tmp_path / "t.csv").exists()
 
 
 @pytest.mark.cluster

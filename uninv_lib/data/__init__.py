@@ -58,7 +58,6 @@ def source_of(name: object) -> tuple[str, str]:
     return source, path
 
 
-@lru_cache(maxsize=4)
 def load(name: str, **options: Any) -> Dataset:
     """The data set of this name, one of `names()`. options: those of its source's function.
 
@@ -66,4 +65,17 @@ def load(name: str, **options: Any) -> Dataset:
     missing folder, RuntimeError where a download is needed and fails.
     """
     source, path = source_of(name)
+    return _loaded(source, path, _stamp(Path(path).expanduser()) if path else (), **options)
+
+
+@lru_cache(maxsize=4)
+def _loaded(source: str, path: str, _when: tuple[int, ...], **options: Any) -> Dataset:
     return SOURCES[source](*[Path(path)] * bool(path), **options)
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """What changes when a file is written, or a file comes into a folder or one below, or goes."""
+    if not path.exists():
+        return ()
+    inside = [p for p in path.glob("**/") if p != path] if path.is_dir() else []
+    return tuple(n for p in (path, *inside) for n in (p.stat().st_mtime_ns, p.stat().st_size))

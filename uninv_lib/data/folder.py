@@ -110,7 +110,7 @@ def _floats(pixels: np.ndarray) -> np.ndarray:
 
 
 def image_folder(path: Path) -> Dataset:
-    """PATH/<class>/*, or PATH/train/<class>/* and PATH/test/<class>/*, a class at least two images.
+    """PATH/<class>/*, or PATH/train/<class>/* and PATH/test/<class>/*.
 
     With train and test, a fifth of train is private; without, half of all is public, three tenths
     are private. Hidden files, and those that systems leave behind, are passed over. Raises
@@ -138,9 +138,14 @@ def image_folder(path: Path) -> Dataset:
         raise ValueError(f"dataset: {n} images in {root}; allowed: {FEWEST} or more")
     if separate:
         public, private, _ = cut(samples.inputs, samples.labels, (n - n // 5, n // 5))
-        return Dataset(
-            name, public, private, _read_images(path / "test", classes), classes, "image"
-        )
+        test = _read_images(path / "test", classes)
+        came, allowed = (tuple(split.inputs.shape[1:]) for split in (test, samples))
+        if came != allowed:
+            raise ValueError(
+                f"dataset: images of {path / 'test'} have shape {came}; allowed: {allowed}, as in "
+                "train; resize all images to one size first"
+            )
+        return Dataset(name, public, private, test, classes, "image")
     parts = cut(samples.inputs, samples.labels, (n // 2, 3 * n // 10))
     return Dataset(name, *parts, classes, "image")
 

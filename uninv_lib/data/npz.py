@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -46,14 +45,16 @@ def _arrays(path: Path) -> Mapping[str, np.ndarray]:
     try:
         file = np.load(path, allow_pickle=False)
         if isinstance(file, np.ndarray):
-            raise TypeError("one array; allowed: an npz file of several, by name")
+            raise ValueError("one array; allowed: an npz file of several, by name")
         with file:
             found = {name: file[name] for name in ARRAYS if name in file}
-    except TypeError as error:
-        raise ValueError(str(error)) from error
-    except (BadZipFile, EOFError, OSError, ValueError) as error:
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # zip, its compressions and numpy's headers have errors of their own
         told = "what it holds would have to be unpickled" if "pickle" in str(error) else error
         raise ValueError(f"no npz file of arrays ({told}); download it again") from error
+    if other := [name for name, array in found.items() if not isinstance(array, np.ndarray)]:
+        raise ValueError(f"{', '.join(other)}: no array of numpy; allowed: {', '.join(ARRAYS)}")
     if absent := [name for name in ARRAYS if name not in found]:
         raise ValueError(f"without {', '.join(absent)}; allowed: {', '.join(ARRAYS)}")
     return found

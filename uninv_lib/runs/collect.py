@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -184,7 +185,18 @@ def _runs(source: Path) -> Iterator[tuple[dict[str, Any], list[Record]]]:
             latest[same] = done
     for done in latest.values():
         records = source / done["run"] / RECORDS
+        _undamaged(records, done)
         yield done, _records(records) if records.exists() else []
+
+
+def _undamaged(records: Path, done: Mapping[str, Any]) -> None:
+    """Raise ValueError where the Records of a finished run are not those that it wrote."""
+    written = done.get("sha256", {}).get(records.name)
+    there = hashlib.sha256(records.read_bytes()).hexdigest() if records.exists() else None
+    if written not in (None, there):
+        raise ValueError(
+            f"{records}: damaged, or gone; move its folder away and sweep again, or bring it back"
+        )
 
 
 def _records(file: Path) -> list[Record]:

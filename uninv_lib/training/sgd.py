@@ -77,8 +77,9 @@ def fit(
         net.parameters(), lr, momentum=0.9, nesterov=True, weight_decay=weight_decay
     )
     total = epochs * -(-len(split) // batch_size)
+    warm_up = 0.25 if total != 4 else 0.3  # of one step alone torch divides by its length, 0
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, lr, total_steps=max(total, 2), pct_start=0.25
+        optimiser, lr, total_steps=max(total, 2), pct_start=warm_up
     )
     with steps(total, "pretraining", progress) as tick:
         for batch in (

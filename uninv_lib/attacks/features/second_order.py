@@ -27,6 +27,7 @@ from uninv_lib.attacks.inspection import Inspection, inspect_view
 from uninv_lib.attacks.search.costs import total_variation
 from uninv_lib.attacks.search.descent import Share, annealed, descend
 from uninv_lib.attacks.search.last_layer import Separated, separate
+from uninv_lib.attacks.search.operators import slow_attention
 from uninv_lib.attacks.search.settings import Changes, at_least_one, changed
 from uninv_lib.attacks.search.update import NothingChanged, difference
 from uninv_lib.attacks.session import Session
@@ -193,7 +194,8 @@ def _inputs_with(
     watch, within = session.watch, replace(session, chunk=STARTS)
     shown = None if watch is None else lambda stacked: watch(stacked[:1])
     rates = annealed(0.1, settings.iterations)
-    x = descend(cost_of, [start], (), rates=rates, session=within, top=1, watch=shown).last[0]
+    with slow_attention():  # the fast kernels have no derivative in the inputs
+        x = descend(cost_of, [start], (), rates=rates, session=within, top=1, watch=shown).last[0]
     with torch.no_grad():
         cost = torch.stack([costs(inputs) for inputs in x])
     best = cost.argmin(0)

@@ -85,15 +85,20 @@ def infer_labels(view: BlackBoxView, probes: Tensor, *, score: str = "confidence
     if score not in SCORES:
         raise ValueError(f"score: {score!r}; allowed: {', '.join(SCORES)}")
     expected = (view.num_classes, "m", *view.input_shape)
-    if probes.ndim != len(expected) or (probes.shape[0], *probes.shape[2:]) != (
-        expected[0],
-        *expected[2:],
-    ):
+    shape = (*probes.shape[:1], "m", *probes.shape[2:])
+    if shape != expected or not probes.shape[1]:
         raise ValueError(
             f"probes: shape {tuple(probes.shape)}; allowed: {expected}, m of 1 or more"
         )
     inputs = probes.flatten(0, 1)
     answers = [predict(inputs) for predict in (view.before, view.after)]
+    for name, given in zip(("before", "after"), answers, strict=True):
+        if given.shape != (len(inputs), view.num_classes) or not given.isfinite().all():
+            finite = "" if given.isfinite().all() else ", NaN or infinity among them"
+            raise ValueError(
+                f"view.{name}: answers of shape {tuple(given.shape)}{finite}; allowed: finite "
+                f"probabilities, {(len(inputs), view.num_classes)}"
+            )
     before, after = (SCORES[score](given).unflatten(0, probes.shape[:2]) for given in answers)
     change = (after - before).mean(1).diagonal()
     before, after = (given.double().clamp_min(1e-30).log() for given in answers)

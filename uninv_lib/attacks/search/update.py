@@ -60,7 +60,8 @@ def forgotten_gradient(view: WhiteBoxView) -> tuple[dict[str, Tensor], State]:
         retrained = difference(view.net, view.after, view.pretrained)
         rest = view.private_size - view.num_forgotten
         update = {
-            name: view.private_size * trained[name] - rest * retrained[name] for name in update
+            name: (view.private_size * trained[name] - rest * retrained[name]).to(trained[name])
+            for name in update
         }
         point = view.pretrained
     elif view.unlearning_steps is not None:
