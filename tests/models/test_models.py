@@ -81,19 +81,18 @@ def test_the_weights_of_the_default_convnet_are_what_they_were():
 @pytest.mark.long
 @pytest.mark.slow
 @each_net
-def test_a_net_learns_digits_in_few_epochs(model, options):
+def test_a_net_learns_digits_in_few_epochs_and_is_attacked(model, options):
     options = {**options, **({"width": 4} if model in ("convnet", "vgg16") else {})}
-    spec = Spec(dataset="digits", model=model, epochs=12, device="cpu", **options)
-    assert evaluate(*pretrain(spec), load("digits").test) > 0.5
-
-
-@pytest.mark.long
-@pytest.mark.slow
-@each_net
-def test_attacks_understand_a_net_and_run_on_it(model, options):
     spec = Spec(
-        dataset="digits", model=model, budget="smoke", device="cpu", private_size=8, **options
+        dataset="digits",
+        model=model,
+        epochs=12,
+        budget="smoke",
+        device="cpu",
+        private_size=8,
+        **options,
     )
+    assert evaluate(*pretrain(spec), load("digits").test) > 0.5
     view = prepare(spec).white_box()
     report = inspect_net(view.net, view.before, view.after, input_shape=view.input_shape)
     assert not report.obstacles["fast"]
