@@ -35,7 +35,7 @@ CASES = [
         "gain",
     ),
     (
-        "the same, as published, told the label",
+        "the same by the published loop of 300 iterations, told the label",
         "features",
         f"{PHOTOS} and attack == 'paper'",
         "gain",

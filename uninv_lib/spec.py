@@ -123,7 +123,7 @@ class Spec(BaseModel):
         DEFAULTS["defense"], description="what is done to the unlearned model before release"
     )
     attack: Annotated[str, one_of("attack", TABLES["attack"])] = Field(
-        DEFAULTS["attack"], description="feature recovery by this attack, or label inference"
+        DEFAULTS["attack"], description="recovery by this attack, or label or membership inference"
     )
     answers: Annotated[str, one_of("answers", ANSWERS)] = Field(
         "probabilities", description="what the service answers a user"

@@ -51,6 +51,8 @@ def test_an_attack_runs_on_the_card_and_tells_the_same_label(device, attack):
     + [("gradient_ascent", defense) for defense in DEFENSES if defense != "none"],
 )
 def test_models_stay_on_the_device(device, unlearning, defense):
+    if defense == "dp_sgd":
+        pytest.importorskip("opacus")
     options = {
         name: about.examples[len(about.examples) // 2] if about.examples else about.default
         for name, about in options_of(DEFENSES[defense]).items()

@@ -164,7 +164,7 @@ function repaint(view, state) {
   view.step.set(now, cell.steps);
   view.pictures.show(cell, at);
   CURVES.forEach((name, i) => {
-    const xlabel = i === CURVES.length - 1 ? "step of the search" : "";
+    const xlabel = i === CURVES.length - 1 ? "step of the search (not to scale)" : "";
     curve(view.charts[i], says, name, cell, at, xlabel);
   });
   view.verdict.textContent = verdictAt(says, cell, at);
