@@ -252,6 +252,7 @@ def test_a_net_is_cut_behind_its_last_pooling_or_before_its_last_stride(model, c
     assert torch.allclose(same, logits(net, state, inputs), atol=1e-6)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_inner_representation_found_is_close_to_that_of_the_forgotten_sample():
     scenes = [
@@ -419,6 +420,7 @@ def test_a_convolution_may_give_the_logits(convnet, rng, forgotten):
     )
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_target_that_is_solved_gets_no_further_round_for_its_neighbours_sake():
     spec = Spec(dataset="digits", width=2, budget="smoke", dtype="float64")

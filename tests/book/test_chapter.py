@@ -184,6 +184,7 @@ def test_the_plain_command_keeps_records_beside_its_output_from_any_directory(tm
     assert not list((tmp_path / "elsewhere").iterdir())
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_papermill_ends_with_the_message_about_a_misspelt_parameter(tmp_path):
     done = papermill(first_chapter(tmp_path), "out.ipynb -p sed 3", tmp_path)

@@ -535,6 +535,7 @@ def test_focus_shows_on_every_control(visit):
     assert seen == {"CANVAS", "SELECT", "BUTTON", "INPUT", "A"}
 
 
+@pytest.mark.long
 def test_obfuscation_hides_as_theory_says(visit):
     """Cosine 1/√(1 + s²/classes) for noise of relative length s, over many draws of the noise.
 
@@ -565,6 +566,7 @@ def test_obfuscation_hides_as_theory_says(visit):
         assert positive == 1 or s > 1
 
 
+@pytest.mark.long
 def test_draw_forget_leak_takes_a_blink(visit):
     tab = drawn_seven(visit)
     slowest = {}
@@ -802,6 +804,7 @@ ASKS = {
 }
 
 
+@pytest.mark.long
 def test_meter_agrees_with_the_records(visit):
     tab = visit(WIDGETS["labels"])
     for method, unlearning in (("approximate", "gradient_ascent"), ("exact", "retrain")):
@@ -863,6 +866,7 @@ def _lab_says(said, found, label, adaptive=""):
     )
 
 
+@pytest.mark.long
 def test_lab_agrees_with_the_library(visit, one_thread):
     tab = visit(WIDGETS["defense"])
     words = presentation()["defense"]
@@ -948,6 +952,7 @@ def lab_address(jupyterlab):
     return f"{address}lab/tree/live.ipynb?reset"
 
 
+@pytest.mark.long
 def test_kernel_runs_what_is_off_the_grid(browser, lab_address, one_thread):
     tab = browser.new_page(viewport={"width": 1300, "height": 900})
     tab.goto(lab_address)

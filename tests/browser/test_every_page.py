@@ -21,6 +21,11 @@ axe = pytest.importorskip("axe_playwright_python.sync_playwright")
 ROOT = Path(__file__).parents[2]
 SCREENSHOTS = ROOT / "_build" / "screenshots"
 PAGES = [page.with_suffix(".html").as_posix() for page in toc_pages(ROOT)]
+SHORT = ("index", "01_threat_model", "glossary", "reruns")
+EACH = [
+    page if Path(page).stem in SHORT else pytest.param(page, marks=pytest.mark.long)
+    for page in PAGES
+]
 LIGHT, DARK = "light", "dark"
 WIDTHS = {1280: "desktop", 390: "phone", 320: "small"}
 MISFITS = """() => {
@@ -93,7 +98,7 @@ SHIFTS = """window.shifted = 0;
     }).observe({ type: "layout-shift", buffered: true });"""
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", EACH)
 def test_page_on_a_server_works_without_a_network_and_stands_still_while_it_loads(
     visit, served, page
 ):
@@ -125,7 +130,7 @@ def test_vendored_front_end_is_light_enough(html):
     assert weight <= 3e6
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", EACH)
 def test_file_loads_fits_screens_and_paper_is_accessible_and_links_lead_to_something_in_view(
     visit, html, page
 ):

@@ -38,6 +38,7 @@ OVERLAPS = """() => {
 }"""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("chapter", "solutions"), [("01_threat_model", True), ("index", False)])
 def test_chapter_runs_and_reads_in_jupyterlab(browser, jupyterlab, chapter, solutions):
     folder, address = jupyterlab

@@ -31,6 +31,7 @@ def call(*words):
     return CliRunner().invoke(cli.main, [str(word) for word in words])
 
 
+@pytest.mark.long
 @pytest.mark.cluster
 @pytest.mark.slow
 def test_everything_is_made_again_and_a_sample_of_it_repeats(project):

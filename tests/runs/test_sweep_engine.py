@@ -206,6 +206,7 @@ def test_a_result_that_a_living_cluster_loses_is_made_again(harm):
     ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("retry", "attempts"), [(False, 1), (True, 3)])
 def test_a_run_that_hangs_is_ended_with_what_it_started_and_blocks_no_other(
     cluster, tmp_path, retry, attempts
@@ -285,6 +286,7 @@ def test_workers_share_the_cores_wait_briefly_and_leave_the_environment_alone(br
     assert "OMP_NUM_THREADS" not in os.environ
 
 
+@pytest.mark.long
 def test_ctrl_c_stops_a_sweep_and_says_how_to_go_on(tmp_path):
     grid, out = tmp_path / "grid.yaml", tmp_path / "runs"
     fields = "{dataset: digits, model: linear, budget: smoke, device: cpu}"
