@@ -9,7 +9,7 @@ TEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 book: $(STAMP)
 	$(BIN)/python -m uninv_lib book
 
-# Under a minute: what needs neither a browser nor processes of its own, nor long.
+# What needs neither a browser nor processes of its own, nor two seconds.
 quick: $(STAMP)
 	$(TEST) -m "not slow and not browser and not cluster"
 
@@ -39,7 +39,7 @@ hooks: $(STAMP)
 	$(BIN)/python -m pre_commit install
 
 clean:
-	rm -rf _build .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*
+	rm -rf _build build .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*
 
 $(STAMP): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; \

@@ -302,6 +302,7 @@ def test_the_combinations_hold_every_pair():
         assert wanted == there
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("unlearning", "defense", "attack", "training"), [*pairwise()])
 def test_every_combination_runs_and_repeats_bit_for_bit(unlearning, defense, attack, training):
     chosen = {"unlearning": unlearning, "defense": defense, "attack": attack, "training": training}

@@ -20,8 +20,8 @@ def project(tmp_path, monkeypatch):
         (tmp_path / name).mkdir()
     (tmp_path / "sweeps" / "one.yaml").write_text(SMALL.format(seeds="0, 1"))
     (tmp_path / "sweeps" / "two.yaml").write_text(SMALL.format(seeds="2"))
+    monkeypatch.setattr(reproduce, "SWEEPS", tmp_path / "sweeps")
     for module in (reproduce, repeat):
-        monkeypatch.setattr(module, "SWEEPS", tmp_path / "sweeps")
         monkeypatch.setattr(module, "RESULTS", tmp_path / "results")
     monkeypatch.setattr("uninv_lib.results.RESULTS", tmp_path / "results")
     return tmp_path
@@ -65,3 +65,16 @@ def test_a_sweep_that_is_not_there_is_named(project):
 def test_more_records_than_there_are_cannot_be_repeated(project):
     said = call("repeat", "--count", 5)
     assert "count: 5; allowed:" in said.output
+
+
+@pytest.mark.parametrize("command", ["reproduce", "repeat"])
+def test_outside_a_checkout_there_is_nothing_to_make_again(command, project, monkeypatch):
+    monkeypatch.setattr(reproduce, "SWEEPS", project / "nowhere")
+    done = call(command)
+    assert done.exit_code == 1
+    assert "in a checkout of the project" in done.output
+
+
+def test_a_plan_that_is_only_told_leaves_no_folder(project):
+    assert call("reproduce", "--out", project / "runs", "--dry-run").exit_code == 0
+    assert not (project / "runs").exists()

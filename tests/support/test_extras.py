@@ -46,7 +46,7 @@ def test_a_command_says_what_to_install(alone):
     for (words, extra), (code, said) in zip(COMMANDS.items(), found, strict=True):
         assert code == 1, words
         assert re.match(r"Error: \w+ is not installed; it comes with an extra: pip", said), said
-        assert said.endswith(f"install 'uninv-lib[{extra}]'"), words
+        assert said.endswith(f"install '.[{extra}]' in the project's folder"), words
 
 
 IMPORTS = {

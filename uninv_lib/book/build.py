@@ -144,6 +144,8 @@ def _execute_all(root: Path, out: Path, chapters: list[Path], jobs: int) -> dict
     caches = {chapter: out / "executed" / f"{chapter.stem}.json" for chapter in chapters}
     done = {c: kept for c in chapters if (kept := _cached(caches[c], chapter_key(root, c)))}
     stale = [chapter for chapter in chapters if chapter not in done]
+    if jobs > 1:  # no long one is left to the end
+        stale.sort(key=lambda c: -(root / c).stat().st_size)
     say(f"{len(chapters)} chapters, {len(stale)} to execute")
     if any("RecoveryExplorer" in (root / chapter).read_text(encoding="utf-8") for chapter in stale):
         _explore(jobs)

@@ -30,4 +30,7 @@ class Normalise(nn.Module):
 def images_only(model: str, shape: tuple[int, ...]) -> None:
     """Raises ValueError where inputs of this shape are no images."""
     if len(shape) != 3:
-        raise ValueError(f"model: {model!r} needs images, came inputs of shape {shape}, a table")
+        raise ValueError(
+            f"model: {model!r} needs images, came inputs of shape {shape}, a table; "
+            "allowed: linear, mlp"
+        )

@@ -145,7 +145,7 @@ def plan(file: Path) -> list[Run]:
     faults: dict[str, list[str]] = {}
     number = 0
     for grid in grids:
-        make = _of_spec if grid.notebook is None else _of_notebook(file.parent / grid.notebook)
+        make = _of_spec if grid.notebook is None else _of_notebook(file, grid.notebook)
         for fields in grid.combinations():
             number += 1
             try:
@@ -177,7 +177,10 @@ def _of_spec(fields: Mapping[str, Any]) -> Run:
     return named(Spec(**fields).model_dump(mode="json"), run_spec, code_of_spec)
 
 
-def _of_notebook(path: Path) -> Callable[[Mapping[str, Any]], Run]:
+def _of_notebook(file: Path, notebook: Path) -> Callable[[Mapping[str, Any]], Run]:
     from uninv_lib.runs.parameters import notebook_runs
 
+    path = file.parent / notebook
+    if not path.is_file():
+        raise PlanError(f"{file}: notebook: {notebook}; no file {path.resolve()}")
     return notebook_runs(path)

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from uninv_lib.experiment import run
 from uninv_lib.measure import metric_of
 from uninv_lib.results import RESULTS, read
-from uninv_lib.runs.reproduce import SWEEPS
+from uninv_lib.runs.reproduce import sweeps
 from uninv_lib.spec import Record
 
 SECONDS = 60.0
@@ -38,9 +38,7 @@ rounding."""
 
 def candidates() -> list[Record]:
     """The Records of all sweeps that another CPU repeats, too."""
-    names = sorted(
-        file.stem for file in SWEEPS.glob("*.yaml") if (RESULTS / f"{file.stem}.jsonl").exists()
-    )
+    names = [name for name in sweeps() if (RESULTS / f"{name}.jsonl").exists()]
     return [r for name in names for r in read(name) if _may_be_recomputed(r)]
 
 

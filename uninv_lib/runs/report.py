@@ -67,8 +67,10 @@ def report(source: Path, target: Path) -> None:
     """Write the page of the table of `source` (see `collect.table`) to `target`, whole or not at
     all.
 
-    Raises OSError, and ValueError as `table` does.
+    Raises OSError, and ValueError for another ending than .html, and as `table` does.
     """
+    if target.suffix != ".html":
+        raise ValueError(f"{target}: allowed endings: .html")
     found = table(source, target.parent)
     axes = varied(found)
     repeats = [name for name in DRAWN if name in found and found[name].nunique() > 1]

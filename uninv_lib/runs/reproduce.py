@@ -21,11 +21,21 @@ SWEEPS = RESULTS.parent / "sweeps"
 Plans = Mapping[str, list[Run]]
 
 
+def sweeps() -> dict[str, Path]:
+    """The files of sweeps/, by name. Raises FileNotFoundError outside a checkout."""
+    if not SWEEPS.is_dir():
+        raise FileNotFoundError(
+            f"no folder {SWEEPS}; Records are made again in a checkout of the project, by its "
+            "python -m uninv_lib"
+        )
+    return {file.stem: file for file in sorted(SWEEPS.glob("*.yaml"))}
+
+
 def planned(names: Sequence[str]) -> Plans:
     """The runs of these sweeps, or of all, by name. Raises ValueError for an unknown name, and
-    PlanError.
+    what `sweeps` and `plan` raise.
     """
-    files = {file.stem: file for file in sorted(SWEEPS.glob("*.yaml"))}
+    files = sweeps()
     for name in names:
         if name not in files:
             raise ValueError(unknown("sweep", name, list(files)))

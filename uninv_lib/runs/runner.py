@@ -61,7 +61,10 @@ def duration(seconds: float, processes: int | None) -> str:
 
 
 def _clock(seconds: float) -> str:
-    return tqdm.format_interval(seconds) if seconds >= 1 else "a second"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes} min {rest} s" if minutes else f"{max(1, rest)} s"
 
 
 def expected(

@@ -37,7 +37,6 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.failed = folder, folder / "failed"
-        folder.mkdir(parents=True, exist_ok=True)
         for draft in folder.glob(".draft-*"):
             with suppress(OSError):  # another sweep was faster
                 if time.time() - draft.stat().st_mtime > STALE:
@@ -45,6 +44,8 @@ class Store:
 
     def done(self) -> set[str]:
         """The names of the finished runs."""
+        if not self.folder.exists():
+            return set()
         with os.scandir(self.folder) as entries:
             return {entry.name for entry in entries if NAME.fullmatch(entry.name)}
 
@@ -76,14 +77,14 @@ class Store:
 
     def fail(self, name: str, files: Mapping[str, bytes]) -> None:
         """Keep what a failed run left, in place of what it left before. Raises OSError."""
-        self.failed.mkdir(exist_ok=True)
+        self.failed.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(self.failed / name, ignore_errors=True)
         self._put(self.failed / name, files)
 
     def _put(self, target: Path, files: Mapping[str, bytes]) -> None:
         draft = self.folder / f".draft-{uuid.uuid4().hex}"
         try:
-            draft.mkdir()
+            draft.mkdir(parents=True)
             for name, content in files.items():
                 with open(draft / name, "wb") as file:
                     file.write(content)

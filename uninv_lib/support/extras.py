@@ -19,6 +19,7 @@ def needs(extra: str) -> Iterator[None]:
         if package == "uninv_lib":
             raise
         raise ModuleNotFoundError(
-            f"{package} is not installed; it comes with an extra: pip install 'uninv-lib[{extra}]'",
+            f"{package} is not installed; it comes with an extra: pip install '.[{extra}]' "
+            "in the project's folder",
             name=package,
         ) from error

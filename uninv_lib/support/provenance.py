@@ -31,18 +31,21 @@ def _version(package: str) -> str:
 
 @lru_cache(maxsize=1)
 def commit() -> str | None:
-    """The checkout's commit, with a plus where files changed since; None outside a checkout."""
-    folder, words = Path(__file__).parents[1], {"capture_output": True, "text": True}
+    """The checkout's commit, with a plus where files changed since; None outside a checkout, and
+    where the library is installed inside another project's.
+    """
+    ours, head = _git("ls-files", "__init__.py"), _git("rev-parse", "HEAD")
+    return f"{head[:12]}{'+' if _git('status', '--porcelain', '.') else ''}" if ours else None
+
+
+def _git(*words: str) -> str:
+    """What git says in the library's folder; nothing where it fails or is not there."""
+    folder = Path(__file__).parents[1]
     try:
-        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, **words)  # type: ignore[call-overload]
-        dirty = subprocess.run(["git", "status", "--porcelain", "."], cwd=folder, **words)  # type: ignore[call-overload]
+        said = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True)
     except OSError:
-        return None
-    return (
-        f"{head.stdout.strip()[:12]}{'+' if dirty.stdout.strip() else ''}"
-        if head.returncode == 0
-        else None
-    )
+        return ""
+    return said.stdout.strip() if said.returncode == 0 else ""
 
 
 def device_name(device: torch.device) -> str:
