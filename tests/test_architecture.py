@@ -17,7 +17,7 @@ FLOORS = [
     {"methods", "spec", "inspection"},
     {"scene", "shadows"},
     {"measure", "experiment"},
-    {"results", "claims", "cards", "figures"},
+    {"results", "claims", "cards", "figures", "ledger"},
     {"runs", "widgets", "book"},
     {"__main__"},
 ]

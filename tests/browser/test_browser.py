@@ -995,3 +995,19 @@ def test_kernel_runs_what_is_off_the_grid(browser, lab_address, one_thread):
     slider.press("ArrowDown")
     assert slider.input_value() == "0"
     tab.close()
+
+
+def test_a_table_of_the_ledger_is_filtered_by_its_lists(visit):
+    tab = visit("book/ledger.html")
+    bar = tab.locator(".uninv-filters").first
+    rows = bar.locator("xpath=..").locator("tbody tr:visible").filter(has=tab.locator("td"))
+    every = rows.count()
+    bar.get_by_label("data").select_option("faces")
+    assert rows.count() == 1
+    assert "features" in rows.inner_text()
+    bar.get_by_label("data").select_option("all")
+    bar.get_by_label("by").select_option("C7")
+    bar.get_by_label("verdict").select_option("refuted")
+    assert 1 < rows.count() < every
+    assert bar.locator("output").inner_text() == f"{rows.count()} of {every} rows"
+    assert not tab.context.faults
