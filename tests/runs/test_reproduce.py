@@ -78,3 +78,13 @@ def test_outside_a_checkout_there_is_nothing_to_make_again(command, project, mon
 def test_a_plan_that_is_only_told_leaves_no_folder(project):
     assert call("reproduce", "--out", project / "runs", "--dry-run").exit_code == 0
     assert not (project / "runs").exists()
+
+
+def test_a_sweep_whose_data_are_not_there_is_left_out_and_named(project):
+    (project / "sweeps" / "three.yaml").write_text(
+        "spec: {dataset: 'csv:nowhere/people.csv?target=ill', model: linear, device: cpu}\n"
+    )
+    done = call("reproduce", "two", "three", "--out", project / "runs", "--workers", 1)
+    assert done.exit_code == 0, done.output
+    assert "three: left out, for there is no nowhere/people.csv" in done.output
+    assert [file.name for file in (project / "results").iterdir()] == ["two.jsonl"]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any
 
-from uninv_lib.data.csv_file import csv_file
+from uninv_lib.data.csv_file import TARGET, csv_file
 from uninv_lib.data.embedded import breast_cancer, digits, faces
 from uninv_lib.data.folder import image_folder
 from uninv_lib.data.npz import npz
@@ -56,6 +56,14 @@ def source_of(name: object) -> tuple[str, str]:
     if not whole or _takes_path(source) != bool(path):
         raise ValueError(unknown("dataset", name, names()))
     return source, path
+
+
+def absent(names: Iterable[str]) -> list[str]:
+    """The files and folders of these data sets that are not there. Raises what `source_of`
+    raises.
+    """
+    paths = {source_of(name)[1].partition(TARGET)[0] for name in names} - {""}
+    return sorted(path for path in paths if not Path(path).expanduser().exists())
 
 
 def load(name: str, **options: Any) -> Dataset:

@@ -6,6 +6,7 @@ What is typed of an entry is the claim and which Records speak of it; all else i
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from uninv_lib import claims
@@ -112,11 +113,12 @@ def _listed(values: Iterable[object]) -> str:
 
 
 def _derived(rows: pandas.DataFrame) -> pandas.DataFrame:
-    """With what claims are about beside the metrics: what is left to the attacker who `knows` of
-    the defense, and that with exact pictures capped (`capped`); what knowing adds (`knowing`), and
-    what the curvature of public data (`curvature`); points of accuracy lost (`cost`).
+    """With data sets by a short name, and what claims are about beside the metrics: what is left to
+    the attacker who `knows` of the defense, and that with exact pictures capped (`capped`); what
+    knowing adds (`knowing`), and what the curvature of public data (`curvature`); points of
+    accuracy lost (`cost`).
     """
-    new: dict[str, pandas.Series] = {}
+    new: dict[str, pandas.Series] = {"dataset": rows["dataset"].map(_short)}
     if "gain" in rows:
         known = rows["gain_adaptive"] if "gain_adaptive" in rows else rows["gain"]
         new["knows"] = known.fillna(rows["gain"])
@@ -130,6 +132,11 @@ def _derived(rows: pandas.DataFrame) -> pandas.DataFrame:
             start = rows["test_accuracy_after"].fillna(start)
         new["cost"] = 100 * (start - rows["test_accuracy_released"])
     return rows.assign(**new)
+
+
+def _short(dataset: str) -> str:
+    """The name of a data set, or of its file."""
+    return Path(dataset.partition(":")[2].partition("?")[0]).stem or dataset
 
 
 def _once(rows: pandas.DataFrame) -> pandas.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from uninv_lib import claims
@@ -184,6 +184,17 @@ ENTRIES: tuple[Entry, ...] = (
         "labels are inferred on medical data, by the published probes",
         "dataset == 'breast_cancer'",
         0.5,
+    ),
+    replace(
+        _labels(
+            "C6",
+            "labels are inferred on financial data, by the published probes",
+            "dataset in ('german_credit', 'adult')",
+            0.5,
+        ),
+        files=("labels_other_data",),
+        by=("dataset", "forget_share", "unlearning", "probes"),
+        called="{dataset}, share {forget_share:g}, {unlearning}, {probes}",
     ),
     *_defense("C7", "obfuscation"),
     *_defense("C8", "pruning"),

@@ -3,11 +3,11 @@
 On one machine's CPU metrics repeat bit for bit. On another one sums are in another order, and what
 follows differs in the last digits. Labels must be the same; PSNR may differ by 1 dB, which is far
 below what any chapter claims, changes of the score by a tenth of the largest, and the rest by a
-hundredth of its size. Left out are Records that took over a minute, those of a graphics card, and
-those where the last digits decide: answers that are rounded, noisy or a label, or hardly change;
-convnets, whose search, or two labels that are nearly tied, may turn, as may those of several
-classes and after fine-tuning as a defense; photographs, where pretraining ends at another net; and
-what float32 rounds away of exact unlearning.
+hundredth of its size. Left out are Records that took over a minute, those of a graphics card or of
+data that are not there, and those where the last digits decide: answers that are rounded, noisy or
+a label, or hardly change; convnets, whose search, or two labels that are nearly tied, may turn, as
+may those of several classes and after fine-tuning as a defense; photographs, where pretraining ends
+at another net; and what float32 rounds away of exact unlearning.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import random
 import re
 from collections.abc import Iterator
 
+from uninv_lib.data import absent
 from uninv_lib.experiment import run
 from uninv_lib.measure import metric_of
 from uninv_lib.results import RESULTS, read
@@ -51,7 +52,7 @@ def _may_be_recomputed(record: Record) -> bool:
     rounded = spec.answers != "probabilities" or (exact and spec.dtype == "float32")
     changed = abs(record.metrics.get("change_of_forgotten", 1.0)) > TINY
     tied = spec.forget_classes > 1 or spec.defense == "fine_tuning" or not changed
-    return quick and trained and not rounded and not tied
+    return quick and trained and not rounded and not tied and not absent([spec.dataset])
 
 
 def differences(old: Record, new: Record) -> list[str]:

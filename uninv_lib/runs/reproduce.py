@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from uninv_lib.data import absent
 from uninv_lib.results import RESULTS, read
 from uninv_lib.runs.collect import collect
 from uninv_lib.runs.engine import size
@@ -49,6 +50,9 @@ def forecast(plans: Plans, out: Path, *, workers: int | None = None) -> str:
     """
     lines, total = [], 0.0
     for name, runs in plans.items():
+        if lacking := _lacking(runs):
+            lines.append(f"{name}: left out, for there is no {lacking}")
+            continue
         store, known = Store(out / name), _recorded(name)
         lines.append(f"{name}: {describe(runs, store, known=known, workers=workers)}")
         done = store.done()
@@ -56,9 +60,14 @@ def forecast(plans: Plans, out: Path, *, workers: int | None = None) -> str:
             [run for run in runs if (run.name in done) == there] for there in (True, False)
         )
         total += expected(missing, finished, store, known) or 0.0
-    every = [run for runs in plans.values() for run in runs]
+    every = [run for runs in plans.values() for run in runs if not _lacking(runs)]
     took = duration(total, size(workers, devices_for(every)))
     return "\n".join([*lines, f"all together: {took}, as long as a core here is as fast as there"])
+
+
+def _lacking(runs: list[Run]) -> str:
+    """The files of data that do not come with the software and are not there, or nothing."""
+    return ", ".join(absent({run.inputs["dataset"] for run in runs}))
 
 
 def _recorded(name: str) -> list[Record]:
@@ -69,10 +78,13 @@ def reproduce(
     plans: Plans, out: Path, *, workers: int | None = None, say: Callable[[str], None] = print
 ) -> dict[str, str]:
     """Run what `out` lacks of each sweep; the Records of a sweep without a failure take the place
-    of those in results/. Returns the errors of all runs, by "sweep, run".
+    of those in results/; one whose data are not there is left out. Returns the errors of all runs,
+    by "sweep, run".
     """
     errors: dict[str, str] = {}
     for name, runs in plans.items():
+        if _lacking(runs):
+            continue
         store = Store(out / name)
         say(f"{name}: {describe(runs, store, known=_recorded(name), workers=workers)}")
         failed = run_missing(runs, store, workers=workers)
