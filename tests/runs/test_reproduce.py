@@ -80,6 +80,9 @@ def test_a_plan_that_is_only_told_leaves_no_folder(project):
     assert not (project / "runs").exists()
 
 
+@pytest.mark.long
+@pytest.mark.cluster
+@pytest.mark.slow
 def test_a_sweep_whose_data_are_not_there_is_left_out_and_named(project):
     (project / "sweeps" / "three.yaml").write_text(
         "spec: {dataset: 'csv:nowhere/people.csv?target=ill', model: linear, device: cpu}\n"
