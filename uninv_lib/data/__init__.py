@@ -58,11 +58,18 @@ def source_of(name: object) -> tuple[str, str]:
     return source, path
 
 
+def file_of(name: str) -> str:
+    """The file or folder of a data set, nothing where it has none. Raises what `source_of`
+    raises.
+    """
+    return source_of(name)[1].partition(TARGET)[0]
+
+
 def absent(names: Iterable[str]) -> list[str]:
     """The files and folders of these data sets that are not there. Raises what `source_of`
     raises.
     """
-    paths = {source_of(name)[1].partition(TARGET)[0] for name in names} - {""}
+    paths = set(map(file_of, names)) - {""}
     return sorted(path for path in paths if not Path(path).expanduser().exists())
 
 

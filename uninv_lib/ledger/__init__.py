@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from uninv_lib import claims
 from uninv_lib.claims import Verdict
+from uninv_lib.data import file_of
 from uninv_lib.ledger.entries import ENTRIES, Entry
 from uninv_lib.ledger.later import LADDER, LATER
 from uninv_lib.results import frame, read
@@ -136,7 +137,7 @@ def _derived(rows: pandas.DataFrame) -> pandas.DataFrame:
 
 def _short(dataset: str) -> str:
     """The name of a data set, or of its file."""
-    return Path(dataset.partition(":")[2].partition("?")[0]).stem or dataset
+    return Path(file_of(dataset)).stem or dataset
 
 
 def _once(rows: pandas.DataFrame) -> pandas.DataFrame:

@@ -67,7 +67,7 @@ def forecast(plans: Plans, out: Path, *, workers: int | None = None) -> str:
 
 def _lacking(runs: list[Run]) -> str:
     """The files of data that do not come with the software and are not there, or nothing."""
-    return ", ".join(absent({run.inputs["dataset"] for run in runs}))
+    return ", ".join(absent({run.inputs["dataset"] for run in runs if "dataset" in run.inputs}))
 
 
 def _recorded(name: str) -> list[Record]:
