@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from pydantic import ValidationError
@@ -58,13 +59,24 @@ def method_of(field: str, chosen: Mapping[str, Any]) -> Method:
     return function_of(entry_of(field, chosen))
 
 
-def owners() -> dict[str, dict[str, tuple[str, FieldInfo]]]:
+def owners() -> Mapping[str, Mapping[str, tuple[str, FieldInfo]]]:
     """Of each option, by name: the methods that have it, each with its field of TABLES."""
+    methods = (
+        (field, name, function_of(entry))
+        for field, table in TABLES.items()
+        for name, entry in table.items()
+    )
+    return _owners(tuple(methods))
+
+
+@lru_cache(maxsize=8)
+def _owners(
+    methods: tuple[tuple[str, str, Method], ...],
+) -> Mapping[str, Mapping[str, tuple[str, FieldInfo]]]:
     found: dict[str, dict[str, tuple[str, FieldInfo]]] = {}
-    for field, table in TABLES.items():
-        for method, entry in table.items():
-            for name, about in options_of(function_of(entry)).items():
-                found.setdefault(name, {})[method] = (field, about)
+    for field, method, function in methods:
+        for name, about in options_of(function).items():
+            found.setdefault(name, {})[method] = (field, about)
     return found
 
 
@@ -98,7 +110,7 @@ def read_options(given: Mapping[str, Any], core: Collection[str]) -> dict[str, A
 
     core: the fields that are no options. Raises ValidationError with all faults.
     """
-    options, faults, taken = owners(), list[InitErrorDetails](), set(core)
+    faults, taken = list[InitErrorDetails](), set(core)
     read: dict[str, Any] = {}
     for field in TABLES:
         method = method_of(field, given)
@@ -111,20 +123,16 @@ def read_options(given: Mapping[str, Any], core: Collection[str]) -> dict[str, A
             faults += details(error, f" for {field} {chosen!r}")
     for name in given:
         if name not in taken:
-            told = name if name in options or name in RENAMED else ""  # others name themselves
-            faults.append(_detail(told, _whose(name, given, options, core), given[name]))
+            told = name if name in owners() or name in RENAMED else ""  # others name themselves
+            faults.append(_detail(told, _whose(name, given, core), given[name]))
     if faults:
         raise ValidationError.from_exception_data("Spec", faults)
     return read
 
 
-def _whose(
-    name: str,
-    given: Mapping[str, Any],
-    options: Mapping[str, Mapping[str, tuple[str, FieldInfo]]],
-    core: Collection[str],
-) -> str:
+def _whose(name: str, given: Mapping[str, Any], core: Collection[str]) -> str:
     """What is wrong with a field that neither is core nor an option of a chosen method."""
+    options = owners()
     if name in RENAMED:
         return f"is {RENAMED[name]!r} since version 0.2"
     if name not in options:

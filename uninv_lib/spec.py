@@ -239,10 +239,9 @@ def _misfits(spec: Spec) -> Iterator[str]:
     for name in ATTACKS[spec.attack].assumes:
         if name in ASSUMPTIONS and name not in known:
             yield f"knowledge: {known}; attack {spec.attack!r} assumes {name}: add {name!r}"
-    options_there_are = owners()
     for name in known:
-        if name in options_there_are and not hasattr(spec, name):
-            of = " and ".join(map(repr, options_there_are[name]))
+        if name in owners() and not hasattr(spec, name):
+            of = " and ".join(map(repr, owners()[name]))
             yield f"knowledge: {name!r}, which this run has not; allowed: with {of}"
     if ("pretrained" in known) != ("private_size" in known):
         yield f"knowledge: {known}; 'pretrained' and 'private_size' serve together only"

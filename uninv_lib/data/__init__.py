@@ -35,11 +35,12 @@ RENAMED = {"table": "csv"}
 
 def names() -> list[str]:
     """What `load` takes: digits, faces, ..., imagefolder:PATH, csv:PATH, npz:PATH."""
-    return [f"{name}:PATH" if _takes_path(name) else name for name in SOURCES]
+    return [f"{name}:PATH" if _takes_path(SOURCES[name]) else name for name in SOURCES]
 
 
-def _takes_path(name: str) -> bool:
-    parameters = signature(SOURCES[name]).parameters.values()
+@lru_cache(maxsize=64)
+def _takes_path(source: Callable[..., Dataset]) -> bool:
+    parameters = signature(source).parameters.values()
     return any(p.kind is not Parameter.KEYWORD_ONLY for p in parameters)
 
 
@@ -53,7 +54,7 @@ def source_of(name: object) -> tuple[str, str]:
     """(the source, the path or nothing) of a data set's name. Raises ValueError for another."""
     source, colon, path = current(str(name)).partition(":")
     whole = isinstance(name, str) and source in SOURCES and bool(colon) == bool(path)
-    if not whole or _takes_path(source) != bool(path):
+    if not whole or _takes_path(SOURCES[source]) != bool(path):
         raise ValueError(unknown("dataset", name, names()))
     return source, path
 

@@ -6,10 +6,11 @@ What is typed of an entry is the claim and which Records speak of it; all else i
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from uninv_lib import claims
+from uninv_lib import claims, results
 from uninv_lib.claims import Verdict
 from uninv_lib.data import file_of
 from uninv_lib.ledger.entries import ENTRIES, Entry
@@ -58,8 +59,9 @@ def rows_of(entry: Entry) -> pandas.DataFrame:
 
     Raises what `results.read` raises, and ValueError where there are none.
     """
-    found = frame(record for file in entry.files for record in read(file))
-    found = _once(_derived(found)).query(entry.where)
+    files = (results.RESULTS / f"{name}.jsonl" for name in entry.files)
+    stamps = tuple((file, file.stat().st_mtime_ns) for file in files if file.exists())
+    found = _table(entry.files, stamps).query(entry.where)
     if found.empty:
         raise ValueError(f"{entry.claim} no Record of {', '.join(entry.files)} is {entry.where}")
     if entry.each:
@@ -68,6 +70,12 @@ def rows_of(entry: Entry) -> pandas.DataFrame:
         found = _changed(found, entry)
     found = found.dropna(subset=entry.column)
     return found.sort_values([*entry.by], kind="stable")
+
+
+@lru_cache(maxsize=None)
+def _table(names: tuple[str, ...], stamps: object) -> pandas.DataFrame:
+    """All Records of these files, until one of them changes its stamp."""
+    return _once(_derived(frame(record for name in names for record in read(name))))
 
 
 def verdict(entry: Entry, rows: pandas.DataFrame | None = None) -> Verdict:
