@@ -56,10 +56,11 @@ def visit(html, browser):
     def go(page, base=None, width=1200, wait=True, script="", dress=True, **options):
         context = browser.new_context(viewport={"width": width, "height": 900}, **options)
         contexts.append(context)
-        context.faults = []
+        context.faults, context.asked = [], 0
         base = base or html.as_uri()
 
         def routed(route):
+            context.asked += 1
             if not dress and re.search("/mathjax/|/fontawesome.js", route.request.url):
                 route.fulfill(body="", content_type="text/javascript")
             elif route.request.url.startswith((base, "blob:", "data:")):

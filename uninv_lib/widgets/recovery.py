@@ -24,8 +24,10 @@ FIXED: dict[str, Any] = {
     "seed": 66,
     "device": "cpu",
 }
+DARK = 17
+"""A sample of which nothing comes back at the published rate, nor below."""
 AXES: dict[str, list[Any]] = {
-    "sample": [10, 17, 23],  # a petal, galaxies in the dark, a smile
+    "sample": [10, DARK, 23],  # a petal, galaxies in the dark, a smile
     "unlearning": ["gradient_ascent", "retrain"],
     "unlearning_rate": [1e-7, 1e-3],
     "forget_size": [1, 2],
@@ -48,12 +50,15 @@ def _spec(fields: Mapping[str, Any]) -> Spec:
 
 
 def _grid() -> list[dict[str, Any]]:
-    """Each sample alone at each rate and exactly, the published rate first; the first one with its
-    neighbour, too.
+    """Each sample alone at each rate and exactly, the published rate first, the DARK at that alone;
+    the first one with its neighbour, too.
     """
     published = AXES["unlearning_rate"][-1]
     alone = [
-        (sample, 1, rate) for sample in AXES["sample"] for rate in AXES["unlearning_rate"][::-1]
+        (sample, 1, rate)
+        for sample in AXES["sample"]
+        for rate in AXES["unlearning_rate"][::-1]
+        if rate == published or sample != DARK
     ]
     pairs = [(AXES["sample"][0], size, published) for size in AXES["forget_size"][1:]]
     return [
