@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -144,11 +144,10 @@ def _execute_all(root: Path, out: Path, chapters: list[Path], jobs: int) -> dict
     caches = {chapter: out / "executed" / f"{chapter.stem}.json" for chapter in chapters}
     done = {c: kept for c in chapters if (kept := _cached(caches[c], chapter_key(root, c)))}
     stale = [chapter for chapter in chapters if chapter not in done]
-    if jobs > 1:  # no long one is left to the end
-        stale.sort(key=lambda c: -(root / c).stat().st_size)
+    explorers = [c for c in stale if "RecoveryExplorer" in (root / c).read_text(encoding="utf-8")]
+    if jobs > 1:  # no long one is left to the end, but for what waits for the explorer's runs
+        stale.sort(key=lambda c: (c in explorers, -(root / c).stat().st_size))
     say(f"{len(chapters)} chapters, {len(stale)} to execute")
-    if any("RecoveryExplorer" in (root / chapter).read_text(encoding="utf-8") for chapter in stale):
-        _explore(jobs)
     threads = max(1, (os.cpu_count() or 1) // jobs)
     cells = [
         cell for chapter in stale for cell in cells_of(root, chapter) if cell["cell_type"] == "code"
@@ -157,8 +156,15 @@ def _execute_all(root: Path, out: Path, chapters: list[Path], jobs: int) -> dict
         tqdm(total=len(cells), unit="cell", disable=not stale) as bar,
         ThreadPoolExecutor(jobs) as pool,
     ):
+        parts = range(jobs if explorers else 0)
+        explored = [pool.submit(_explore, root, part, jobs, threads) for part in parts]
+        if jobs == 1:
+            wait(explored)
 
         def run(chapter: Path) -> Executed:
+            if chapter in explorers:
+                for part in explored:
+                    part.result()
             bar.set_description(chapter.stem)
             fresh = execute(root, chapter, threads, key=chapter_key(root, chapter), tick=bar.update)
             say(f"{chapter}: {fresh.seconds} s, peak memory {fresh.peak_mb} MB")
@@ -175,17 +181,22 @@ def _execute_all(root: Path, out: Path, chapters: list[Path], jobs: int) -> dict
     return done
 
 
-def _explore(jobs: int) -> None:
-    """What the recovery explorer shows takes longer than a chapter may; it is kept for the chapter
-    to find.
+def _explore(root: Path, part: int, jobs: int, threads: int) -> None:
+    """What the recovery explorer shows takes longer than a chapter may; every `jobs`-th of its runs
+    is kept for the chapter to find. Raises BookError with what the first that failed said.
     """
-    from uninv_lib.widgets.observe import fill
-    from uninv_lib.widgets.recovery import GRID
-
-    say("running what the recovery explorer shows, where it is not kept")
-    failures = fill(GRID, workers=jobs)
-    if failures:
-        raise BookError("the recovery explorer: " + "\n".join(failures))
+    program = f"from uninv_lib.widgets.recovery import fill; fill({part}, {jobs})"
+    given = {"OMP_NUM_THREADS": str(threads)} | os.environ
+    command = [sys.executable, "-c", program]
+    pipe, said = subprocess.PIPE, list[str]()
+    with subprocess.Popen(
+        command, cwd=root, env=given, stdout=pipe, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        for line in process.stdout or ():
+            said.append(line)
+            say(line.rstrip())
+    if process.returncode:
+        raise BookError("the recovery explorer: " + "".join(said[-25:]))
 
 
 def _cached(cache: Path, key: str) -> Executed | None:

@@ -6,7 +6,7 @@ What is typed of an entry is the claim and which Records speak of it; all else i
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,8 +72,8 @@ def rows_of(entry: Entry) -> pandas.DataFrame:
     return found.sort_values([*entry.by], kind="stable")
 
 
-@lru_cache(maxsize=None)
-def _table(names: tuple[str, ...], stamps: object) -> pandas.DataFrame:
+@cache
+def _table(names: tuple[str, ...], _stamps: object) -> pandas.DataFrame:
     """All Records of these files, until one of them changes its stamp."""
     return _once(_derived(frame(record for name in names for record in read(name))))
 

@@ -110,8 +110,9 @@ class DefenseLab(Explorer):
     """Choose an unlearning rate, a defense and its strength; see what is recovered and what
     the model is still worth.
 
-    Computes its grid when it is made, 150 runs in a minute or two, see `_fits`. Each cell holds what the attacker finds who knows of the defense,
-    too. live: (Spec, *, progress, watch) -> Record, for values off the grid.
+    Computes its grid when it is made, 150 runs in a minute or two, see `_fits`. Each cell holds
+    what the attacker finds who knows of the defense, too. live: (Spec, *, progress, watch) ->
+    Record, for values off the grid.
     """
 
     _esm = module("defense")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, tensor
-from tqdm.auto import tqdm
 
 from uninv_lib import metrics
 from uninv_lib.attacks.search.costs import cosine_cost, total_variation
@@ -127,27 +125,3 @@ def recall(spec: Spec, *, compute: bool = True) -> Observed | None:
             if name.startswith("curves.")
         },
     )
-
-
-def _keep(spec: Spec) -> None:
-    recall(spec)
-
-
-def fill(specs: Iterable[Spec], *, workers: int | None = None) -> list[str]:
-    """Observe those Specs that are not kept yet, in `workers` processes; returns one message for
-    each that failed.
-    """
-    missing = [spec for spec in specs if recall(spec, compute=False) is None]
-    if not missing:
-        return []
-    from uninv_lib.runs.engine import connect, each
-    from uninv_lib.runs.work import pretrain_once
-
-    with connect(workers=workers) as client:
-        pretrain_once(client, missing)
-        outcomes = list(tqdm(each(client, missing, _keep), total=len(missing), unit="run"))
-    return [
-        f"{o.item.model_dump_json(exclude_defaults=True)}: {o.error}"
-        for o in outcomes
-        if o.error is not None
-    ]

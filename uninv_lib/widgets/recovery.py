@@ -51,7 +51,7 @@ def _spec(fields: Mapping[str, Any]) -> Spec:
 
 def _grid() -> list[dict[str, Any]]:
     """Each sample alone at each rate and exactly, the published rate first, the DARK at that alone;
-    the first one with its neighbour, too.
+    the first one with its neighbour, too, approximately.
     """
     published = AXES["unlearning_rate"][-1]
     alone = [
@@ -65,7 +65,7 @@ def _grid() -> list[dict[str, Any]]:
         {"sample": sample, "unlearning": unlearning, "unlearning_rate": rate, "forget_size": size}
         for sample, size, rate in alone + pairs
         for unlearning in AXES["unlearning"]
-        if rate == published or takes("unlearning", unlearning, "unlearning_rate")
+        if takes("unlearning", unlearning, "unlearning_rate") or (size == 1 and rate == published)
     ]
 
 
@@ -75,7 +75,14 @@ NOTE = (
     "was chosen because it holds pictures that have a name."
 )
 GRID = [_spec(fields) for fields in _grid()]
-"""What the built book shows; the build computes it before the chapters."""
+"""What the built book shows; the build computes it before the chapter."""
+
+
+def fill(part: int, jobs: int) -> None:
+    """Keep every `jobs`-th run of GRID, from `part` on, and say so of each."""
+    for number, spec in list(enumerate(GRID, 1))[part::jobs]:
+        recall(spec)
+        print(f"recovery explorer: run {number} of {len(GRID)}", flush=True)
 
 
 def _cell(fields: Mapping[str, Any], seen: Observed, pictures: Pictures) -> dict[str, Any]:
@@ -109,7 +116,7 @@ class RecoveryExplorer(Explorer):
     search.
 
     Holds those cells of the grid that are on this machine already (the build computes all of them,
-    see `observe.fill`), and at least the first; with a kernel the others are computed when the
+    see `fill`), and at least the first; with a kernel the others are computed when the
     reader asks. live: (Spec, *, progress, watch) -> Record.
     """
 
