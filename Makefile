@@ -29,6 +29,7 @@ lint: $(STAMP)
 # All Records of results/ again, after saying how long it takes; stopped, it goes on from there.
 results: $(STAMP)
 	$(BIN)/python -m uninv_lib reproduce
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/explorer.py
 
 # Twenty of them, and whether they repeat.
 repeat: $(STAMP)

@@ -12,12 +12,12 @@ from uninv_lib import Spec, load, prepare, run
 from uninv_lib.book.verify import HOST, NAMESPACES
 from uninv_lib.experiment import knowing
 from uninv_lib.metrics import psnr
-from uninv_lib.widgets import DefenseLab, DrawForgetLeak, LabelMeter, RecoveryExplorer
+from uninv_lib.widgets import DefenseLab, DrawForgetLeak, LabelMeter, RecoveryExplorer, recorded
 from uninv_lib.widgets import defense as lab
 from uninv_lib.widgets import labels as meter
 from uninv_lib.widgets import recovery as explorer
 from uninv_lib.widgets.base import spec_of
-from uninv_lib.widgets.observe import people
+from uninv_lib.widgets.observe import observe, people
 
 SMALL = {"dataset": "digits", "budget": "smoke", "device": "cpu"}
 LABELS = {
@@ -239,12 +239,24 @@ def test_progress_is_told(asked):
     assert all(0 <= done <= 1 for done in told)
 
 
+def test_explorer_s_runs_are_recorded():
+    assert recorded.recorded().keys() >= {recorded.key_of(spec) for spec in explorer.GRID[1:]}
+
+
+def test_what_is_recorded_is_what_was_seen(tmp_path, monkeypatch):
+    monkeypatch.setattr("uninv_lib.results.RESULTS", tmp_path)
+    assert recorded.recorded() == {}
+    spec = explorer._spec(CELLS["recovery"])
+    recorded.record([spec])
+    found, seen = recorded.recorded()[recorded.key_of(spec)], observe(spec)
+    assert (found.metrics, found.steps, found.curves) == (seen.metrics, seen.steps, seen.curves)
+    for name in recorded.PICTURES:
+        assert (getattr(found, name) - getattr(seen, name)).abs().max() <= 0.5 / 255 + 1e-6
+
+
 @pytest.mark.slow
-def test_explorer_alone_shows_what_is_there(tmp_path, monkeypatch):
-    """On a machine without the build's runs it computes one cell and leaves the others to the
-    reader.
-    """
-    monkeypatch.setenv("UNINV_HOME", str(tmp_path))
+def test_explorer_alone_computes_its_first_run(tmp_path, monkeypatch):
+    monkeypatch.setattr("uninv_lib.results.RESULTS", tmp_path)
     made = RecoveryExplorer()
     assert len(made.cells) == 1
     assert made.cells[0]["spec"] == explorer._grid()[0]

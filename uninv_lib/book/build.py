@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -144,9 +144,8 @@ def _execute_all(root: Path, out: Path, chapters: list[Path], jobs: int) -> dict
     caches = {chapter: out / "executed" / f"{chapter.stem}.json" for chapter in chapters}
     done = {c: kept for c in chapters if (kept := _cached(caches[c], chapter_key(root, c)))}
     stale = [chapter for chapter in chapters if chapter not in done]
-    explorers = [c for c in stale if "RecoveryExplorer" in (root / c).read_text(encoding="utf-8")]
-    if jobs > 1:  # no long one is left to the end, but for what waits for the explorer's runs
-        stale.sort(key=lambda c: (c in explorers, -(root / c).stat().st_size))
+    if jobs > 1:  # no long one is left to the end
+        stale.sort(key=lambda c: -(root / c).stat().st_size)
     say(f"{len(chapters)} chapters, {len(stale)} to execute")
     threads = max(1, (os.cpu_count() or 1) // jobs)
     cells = [
@@ -156,15 +155,8 @@ def _execute_all(root: Path, out: Path, chapters: list[Path], jobs: int) -> dict
         tqdm(total=len(cells), unit="cell", disable=not stale) as bar,
         ThreadPoolExecutor(jobs) as pool,
     ):
-        parts = range(jobs if explorers else 0)
-        explored = [pool.submit(_explore, root, part, jobs, threads) for part in parts]
-        if jobs == 1:
-            wait(explored)
 
         def run(chapter: Path) -> Executed:
-            if chapter in explorers:
-                for part in explored:
-                    part.result()
             bar.set_description(chapter.stem)
             fresh = execute(root, chapter, threads, key=chapter_key(root, chapter), tick=bar.update)
             say(f"{chapter}: {fresh.seconds} s, peak memory {fresh.peak_mb} MB")
@@ -179,24 +171,6 @@ def _execute_all(root: Path, out: Path, chapters: list[Path], jobs: int) -> dict
     costs = {str(c): {"seconds": done[c].seconds, "peak_mb": done[c].peak_mb} for c in chapters}
     _write(out / "timings.json", json.dumps(costs, indent=2) + "\n")
     return done
-
-
-def _explore(root: Path, part: int, jobs: int, threads: int) -> None:
-    """What the recovery explorer shows takes longer than a chapter may; every `jobs`-th of its runs
-    is kept for the chapter to find. Raises BookError with what the first that failed said.
-    """
-    program = f"from uninv_lib.widgets.recovery import fill; fill({part}, {jobs})"
-    given = {"OMP_NUM_THREADS": str(threads)} | os.environ
-    command = [sys.executable, "-c", program]
-    pipe, said = subprocess.PIPE, list[str]()
-    with subprocess.Popen(
-        command, cwd=root, env=given, stdout=pipe, stderr=subprocess.STDOUT, text=True
-    ) as process:
-        for line in process.stdout or ():
-            said.append(line)
-            say(line.rstrip())
-    if process.returncode:
-        raise BookError("the recovery explorer: " + "".join(said[-25:]))
 
 
 def _cached(cache: Path, key: str) -> Executed | None:

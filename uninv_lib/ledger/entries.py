@@ -95,6 +95,17 @@ def _defense(claim: str, defense: str) -> list[Entry]:
             chapter=chapter,
             **at,  # type: ignore[arg-type]
         ),
+        Entry(
+            claim,
+            f"{said} hides the picture of a chest X-ray, attacker who knows.",
+            ("pneumonia",),
+            own,
+            column="knows",
+            side="below",
+            bound=LEAK,
+            chapter=chapter,
+            **at,  # type: ignore[arg-type]
+        ),
         *(
             Entry(claim, f"{said} hides the label ({who}).", column=column, **labels, **hidden)  # type: ignore[arg-type]
             for who, column in ways.items()
@@ -138,6 +149,17 @@ ENTRIES: tuple[Entry, ...] = (
         "C1: approximate unlearning leaks the features of a forgotten sample.",
         ("features",),
         "unlearning == 'gradient_ascent'",
+        column="gain",
+        side="above",
+        bound=LEAK,
+        chapter="03_feature_recovery",
+        **HOW,  # type: ignore[arg-type]
+    ),
+    Entry(
+        "C1",
+        "C1: approximate unlearning leaks the features of a chest X-ray.",
+        ("pneumonia",),
+        "defense == 'none'",
         column="gain",
         side="above",
         bound=LEAK,

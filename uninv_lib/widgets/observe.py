@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, tensor
+from torch import Tensor
 
 from uninv_lib import metrics
 from uninv_lib.attacks.search.costs import cosine_cost, total_variation
 from uninv_lib.attacks.search.update import difference
-from uninv_lib.experiment import KNOWING, code_of_run, run
+from uninv_lib.experiment import KNOWING, run
 from uninv_lib.scene import Scene, prepare
 from uninv_lib.spec import Spec
-from uninv_lib.support.cache import digest, kept
-from uninv_lib.support.code import code_of
 from uninv_lib.training import gradient
 from uninv_lib.types import Split
 from uninv_lib.widgets.base import Live
@@ -81,47 +78,3 @@ def observe(spec: Spec, *, live: Live = run) -> Observed:
     frames = torch.stack([metrics.match(seen[i], truth) for i in steps])
     last = known[-1] if known else None
     return Observed(record.metrics, truth, frames, steps, _curves(scene, frames), last)
-
-
-def recall(spec: Spec, *, compute: bool = True) -> Observed | None:
-    """`observe`, kept on disk by the Spec and the code; without `compute` None where it is not
-    kept.
-    """
-
-    def work() -> dict[str, Tensor]:
-        if not compute:
-            raise LookupError
-        seen = observe(spec)
-        numbers: dict[str, Any] = {f"metrics.{name}": value for name, value in seen.metrics.items()}
-        numbers |= {f"curves.{name}": value for name, value in seen.curves.items()}
-        return {
-            "truth": seen.truth,
-            "frames": seen.frames,
-            "steps": tensor(seen.steps),
-            **{name: tensor(value, dtype=torch.float64) for name, value in numbers.items()},
-        }
-
-    try:
-        found = kept(
-            "observed",
-            digest(code_of(observe), code_of_run(spec), spec.model_dump(mode="json")),
-            work,
-        )
-    except LookupError:
-        return None
-    numbers: dict[str, Any] = {name: value.tolist() for name, value in found.items()}
-    return Observed(
-        {
-            name.removeprefix("metrics."): value
-            for name, value in numbers.items()
-            if name.startswith("metrics.")
-        },
-        found["truth"],
-        found["frames"],
-        numbers["steps"],
-        {
-            name.removeprefix("curves."): value
-            for name, value in numbers.items()
-            if name.startswith("curves.")
-        },
-    )

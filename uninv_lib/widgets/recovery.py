@@ -12,8 +12,9 @@ from uninv_lib.data import load
 from uninv_lib.experiment import run
 from uninv_lib.spec import Spec
 from uninv_lib.widgets.base import Explorer, Live, Pictures, module, spec_of, spoken
-from uninv_lib.widgets.observe import Observed, observe, people, recall
+from uninv_lib.widgets.observe import Observed, observe, people
 from uninv_lib.widgets.presentation import takes
+from uninv_lib.widgets.recorded import key_of, recorded
 
 FIXED: dict[str, Any] = {
     "dataset": "photos",
@@ -24,10 +25,8 @@ FIXED: dict[str, Any] = {
     "seed": 66,
     "device": "cpu",
 }
-DARK = 17
-"""A sample of which nothing comes back at the published rate, nor below."""
 AXES: dict[str, list[Any]] = {
-    "sample": [10, DARK, 23],  # a petal, galaxies in the dark, a smile
+    "sample": [10, 17, 23],  # a petal, galaxies in the dark, a smile
     "unlearning": ["gradient_ascent", "retrain"],
     "unlearning_rate": [1e-7, 1e-3],
     "forget_size": [1, 2],
@@ -50,22 +49,19 @@ def _spec(fields: Mapping[str, Any]) -> Spec:
 
 
 def _grid() -> list[dict[str, Any]]:
-    """Each sample alone at each rate and exactly, the published rate first, the DARK at that alone;
-    the first one with its neighbour, too, approximately.
+    """Each sample alone at each rate and exactly, the published rate first; the first one with its
+    neighbour, too.
     """
     published = AXES["unlearning_rate"][-1]
     alone = [
-        (sample, 1, rate)
-        for sample in AXES["sample"]
-        for rate in AXES["unlearning_rate"][::-1]
-        if rate == published or sample != DARK
+        (sample, 1, rate) for sample in AXES["sample"] for rate in AXES["unlearning_rate"][::-1]
     ]
     pairs = [(AXES["sample"][0], size, published) for size in AXES["forget_size"][1:]]
     return [
         {"sample": sample, "unlearning": unlearning, "unlearning_rate": rate, "forget_size": size}
         for sample, size, rate in alone + pairs
         for unlearning in AXES["unlearning"]
-        if takes("unlearning", unlearning, "unlearning_rate") or (size == 1 and rate == published)
+        if rate == published or takes("unlearning", unlearning, "unlearning_rate")
     ]
 
 
@@ -75,14 +71,7 @@ NOTE = (
     "was chosen because it holds pictures that have a name."
 )
 GRID = [_spec(fields) for fields in _grid()]
-"""What the built book shows; the build computes it before the chapter."""
-
-
-def fill(part: int, jobs: int) -> None:
-    """Keep every `jobs`-th run of GRID, from `part` on, and say so of each."""
-    for number, spec in list(enumerate(GRID, 1))[part::jobs]:
-        recall(spec)
-        print(f"recovery explorer: run {number} of {len(GRID)}", flush=True)
+"""What the built book shows: the first run live, the others as they are recorded."""
 
 
 def _cell(fields: Mapping[str, Any], seen: Observed, pictures: Pictures) -> dict[str, Any]:
@@ -115,9 +104,9 @@ class RecoveryExplorer(Explorer):
     """Choose the forgotten sample, the unlearning and how many go together, and scrub through the
     search.
 
-    Holds those cells of the grid that are on this machine already (the build computes all of them,
-    see `fill`), and at least the first; with a kernel the others are computed when the
-    reader asks. live: (Spec, *, progress, watch) -> Record.
+    Computes the first cell of the grid, and holds the others as they are recorded where the
+    project's results are at hand; with a kernel what is not there is computed when the reader asks.
+    live: (Spec, *, progress, watch) -> Record.
     """
 
     _esm = module("recovery")
@@ -125,10 +114,11 @@ class RecoveryExplorer(Explorer):
     def __init__(
         self, *, live: Live | None = run, grid: list[dict[str, Any]] | None = None
     ) -> None:
-        chosen = _grid() if grid is None else grid
+        chosen, held = (_grid(), recorded()) if grid is None else (grid, {})
+        specs = [_spec(fields) for fields in chosen]
         seen = [
-            recall(_spec(fields), compute=i == 0 or grid is not None)
-            for i, fields in enumerate(chosen)
+            observe(spec) if i == 0 or grid is not None else held.get(key_of(spec))
+            for i, spec in enumerate(specs)
         ]
         pictures, data = Pictures(), load(FIXED["dataset"])
         self.first = seen[0]

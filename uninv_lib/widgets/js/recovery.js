@@ -117,7 +117,7 @@ function gallery(says, grid) {
   return { root, show };
 }
 
-/** The controls; set(state, axes, held) brings a state into what there is, and shows it. */
+/** The controls; set(state, axes) brings a state into what there is, and shows it. */
 function knobs({ model, says, methods, fresh }, pick) {
   const option = says.option;
   const rateTaken = (state) => says.takes("unlearning", state.unlearning, "unlearning_rate");
@@ -131,34 +131,30 @@ function knobs({ model, says, methods, fresh }, pick) {
     unlearning_rate: (rateTaken(state) ? state : fresh).unlearning_rate,
     forget_size: state.forget_size,
   });
-  const set = (state, axes, held) => {
-    state.sample = nearest(state.sample, axes.sample);
+  const set = (state, axes, sizes) => {
+    for (const name of ["sample", "unlearning_rate"])
+      state[name] = nearest(state[name], axes[name]);
     state.unlearning = among(state.unlearning, methods, fresh.unlearning);
-    const alone = { ...wanted(state), forget_size: 1 };
-    const rates = rateTaken(state)
-      ? held(alone, "unlearning_rate", axes.unlearning_rate)
-      : axes.unlearning_rate;
-    state.unlearning_rate = nearest(state.unlearning_rate, rates);
-    const sizes = held(wanted(state), "forget_size", axes.forget_size);
-    state.forget_size = nearest(state.forget_size, sizes);
+    const allowed = sizes(wanted(state), axes.forget_size);
+    state.forget_size = nearest(state.forget_size, allowed);
     sample.set(state.sample, axes.sample);
     method.set(state.unlearning);
-    rate.set(state.unlearning_rate, rates, rateTaken(state));
-    size.set(state.forget_size, sizes);
+    rate.set(state.unlearning_rate, axes.unlearning_rate, rateTaken(state));
+    size.set(state.forget_size, allowed);
   };
   return { parts: [sample, method, rate, size].map(({ root }) => root), set, wanted };
 }
 
-/** What there is of a field of this choice without a kernel: not of each all. */
-function held(grid, wanted, field, all) {
-  const some = all.filter((value) => grid.find({ ...wanted, [field]: value }));
+/** How many together there are of this choice without a kernel: not of each all. */
+function held(grid, wanted, all) {
+  const some = all.filter((size) => grid.find({ ...wanted, forget_size: size }));
   return some.length ? some : all;
 }
 
 function repaint(view, state) {
   const { model, says, grid, controls } = view;
-  if (view.live.alive) controls.set(state, model.get("finer"), (_wanted, _field, all) => all);
-  else controls.set(state, grid.axes, (...choice) => held(grid, ...choice));
+  if (view.live.alive) controls.set(state, model.get("finer"), (_, all) => all);
+  else controls.set(state, grid.axes, (wanted, all) => held(grid, wanted, all));
   const wanted = controls.wanted(state);
   const cell = grid.find(wanted);
   if (missing(cell, view, wanted)) return;
