@@ -1,4 +1,4 @@
-"""What the recovery explorer shows, into results/explorer.safetensors: python benchmarks/explorer.py
+"""What the recovery explorer shows: python benchmarks/explorer.py; results/explorer.safetensors.
 
 About six minutes on one core, with OMP_NUM_THREADS=1 as the book is built.
 """

@@ -95,17 +95,6 @@ def _defense(claim: str, defense: str) -> list[Entry]:
             chapter=chapter,
             **at,  # type: ignore[arg-type]
         ),
-        Entry(
-            claim,
-            f"{said} hides the picture of a chest X-ray, attacker who knows.",
-            ("pneumonia",),
-            own,
-            column="knows",
-            side="below",
-            bound=LEAK,
-            chapter=chapter,
-            **at,  # type: ignore[arg-type]
-        ),
         *(
             Entry(claim, f"{said} hides the label ({who}).", column=column, **labels, **hidden)  # type: ignore[arg-type]
             for who, column in ways.items()

@@ -92,6 +92,18 @@ LATER: tuple[Entry, ...] = (
         "08_defenses",
         called="{dataset}, {strength:g} degrees",
     ),
+    Entry(
+        "This book",
+        "C7 to C9 on chest X-rays: a defense hides the picture from who knows of it.",
+        ("pneumonia",),
+        "model == 'mlp' and defense != 'none'",
+        ("defense", "strength"),
+        "knows",
+        "below",
+        LEAK,
+        "08_defenses",
+        called="{defense}, at {strength:g}",
+    ),
     _methods(
         "Chen et al. 2021; ReA (2507.20573)",
         "Approximate unlearning tells who was forgotten, by membership.",
