@@ -868,21 +868,22 @@ def _lab_says(said, found, label, adaptive=""):
 
 @pytest.mark.long
 def test_lab_agrees_with_the_library(visit, one_thread):
-    cells, tab = saved("defense")["cells"], visit(WIDGETS["defense"])
+    tab = visit(WIDGETS["defense"])
     words = presentation()["defense"]
     for i, defense in enumerate(words):
         choose(tab, "Defense", words[defense]["name"])
-        there = [cell["spec"] for cell in cells if cell["spec"]["defense"] == defense]
-        requests = [r for r in lab.AXES["request"] if any(r == s["request"] for s in there)]
-        request = requests[i % len(requests)]
-        drag(tab, "Forgotten picture", requests.index(request) / (len(requests) - 1))
-        rates = sorted({s["unlearning_rate"] for s in there if s["request"] == request})
+        axes = lab.FEWER if defense in lab.BEYOND else lab.AXES
+        requests, rates = axes["request"], axes["unlearning_rate"]
+        drag(tab, "Forgotten picture", i % len(requests) / (len(requests) - 1))
         if len(rates) > 1:  # else there is nothing to slide
             slide(tab, "Unlearning rate", i % len(rates))
         position = min(1, len(strengths(defense)) - 1)
         if defense != "none":
             slide(tab, "Strength", position)
-        fields = {"request": request, "unlearning_rate": rates[i % len(rates)]}
+        fields = {
+            "request": requests[i % len(requests)],
+            "unlearning_rate": rates[i % len(rates)],
+        }
         spec = lab._spec({**fields, "defense": defense, "strength": strengths(defense)[position]})
         found, adaptive = run(spec).metrics, "_adaptive" if defense in ADAPTIVE else ""
         label = int(found[f"inferred_label{adaptive}"])

@@ -129,27 +129,22 @@ function show({ says, grid, names, cap, truth, found, ...view }, cell, knows) {
   plane(view.tradeoff, says, cells, cell, knows, cap);
 }
 
-/** What there is without a kernel: not of each defense, nor of each picture, all that there is. */
-function held({ model, grid }, { defense, request }) {
-  const all = [...grid.cells.values()].map(({ spec }) => spec);
-  const some = (name, cells) => {
-    const values = grid.axes[name].filter((v) => cells.some((spec) => spec[name] === v));
-    return values.length ? values : grid.axes[name];
+/** What there is of a defense without a kernel: not of each all that there is of the paper's. */
+function held({ model, grid }, defense) {
+  const cells = [...grid.cells.values()].filter(({ spec }) => spec.defense === defense);
+  const some = (name) => grid.axes[name].filter((v) => cells.some(({ spec }) => spec[name] === v));
+  const [request, rate] = [some("request"), some("unlearning_rate")];
+  return {
+    request: request.length ? request : grid.axes.request,
+    unlearning_rate: rate.length ? rate : grid.axes.unlearning_rate,
+    strengths: model.get("strengths"),
   };
-  const own = all.filter((spec) => spec.defense === defense);
-  const requests = some("request", own);
-  const shown = nearest(request, requests);
-  const rates = some(
-    "unlearning_rate",
-    own.filter((spec) => spec.request === shown),
-  );
-  return { request: requests, unlearning_rate: rates, strengths: model.get("strengths") };
 }
 
 function repaint(view, state) {
   const { model, grid, kinds, fresh } = view;
   state.defense = among(state.defense, kinds, fresh.defense);
-  const { strengths, ...axes } = view.live.alive ? model.get("finer") : held(view, state);
+  const { strengths, ...axes } = view.live.alive ? model.get("finer") : held(view, state.defense);
   view.controls.set(state, axes, strengths);
   const { knows, ...wanted } = state; // knows: a way to look at a run, not a run of its own
   const cell = grid.find(wanted);
