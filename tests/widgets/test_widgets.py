@@ -232,6 +232,7 @@ def test_run_is_ended_by_cancel_and_by_the_next_one(end, asked):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_progress_is_told(asked):
     sent = asked(MAKE["recovery"](), {"type": "run", "spec": CELLS["recovery"]})
     told = [content["done"] for content, _ in sent if content["type"] == "progress"]
@@ -243,6 +244,7 @@ def test_explorer_s_runs_are_recorded():
     assert recorded.recorded().keys() >= {recorded.key_of(spec) for spec in explorer.GRID[1:]}
 
 
+@pytest.mark.long
 def test_what_is_recorded_is_what_was_seen(tmp_path, monkeypatch):
     monkeypatch.setattr("uninv_lib.results.RESULTS", tmp_path)
     assert recorded.recorded() == {}
