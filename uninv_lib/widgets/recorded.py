@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import replace
 
 import torch
 from safetensors import safe_open
@@ -20,7 +19,7 @@ from uninv_lib.support.files import whole
 from uninv_lib.widgets.observe import Observed, observe
 
 NAME = "explorer.safetensors"
-PICTURES = ("truth", "frames")
+PICTURES, NUMBERS = ("truth", "frames"), ("metrics", "steps", "curves")
 
 
 def recorded() -> dict[str, Observed]:
@@ -48,9 +47,8 @@ def record(specs: Iterable[Spec]) -> None:
     """Run these Specs and keep what was seen, all or nothing. Raises what `observe` raises."""
     told, pictures = {}, dict[str, Tensor]()
     for i, spec in enumerate(tqdm(list(specs), "recovery explorer", unit="run")):
-        seen = replace(observe(spec), known=None)
-        numbers = {"metrics": seen.metrics, "steps": seen.steps, "curves": seen.curves}
-        told[key_of(spec)] = numbers
+        seen = observe(spec)
+        told[key_of(spec)] = {name: getattr(seen, name) for name in NUMBERS}
         for name in PICTURES:
             shown = (getattr(seen, name).cpu() * 255).round().to(torch.uint8)
             pictures[f"{i}.{name}"] = shown.contiguous()
