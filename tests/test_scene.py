@@ -7,7 +7,7 @@ from uninv_lib import Spec, prepare
 from uninv_lib.data import load
 from uninv_lib.models import build
 from uninv_lib.models.ensemble import Ensemble
-from uninv_lib.scene import private_of
+from uninv_lib.scene import pretrain, private_of
 from uninv_lib.spec import ASSUMPTIONS
 from uninv_lib.training import sgd
 from uninv_lib.training.sharded import places
@@ -101,3 +101,14 @@ def test_four_steps_of_pretraining_have_a_schedule() -> None:
     split = load("digits").public.take(torch.arange(40))
     net = build("linear", load("digits"))
     sgd.fit(net, split, epochs=4, batch_size=40, rng=torch.Generator().manual_seed(0))
+
+
+def test_pretraining_without_augmentation_gives_another_model_of_pictures_only() -> None:
+    def pretrained(dataset: str, augmentation: bool) -> State:
+        return pretrain(
+            Spec(dataset=dataset, model="linear", budget="smoke", augmentation=augmentation)
+        )[1]
+
+    for dataset, changes in (("photos", True), ("breast_cancer", False)):
+        one, other = (pretrained(dataset, augmentation) for augmentation in (True, False))
+        assert any(not torch.equal(one[n], other[n]) for n in one) == changes

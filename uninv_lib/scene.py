@@ -204,6 +204,7 @@ def pretrain(spec: Spec, *, progress: Progress = False) -> tuple[torch.nn.Module
         rng=rng_of("pretrain", spec.model_seed),
         epochs=spec.epochs or EPOCHS[spec.budget][len(dataset.public) < 1000],
         device=device,
+        augmentation=spec.augmentation,
         key=[spec.dataset, spec.model, spec.model_seed, spec.options("model")],
         code=[build, load, *spec.methods("dataset", "model")],
         progress=progress,

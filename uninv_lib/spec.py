@@ -100,6 +100,9 @@ class Spec(BaseModel):
     epochs: Count | None = Field(
         None, description="epochs of pretraining; without, those of the budget"
     )
+    augmentation: bool = Field(
+        True, description="pictures are shifted, and mirrored where that is natural, in pretraining"
+    )
     training: Annotated[str, one_of("training", TABLES["training"])] = Field(
         DEFAULTS["training"],
         description="private training: an epoch of SGD, of one net or of an ensemble on shards, or "
@@ -228,6 +231,8 @@ def _misfits(spec: Spec) -> Iterator[str]:
         yield f"forget_classes: {spec.forget_classes} without forget_share; allowed: 1"
     if fault := misfit(spec.unlearning, spec.training):
         yield fault
+    if getattr(spec, "order", "anew") == "same" and spec.training != "one_epoch":
+        yield f"order: 'same' after training {spec.training!r}; allowed: anew, or one_epoch"
     options = spec.options("attack")
     if spec.answers in ("rounded", "label") and options.get("score") == "log_odds":
         yield (

@@ -91,13 +91,12 @@ class Dataset:
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """How a model of the developer's is trained on private samples: from `pretrained` (θ_0), in the
-    way that `training` names with its `options`; SGD by lr, epochs and batch_size.
+    way that `training` names with its `options`; SGD by lr and batch_size.
     """
 
     net: nn.Module
     pretrained: State
     lr: float = 1e-3
-    epochs: int = 1
     batch_size: int = 128
     training: str = "one_epoch"
     options: Mapping[str, Any] = field(default_factory=dict)

@@ -9,7 +9,7 @@ import torch
 from uninv_lib import Spec, prepare
 from uninv_lib.anatomy import anatomy_of, joined
 from uninv_lib.models.ensemble import member_state
-from uninv_lib.training import TRAINING
+from uninv_lib.training import TRAINING, fine_tune
 from uninv_lib.training.sharded import learn, places
 from uninv_lib.types import Split
 from uninv_lib.unlearning import UNLEARNING
@@ -199,3 +199,48 @@ def test_sisa_forgets_one_of_two_who_are_alike():
     after = sisa(twins, one, one.and_then(scene.retain), rng=rng)
     home = places(one, shards, 1)[0, 0].item()
     assert not same(member_state(after, home), member_state(sharded, home))
+
+
+# retrain
+
+
+def test_retraining_in_the_same_order_takes_each_minibatch_without_the_forgotten():
+    scene = scene_of(private_size=256, forget_size=3, private_epochs=2)
+    gone = {row.numpy().tobytes() for row in scene.forget.inputs}
+    state = scene.trained.pretrained
+    assert len(scene.trained.history) == 4
+    for step in scene.trained.history:
+        stay = [i for i, row in enumerate(step.samples.inputs) if row.numpy().tobytes() not in gone]
+        state = fine_tune(
+            scene.trained.net, state, step.samples.take(torch.tensor(stay)), rng=torch.Generator()
+        )
+    found = unlearn("retrain", scene, order="same")
+    assert all(torch.allclose(found[n], state[n], rtol=0, atol=1e-15) for n in state)
+    assert not same(found, unlearn("retrain", scene))
+
+
+def test_nobody_forgotten_in_the_same_order_is_the_model_before():
+    scene = scene_of(private_size=256)
+    nobody = scene.private.take(torch.tensor([], dtype=torch.long))
+    assert same(unlearn("retrain", scene, nobody, scene.private, order="same"), scene.trained.state)
+
+
+def test_nobody_left_in_the_same_order_is_the_pretrained_model():
+    scene = scene_of(private_size=2, forget_size=2)
+    assert same(unlearn("retrain", scene, order="same"), scene.trained.pretrained)
+
+
+@pytest.mark.parametrize("training", ["converged", "sharded"])
+def test_the_same_order_is_refused_where_no_minibatches_were_kept(training):
+    with pytest.raises(ValueError, match="order: 'same' after training"):
+        Spec(**SMALL, unlearning="retrain", training=training, order="same")
+    scene = scene_of(training=training)
+    with pytest.raises(ValueError, match="allowed: 'anew', or 'one_epoch'"):
+        unlearn("retrain", scene, order="same")
+
+
+def test_more_private_epochs_go_on_from_where_one_ends():
+    one, two = (scene_of(private_epochs=n).trained for n in (1, 2))
+    assert len(two.history) == 2
+    assert same(two.history[0].after, one.state)
+    assert not same(two.state, one.state)

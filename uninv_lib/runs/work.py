@@ -86,6 +86,7 @@ def pretrain_once(client: Client, specs: Iterable[Spec], limit: Limit = UNLIMITE
             *s.options("model").items(),
             s.model_seed,
             s.epochs,
+            s.augmentation,
             s.budget,
             s.device,
         ): s

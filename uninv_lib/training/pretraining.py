@@ -69,6 +69,7 @@ def pretrain(
     rng: torch.Generator,
     epochs: int,
     device: torch.device,
+    augmentation: bool = True,
     key: Sequence[object],
     code: Sequence[Callable[..., object]],
     progress: Progress = False,
@@ -84,7 +85,8 @@ def pretrain(
         batch_size += 1
     bfloat16 = len(public) >= LARGE and fast_in_bfloat16(device)  # where minutes become hours
     threads = torch.get_num_threads()  # sums in another order give another model after enough steps
-    settings = [*key, epochs, lr, batch_size, bfloat16, device.type, threads]
+    augmented = augmentation and dataset.kind == "image"
+    settings = [*key, epochs, lr, batch_size, augmented, bfloat16, device.type, threads]
 
     def compute() -> dict[str, Tensor]:
         return dict(
@@ -95,7 +97,7 @@ def pretrain(
                 epochs=epochs,
                 lr=lr,
                 batch_size=batch_size,
-                augment=dataset.kind == "image",
+                augment=augmented,
                 flip=dataset.mirrored,
                 bfloat16=bfloat16,
                 clip=clip_of(net),

@@ -32,7 +32,7 @@ def sharded(
     """Each member of the ensemble, trained from θ_0 on its own shard, slice by slice; the recipe is
     one that `expanded` gave.
 
-    A stage is the recipe's epochs of SGD on all slices up to it, which makes (slices + 1) / 2 times
+    A stage is an epoch of SGD on all slices up to it, which makes (slices + 1) / 2 times
     the sample gradients of one stage. What shard and slice a sample belongs to follows from its
     content. Raises ValueError where the net is no Ensemble of so many members.
     """
@@ -74,7 +74,6 @@ def learn(
             known,
             rng=rng,
             lr=recipe.lr,
-            epochs=recipe.epochs,
             batch_size=recipe.batch_size,
         )
         if history is not None:

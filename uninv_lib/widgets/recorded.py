@@ -33,7 +33,9 @@ def recorded() -> dict[str, Observed]:
         told = json.loads(held.metadata()["runs"])
         pictures = {name: held.get_tensor(name).float() / 255 for name in held.keys()}  # noqa: SIM118
     return {
-        key: Observed(**{name: pictures[f"{i}.{name}"] for name in PICTURES}, **numbers)
+        key_of(Spec.model_validate_json(key)): Observed(
+            **{name: pictures[f"{i}.{name}"] for name in PICTURES}, **numbers
+        )
         for i, (key, numbers) in enumerate(told.items())
     }
 
