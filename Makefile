@@ -28,8 +28,10 @@ lint: $(STAMP)
 
 # All Records of results/ again, after saying how long it takes; stopped, it goes on from there.
 results: $(STAMP)
+	@echo "the Records, and after them the book's pictures, twenty minutes of one core"
 	$(BIN)/python -m uninv_lib reproduce
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/explorer.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/gallery.py
 
 # Twenty of them, and whether they repeat.
 repeat: $(STAMP)

@@ -7,7 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from uninv_lib.ledger import ENTRIES, LADDER, LATER, deviations, differences, rows_of, said, verdict
+from uninv_lib.ledger import (
+    ENTRIES,
+    LADDER,
+    LATER,
+    deviations,
+    differences,
+    ran,
+    rows_of,
+    said,
+    verdict,
+)
 from uninv_lib.results import RESULTS
 
 ROOT = Path(__file__).parents[1]
@@ -56,8 +66,15 @@ def test_rows_are_held_against_those_of_their_request():
         assert row.gain == pytest.approx(expected)
 
 
+def test_what_others_are_held_against_is_told_as_run():
+    alone = next(entry for entry in ENTRIES if entry.against == ("private_size", 1))
+    assert 1 not in rows_of(alone).private_size.values
+    assert len(ran(alone)) == 128
+    assert "private_size 1, 128 (8, 32, 512, 1000)" in list(deviations(ran(alone)))
+
+
 def test_what_was_run_and_where_it_leaves_the_protocol_is_told():
-    rows = rows_of(C3)
-    assert said(rows) == "24 Records, 1 model, 1 private set, 4 requests; photos; convnet; fast"
+    rows = ran(C3)
+    assert said(rows) == "24 Records, 1 model, 1 private set, 8 requests; photos; convnet; fast"
     assert "width 16 (64)" in list(deviations(rows))
     assert differences([rows, rows])["width"] == ("64", "16")

@@ -293,6 +293,13 @@ def prepare(spec: Spec, *, progress: Progress = False) -> Scene:
     FloatingPointError where unlearning diverges.
     """
     private = private_of(spec)
+    return scene_of(spec, private, choose(spec, private), progress=progress)
+
+
+def scene_of(
+    spec: Spec, private: Split, parts: tuple[Split, Split], *, progress: Progress = False
+) -> Scene:
+    """The same of any private samples, and of any (forget, retain) of them."""
     net, pretrained = pretrain(spec, progress=progress)
     like = next(iter(net.parameters())).detach()
     recipe = Recipe(
@@ -302,7 +309,7 @@ def prepare(spec: Spec, *, progress: Progress = False) -> Scene:
         options=spec.options("training"),
     )
     trained = trained_on(fitted(recipe), private.to(like), rng=rng_of("fine_tune", spec.seed))
-    forget, retain = (part.to(like) for part in choose(spec, private))
+    forget, retain = (part.to(like) for part in parts)
     started = time.perf_counter()
     unlearned = unlearn(spec, trained, forget, retain, rng_of("unlearn", spec.seed, spec.request))
     seconds = {"unlearn": time.perf_counter() - started}

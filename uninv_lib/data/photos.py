@@ -19,7 +19,7 @@ SIDE, BLOCK, CROP, STRIDE = (
 )  # pixels: photo, region, crop, step between crops of one region
 
 
-def _photo(name: str) -> Tensor:
+def photo(name: str) -> Tensor:
     """One bundled photograph: the middle square, resized to SIDE pixels, (3, SIDE, SIDE) in [0,
     1].
     """
@@ -57,7 +57,7 @@ def photos() -> Dataset:
     parts: list[list[Tensor]] = [[], [], []]
     rng = torch.Generator().manual_seed(0)
     for name in PHOTOS:
-        crops = _crops(_photo(name))
+        crops = _crops(photo(name))
         order = torch.randperm(len(crops), generator=rng)
         for part, blocks in zip(parts, order.tensor_split([13, 20]), strict=True):
             part.append(crops[blocks].flatten(0, 1))

@@ -6,6 +6,7 @@ What is typed of an entry is the claim and which Records speak of it; all else i
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ __all__ = [
     "Entry",
     "deviations",
     "differences",
+    "ran",
     "rows_of",
     "said",
     "verdict",
@@ -45,7 +47,10 @@ PUBLISHED: Mapping[str, tuple[object, ...]] = {
     "width": (64,),
     "epochs": (120,),
     "private_size": (8, 32, 512, 1000),
+    "private_epochs": (1,),
     "unlearning_rate": (1e-3,),
+    "unlearning_steps": (1,),
+    "dtype": ("float32",),
     "budget": ("full",),
     "probes": ("gradient", "zoo"),
     "score": ("confidence",),
@@ -70,6 +75,13 @@ def rows_of(entry: Entry) -> pandas.DataFrame:
         found = _changed(found, entry)
     found = found.dropna(subset=entry.column)
     return found.sort_values([*entry.by], kind="stable")
+
+
+def ran(entry: Entry) -> pandas.DataFrame:
+    """The Records that were run for a claim, a row each, those included that others are held
+    against. Raises what `rows_of` raises.
+    """
+    return rows_of(replace(entry, against=None, each=False, column="seed"))
 
 
 @cache
