@@ -143,3 +143,15 @@ def test_features_are_exact_where_only_the_last_layer_moved(net, person, rng):
     true = features_of(net, view.before, "3", person.double())
     assert (found.features - true).abs().max() < 1e-10
     assert found.labels.tolist() == [1]
+
+
+def test_rows_that_rounding_emptied_of_all_but_scattered_entries_give_a_picture_of_numbers():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 4), nn.ReLU(), nn.Linear(4, 3)).eval()
+    before = {name: t.detach().clone() for name, t in net.state_dict().items()}
+    after = {name: t.clone() for name, t in before.items()}
+    after["1.weight"][0, :3] += 1e-3  # a row whose bias was rounded away
+    after["1.bias"][1] += 1e-6  # and a bias whose row was
+    view = WhiteBoxView(net, before, after, (1, 8, 8), 1)
+    found = recover_features(view, rng=torch.Generator().manual_seed(0))
+    assert found.inputs.isfinite().all()

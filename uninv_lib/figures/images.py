@@ -31,7 +31,8 @@ def pictures(rows: Mapping[str, Tensor], titles: Sequence[str] = ()) -> Figure:
     columns = max(len(row) for row in rows.values())
     width = min(WIDTH, 1.6 * columns)
     titles = [wrapped(title, width / columns) for title in titles]
-    above = 0.17 * max((title.count("\n") for title in titles), default=0)
+    named = bool(titles) and any(rows)  # the first row's name stands between it and the titles
+    above = 0.17 * max((title.count("\n") for title in titles), default=0) + 0.25 * named
     tall = [width / columns * row.shape[2] / row.shape[3] + 0.3 for row in rows.values()]
     figure, axes = blank(len(rows), columns, (width, sum(tall) + above), height_ratios=tall)
     for axis in axes.flat:
@@ -42,7 +43,7 @@ def pictures(rows: Mapping[str, Tensor], titles: Sequence[str] = ()) -> Figure:
             axis.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         line[0].set_title(name, loc="left", fontsize=10).set_in_layout(False)
     for axis, title in zip(axes[0], titles, strict=False):
-        axis.set_title(title, fontsize=10)
+        axis.set_title(title, fontsize=10, y=1.0 + named * 0.3)
     return figure
 
 

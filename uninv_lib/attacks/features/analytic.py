@@ -181,5 +181,6 @@ def _one(anatomy: Anatomy, update: dict[str, Tensor]) -> Tensor:
     mean, scale = anatomy.affine()
     reach = torch.maximum(mean, 1 - mean).div(scale).abs().flatten().cpu()  # of what is normalised
     length = torch.maximum(last.abs(), (direction.abs() / reach).quantile(0.95))
+    length = length.clamp(min=torch.finfo(length.dtype).tiny)  # 0 where rounding emptied the rows
     found: Tensor = last.sign() * direction / length
     return found
