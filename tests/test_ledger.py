@@ -47,7 +47,7 @@ def test_a_verdict_changes_with_its_records(tmp_path, monkeypatch):
     before, file = verdict(C3), tmp_path / "several.jsonl"
     shutil.copy(RESULTS / file.name, file)
     text = file.read_text(encoding="utf-8")
-    file.write_text(re.sub(r'"psnr_(\d)":[\d.]+', r'"psnr_\1":90.0', text), encoding="utf-8")
+    file.write_text(re.sub(r'"gain_(\d)":[-\d.]+', r'"gain_\1":90.0', text), encoding="utf-8")
     monkeypatch.setattr("uninv_lib.results.RESULTS", tmp_path)
     assert (before.word, verdict(C3).word) == ("not shown", "holds")
 

@@ -271,9 +271,9 @@ LADDER: tuple[Entry, ...] = (
         against=("unlearning_rate", 0.001),
     ),
     _rung(
-        "five steps of rate 0.1 in place of one",
+        "five steps of rate 0.003 in place of one",
         "ladder",
-        f"{ALONE} and unlearning_rate == 0.1 and knowledge == 'none'",
+        f"{ALONE} and unlearning_rate == 0.003 and knowledge == 'none'",
         ("model",),
         "{model}",
         chapter="04_recovery_measured",
@@ -282,7 +282,7 @@ LADDER: tuple[Entry, ...] = (
     _rung(
         "how many steps there were, of five",
         "ladder",
-        f"{ALONE} and unlearning_rate == 0.1 and unlearning_steps == 5",
+        f"{ALONE} and unlearning_rate == 0.003 and unlearning_steps == 5",
         ("model",),
         "{model}",
         chapter="04_recovery_measured",
