@@ -54,7 +54,8 @@ DETAILS = {
     "blossom": ("flower", 50, 40, 220),
 }
 """(photograph, top, left, side), in pixels of the photograph."""
-PLACES = {name: (name, 0, 0, SIDE) for name in PHOTOS} | DETAILS
+NAMES = {"chelsea": "cat", "hubble_deep_field": "galaxies", "immunohistochemistry": "tissue"}
+PLACES = {NAMES.get(name, name): (name, 0, 0, SIDE) for name in PHOTOS} | DETAILS
 
 
 @cache
