@@ -39,7 +39,7 @@ def test_photos_share_no_pixel_between_the_splits(monkeypatch):
         .reshape(1, photos.SIDE, photos.SIDE)
         .expand(3, -1, -1)
     )
-    monkeypatch.setattr(photos, "_photo", lambda name: places / photos.SIDE**2)
+    monkeypatch.setattr(photos, "photo", lambda name: places / photos.SIDE**2)
     found = photos.photos()
     parts = [
         set((split.inputs[split.labels == 0] * photos.SIDE**2).round().flatten().tolist())
