@@ -30,8 +30,6 @@ FIXED: dict[str, Any] = {
 }
 SETTING = ("forget_share", "unlearning", "probes")
 FIELDS = (*SETTING, "seed", "request")
-MODELS = 5
-"""Whose requests can be turned to; all that are recorded count in the rates."""
 FINER: dict[str, list[Any]] = {
     "forget_share": [0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0],
     "seed": list(range(20)),
@@ -117,8 +115,7 @@ class LabelMeter(Explorer):
         known = _records() if records is None else records
         data = load(FIXED["dataset"])
         orders = [classes_in_turn(seed, data.num_classes) for seed in FINER["seed"]]
-        shown = [record for record in known if record.spec.seed < MODELS]
-        cells = [_cell(record, data.num_classes) for record in shown]
+        cells = [_cell(record, data.num_classes) for record in known]
         opens = {**OPENS, "request": orders[OPENS["seed"]].index(FORGOTTEN)}
         first = next((cell for cell in cells if cell["spec"] == opens), cells[0])
         super().__init__(
